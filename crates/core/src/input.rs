@@ -1,0 +1,269 @@
+//! What may happen: everything that the engine is told, and what it answers.
+//!
+//! Contract: an [`Input`] is complete. The engine asks nobody for anything else: time comes with the
+//! call, market data from its source, an external venue's reports as they arrive.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::Liquidity;
+use crate::order::{OrderStatus, OrderType, TimeInForce};
+use crate::types::{
+    Asset, ClientOrderId, Money, Price, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
+};
+
+/// One thing that happened outside the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A client wants an order placed.
+    NewOrder(NewOrder),
+    /// A client wants an order taken back.
+    Cancel(CancelOrder),
+    /// A client wants every open order taken back, of one symbol or of all.
+    CancelAll {
+        /// Only this symbol's.
+        symbol: Option<Symbol>,
+    },
+    /// The operator changes the trading state or the limits.
+    Risk(RiskChange),
+    /// A market source said something.
+    Market(MarketData),
+    /// An external venue said what became of an order.
+    Report(VenueReport),
+    /// Something failed or came back: becomes an `error` event.
+    Fault {
+        /// The stable code.
+        code: Text,
+        /// For a person.
+        detail: Text,
+    },
+}
+
+/// An order as it was asked for, every default filled in: two requests are the same when these are equal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewOrder {
+    /// The client's own name for it, unique for ever.
+    pub client_order_id: ClientOrderId,
+    /// The instrument.
+    pub symbol: Symbol,
+    /// Which way.
+    pub side: Side,
+    /// What it asks for.
+    pub order_type: OrderType,
+    /// How long it stands. MARKET is always IOC.
+    pub time_in_force: TimeInForce,
+    /// Base quantity, above zero.
+    pub qty: Qty,
+    /// The limit; none on a MARKET order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+}
+
+/// A request to take an order back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancelOrder {
+    /// Which one.
+    pub client_order_id: ClientOrderId,
+    /// When given, must be the order's own.
+    pub symbol: Option<Symbol>,
+}
+
+/// Whether orders are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TradingState {
+    /// Orders are taken.
+    #[default]
+    Active,
+    /// Only SELL orders of what the account holds are taken, and cancels.
+    ReduceOnly,
+    /// No order is taken; cancels are.
+    Halted,
+}
+
+/// The limits in front of every venue, and the kill switch. `None` is no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RiskSettings {
+    /// The kill switch.
+    pub state: TradingState,
+    /// The largest notional of one order, in its quote asset.
+    #[serde(default)]
+    pub max_order_notional: Option<Money>,
+    /// The most open orders at once.
+    #[serde(default)]
+    pub max_open_orders: Option<u32>,
+}
+
+/// A change of the risk settings: what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RiskChange {
+    /// The kill switch.
+    pub state: Option<TradingState>,
+    /// The largest notional of one order; `Some(None)` lifts the limit.
+    pub max_order_notional: Option<Option<Money>>,
+    /// The most open orders; `Some(None)` lifts the limit.
+    pub max_open_orders: Option<Option<u32>>,
+    /// Take back every open order too.
+    pub cancel_all: bool,
+}
+
+/// One message of a market source about one instrument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarketData {
+    /// The instrument.
+    pub symbol: Symbol,
+    /// Where the source was when it said this (a replay: its line, from 1), to go on from there.
+    pub position: Option<u64>,
+    /// What it said.
+    pub body: MarketBody,
+}
+
+/// What a market source can say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MarketBody {
+    /// A trade of others.
+    Trade {
+        /// The venue's time.
+        ts_ns: TsNs,
+        /// The price.
+        price: Price,
+        /// The quantity.
+        qty: Qty,
+        /// The taker's side.
+        side: Side,
+        /// The venue's number of it.
+        trade_id: u64,
+    },
+    /// A price of a source that has no trades.
+    Price {
+        /// The time at which it was had.
+        ts_ns: TsNs,
+        /// The price.
+        price: Price,
+    },
+    /// The best bid and ask with their quantities (Binance `bookTicker`).
+    Quote {
+        /// The book's update number.
+        update_id: u64,
+        /// Best bid: price, quantity.
+        bid: (Price, Qty),
+        /// Best ask: price, quantity.
+        ask: (Price, Qty),
+    },
+    /// Changed levels, absolute quantities, zero removes (Binance `depthUpdate`).
+    Depth {
+        /// First update number in it (`U`).
+        first_id: u64,
+        /// Last update number in it (`u`).
+        last_id: u64,
+        /// Changed bids.
+        bids: Vec<(Price, Qty)>,
+        /// Changed asks.
+        asks: Vec<(Price, Qty)>,
+    },
+    /// The whole book (Binance `GET depth`).
+    Snapshot {
+        /// The update number it stands at.
+        last_id: u64,
+        /// All bids, best first.
+        bids: Vec<(Price, Qty)>,
+        /// All asks, best first.
+        asks: Vec<(Price, Qty)>,
+    },
+}
+
+/// What a venue reports of one order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VenueReport {
+    /// Whose.
+    pub client_order_id: ClientOrderId,
+    /// The venue's name for it, when it told.
+    pub venue_order_id: Option<VenueOrderId>,
+    /// What became of it.
+    pub body: ReportBody,
+}
+
+/// What can become of an order on a venue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReportBody {
+    /// It is on the venue.
+    Accepted,
+    /// The venue refused it.
+    Rejected {
+        /// Why.
+        reason: Text,
+    },
+    /// It was executed, in part or in full.
+    Fill {
+        /// The venue's number of the execution: the same number twice is one execution.
+        trade_id: u64,
+        /// How much.
+        qty: Qty,
+        /// At what price.
+        price: Price,
+        /// What the venue took, and in which asset.
+        fee: Option<(Money, Asset)>,
+        /// Whether it made or took liquidity.
+        liquidity: Option<Liquidity>,
+    },
+    /// It was taken back.
+    Cancelled,
+    /// What remained of it was ended by the venue.
+    Expired {
+        /// Why.
+        reason: Text,
+    },
+}
+
+/// What the engine answers to an input that somebody waits on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Of a new order, accepted or refused; the same again for the same request.
+    Order(OrderAnswer),
+    /// The cancelled order.
+    Cancelled(ClientOrderId),
+    /// The orders that a cancel of all took back.
+    CancelledAll(Vec<ClientOrderId>),
+    /// The settings now.
+    Risk(RiskSettings),
+    /// Nothing to say.
+    Done,
+}
+
+/// How an order stood when it was first answered for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderAnswer {
+    /// The client's name for it.
+    pub client_order_id: ClientOrderId,
+    /// The venue's, if it came that far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub venue_order_id: Option<VenueOrderId>,
+    /// REJECTED is the one that a client must not take for success.
+    pub status: OrderStatus,
+    /// Executed by then.
+    pub executed_qty: Qty,
+    /// Why it was refused or expired; empty otherwise.
+    pub reason: Text,
+}
+
+/// Why an input changed nothing at all: no event, no order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A value out of its domain.
+    #[error("{field} {message}")]
+    BadParams {
+        /// The request's field.
+        field: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The id belongs to another order, for ever.
+    #[error("client_order_id {0} belongs to another order with other fields")]
+    DuplicateClientOrderId(ClientOrderId),
+    /// No such order.
+    #[error("no order {0}")]
+    NotFound(ClientOrderId),
+    /// It has ended otherwise than by a cancel.
+    #[error("order {0} is {status} already", status = .1.as_str())]
+    OrderClosed(ClientOrderId, OrderStatus),
+}

@@ -1,0 +1,439 @@
+//! The values that cannot be wrong: decimals, names and ids, parsed at the edge.
+//!
+//! Contract: a number that is not exactly representable is refused, never rounded; a printed number
+//! parses back to the same value. The only rounding in the system is [`AvgPrice::of`] (half to even)
+//! and [`Money::fee`] (up, at the asset's last decimal).
+//!
+//! Limits: prices and quantities have 8 decimals and are below 92,233,720,368.54775808 (as on
+//! Binance); money has 16 decimals, so that a price times a quantity is always exact.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// Text that is usually a constant of the program (a reason code) but may come from a venue.
+pub type Text = Cow<'static, str>;
+
+/// Nanoseconds since the Unix epoch.
+pub type TsNs = i64;
+
+/// The number of an event in the log; the first is 1.
+pub type EventId = u64;
+
+/// Why a text is not a decimal that this system can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DecimalError {
+    /// Not `-?digits[.digits][e[+-]digits]`.
+    #[error("is not a decimal number")]
+    Syntax,
+    /// More digits after the point than the type holds.
+    #[error("has more than {0} decimals")]
+    Precision(u32),
+    /// Too large, or an exponent out of range.
+    #[error("is out of range")]
+    Range,
+}
+
+/// Parses a JSON number or a plain decimal into `mantissa * 10^-scale`, exactly.
+pub fn parse_decimal(text: &str, scale: u32) -> Result<i128, DecimalError> {
+    let bytes = text.as_bytes();
+    let (negative, mut rest) = match bytes.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        _ => (false, bytes),
+    };
+    let mut mantissa: i128 = 0;
+    let mut decimals: i64 = 0;
+    let mut digits = 0_usize;
+    let mut seen_point = false;
+    while let Some((&b, tail)) = rest.split_first() {
+        match b {
+            b'0'..=b'9' => {
+                mantissa = mantissa
+                    .checked_mul(10)
+                    .and_then(|m| m.checked_add(i128::from(b - b'0')))
+                    .ok_or(DecimalError::Range)?;
+                digits += 1;
+                decimals += i64::from(seen_point);
+            }
+            b'.' if !seen_point && digits > 0 && tail.first().is_some_and(u8::is_ascii_digit) => {
+                seen_point = true;
+            }
+            b'e' | b'E' if digits > 0 => {
+                let exponent = std::str::from_utf8(tail).map_err(|_| DecimalError::Syntax)?;
+                let unsigned = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+                if unsigned.is_empty() || !unsigned.bytes().all(|b| b.is_ascii_digit()) {
+                    return Err(DecimalError::Syntax);
+                }
+                let exponent: i64 = exponent.parse().map_err(|_| DecimalError::Range)?;
+                decimals = decimals.checked_sub(exponent).ok_or(DecimalError::Range)?;
+                break;
+            }
+            _ => return Err(DecimalError::Syntax),
+        }
+        rest = tail;
+    }
+    if digits == 0 {
+        return Err(DecimalError::Syntax);
+    }
+    let mantissa = rescale(mantissa, decimals, scale)?;
+    Ok(if negative { -mantissa } else { mantissa })
+}
+
+/// Brings a non-negative mantissa from `decimals` (which may be negative) to `scale`, exactly.
+fn rescale(mut mantissa: i128, decimals: i64, scale: u32) -> Result<i128, DecimalError> {
+    if mantissa == 0 {
+        return Ok(0);
+    }
+    let mut missing = i64::from(scale).checked_sub(decimals).ok_or(DecimalError::Range)?;
+    while missing < 0 {
+        if mantissa % 10 != 0 {
+            return Err(DecimalError::Precision(scale));
+        }
+        mantissa /= 10;
+        missing += 1;
+    }
+    while missing > 0 {
+        mantissa = mantissa.checked_mul(10).ok_or(DecimalError::Range)?;
+        missing -= 1;
+    }
+    Ok(mantissa)
+}
+
+/// Writes `mantissa * 10^-scale` in its shortest form with at least one digit after the point.
+pub fn write_decimal(out: &mut Vec<u8>, mantissa: i128, scale: u32) {
+    let unit = 10_u128.pow(scale);
+    let magnitude = mantissa.unsigned_abs();
+    if mantissa < 0 {
+        out.push(b'-');
+    }
+    let (whole, mut fraction) = (magnitude / unit, magnitude % unit);
+    let mut buffer = itoa::Buffer::new();
+    out.extend_from_slice(buffer.format(whole).as_bytes());
+    out.push(b'.');
+    let mut width = scale.max(1);
+    while width > 1 && fraction % 10 == 0 {
+        fraction /= 10;
+        width -= 1;
+    }
+    let digits = buffer.format(fraction).as_bytes();
+    let wanted = usize::try_from(width).unwrap_or(usize::MAX);
+    out.extend(std::iter::repeat_n(b'0', wanted.saturating_sub(digits.len())));
+    out.extend_from_slice(digits);
+}
+
+/// Deserializes a number, or a string of digits, from its text: it never passes through a float.
+fn deserialize_decimal<'de, D: Deserializer<'de>>(de: D, scale: u32) -> Result<i128, D::Error> {
+    let raw = <&RawValue>::deserialize(de)?.get();
+    let text = raw.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(raw);
+    parse_decimal(text, scale).map_err(|e| D::Error::custom(format_args!("{raw} {e}")))
+}
+
+fn serialize_decimal<S: Serializer>(ser: S, mantissa: i128, scale: u32) -> Result<S::Ok, S::Error> {
+    use serde::ser::Error as _;
+    let mut out = Vec::with_capacity(24);
+    write_decimal(&mut out, mantissa, scale);
+    let text = String::from_utf8(out).map_err(S::Error::custom)?;
+    RawValue::from_string(text).map_err(S::Error::custom)?.serialize(ser)
+}
+
+macro_rules! decimal {
+    ($(#[$doc:meta])* $name:ident($repr:ty), scale $scale:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name($repr);
+
+        impl $name {
+            /// Digits after the point.
+            pub const SCALE: u32 = $scale;
+            /// Nothing.
+            pub const ZERO: Self = Self(0);
+            /// The largest value.
+            pub const MAX: Self = Self(<$repr>::MAX);
+
+            /// From a count of the smallest unit, `10^-SCALE`.
+            pub const fn from_raw(raw: $repr) -> Self {
+                Self(raw)
+            }
+
+            /// The count of the smallest unit.
+            pub const fn raw(self) -> $repr {
+                self.0
+            }
+
+            /// Parses a decimal exactly.
+            ///
+            /// # Errors
+            /// When the text is no decimal, has too many decimals, or is out of range.
+            pub fn parse(text: &str) -> Result<Self, DecimalError> {
+                let mantissa = parse_decimal(text, Self::SCALE)?;
+                <$repr>::try_from(mantissa).map(Self).map_err(|_| DecimalError::Range)
+            }
+
+            /// Appends the shortest form with at least one digit after the point.
+            pub fn write(self, out: &mut Vec<u8>) {
+                write_decimal(out, i128::from(self.0), Self::SCALE);
+            }
+
+            /// Whether this is nothing.
+            pub const fn is_zero(self) -> bool {
+                self.0 == 0
+            }
+
+            /// `self + other`, or `None` past the range.
+            pub const fn checked_add(self, other: Self) -> Option<Self> {
+                match self.0.checked_add(other.0) {
+                    Some(raw) => Some(Self(raw)),
+                    None => None,
+                }
+            }
+
+            /// `self - other`, or `None` past the range (below zero is in it).
+            pub const fn checked_sub(self, other: Self) -> Option<Self> {
+                match self.0.checked_sub(other.0) {
+                    Some(raw) => Some(Self(raw)),
+                    None => None,
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut out = Vec::with_capacity(24);
+                self.write(&mut out);
+                f.pad(std::str::from_utf8(&out).map_err(|_| fmt::Error)?)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = DecimalError;
+
+            fn from_str(text: &str) -> Result<Self, DecimalError> {
+                Self::parse(text)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
+                serialize_decimal(ser, i128::from(self.0), Self::SCALE)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+                let mantissa = deserialize_decimal(de, Self::SCALE)?;
+                <$repr>::try_from(mantissa).map(Self).map_err(|_| D::Error::custom("is out of range"))
+            }
+        }
+    };
+}
+
+decimal! {
+    /// A price: quote asset per one base asset, in units of `10^-8`.
+    Price(i64), scale 8
+}
+decimal! {
+    /// A quantity of the base asset, in units of `10^-8`.
+    Qty(i64), scale 8
+}
+decimal! {
+    /// An amount of any asset, in units of `10^-16`: balances, notionals, fees.
+    Money(i128), scale 16
+}
+decimal! {
+    /// The average price of an order's fills, rounded half to even to 12 decimals.
+    AvgPrice(i128), scale 12
+}
+
+impl Money {
+    const PER_QTY: i128 = 10_i128.pow(Money::SCALE - Qty::SCALE);
+
+    /// `price * qty`, exact for every price and quantity.
+    pub fn notional(price: Price, qty: Qty) -> Money {
+        Money(i128::from(price.0) * i128::from(qty.0))
+    }
+
+    /// The fee on `amount` at `rate` (a fraction: 0.001 is ten basis points), rounded up at
+    /// `decimals` digits, the last the asset has. `None` past the range.
+    pub fn fee(amount: Money, rate: Qty, decimals: u32) -> Option<Money> {
+        let unit = 10_i128.pow(Money::SCALE.saturating_sub(decimals.min(Money::SCALE)));
+        let divisor = 10_i128.pow(Qty::SCALE);
+        let exact = amount.0.checked_mul(i128::from(rate.0))?;
+        let fee = exact / divisor + i128::from(exact % divisor > 0);
+        let rest = fee % unit;
+        let rounded = if rest > 0 { fee - rest + unit } else { fee };
+        Some(Money(rounded))
+    }
+}
+
+impl From<Qty> for Money {
+    fn from(qty: Qty) -> Money {
+        Money(i128::from(qty.0) * Money::PER_QTY)
+    }
+}
+
+impl AvgPrice {
+    /// `cum_quote / executed`, half to even; zero without fills. `None` past the range.
+    pub fn of(cum_quote: Money, executed: Qty) -> Option<AvgPrice> {
+        if executed.0 == 0 {
+            return Some(AvgPrice::ZERO);
+        }
+        // Units: 10^-16 / 10^-8 = 10^-8, so 10^4 more gives 10^-12.
+        let numerator = cum_quote.0.checked_mul(10_000)?;
+        let divisor = i128::from(executed.0);
+        let (quotient, rest) = (numerator / divisor, numerator % divisor);
+        let up = match (rest * 2).cmp(&divisor) {
+            std::cmp::Ordering::Greater => 1,
+            std::cmp::Ordering::Equal => quotient & 1,
+            std::cmp::Ordering::Less => 0,
+        };
+        Some(AvgPrice(quotient + up))
+    }
+}
+
+/// Why a text is not a name of the wanted kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to {max} {allowed}")]
+pub struct NameError {
+    /// The longest allowed, in bytes.
+    pub max: usize,
+    /// What it may be made of, for a person.
+    pub allowed: &'static str,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, max $max:expr, $allowed:expr, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name {
+            bytes: [u8; $max],
+            len: u8,
+        }
+
+        impl $name {
+            /// The longest, in bytes.
+            pub const MAX_BYTES: usize = $max;
+
+            /// Checks and copies a name.
+            ///
+            /// # Errors
+            /// When it is empty, too long, or has a character that is not allowed.
+            pub fn parse(text: &str) -> Result<Self, NameError> {
+                let error = NameError { max: $max, allowed: $allowed };
+                let check: fn(char) -> bool = $check;
+                let mut bytes = [0; $max];
+                if text.is_empty() || !text.chars().all(check) {
+                    return Err(error);
+                }
+                bytes.get_mut(..text.len()).ok_or(error)?.copy_from_slice(text.as_bytes());
+                Ok(Self { bytes, len: u8::try_from(text.len()).map_err(|_| error)? })
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                // `parse` copied these bytes whole from a `str`; the default is never reached.
+                self.bytes
+                    .get(..usize::from(self.len))
+                    .and_then(|bytes| std::str::from_utf8(bytes).ok())
+                    .unwrap_or_default()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self.as_str(), f)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                Self::parse(text)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
+                ser.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+                let text = Cow::<str>::deserialize(de)?;
+                Self::parse(&text).map_err(D::Error::custom)
+            }
+        }
+    };
+}
+
+name! {
+    /// An instrument's name, `BTCUSDT`. Upper case; letters beyond ASCII are allowed (Binance has such).
+    Symbol, max 32, "letters (upper case) and digits", |c| c.is_alphanumeric() && !c.is_lowercase()
+}
+name! {
+    /// An asset's name, `BTC`.
+    Asset, max 24, "letters (upper case) and digits", |c| c.is_alphanumeric() && !c.is_lowercase()
+}
+name! {
+    /// The client's own name for an order: 1 to 36 of `A-Z a-z 0-9 - _` (Binance's rule).
+    ClientOrderId, max 36, "of A-Z a-z 0-9 - _", |c| c.is_ascii_alphanumeric() || c == '-' || c == '_'
+}
+name! {
+    /// The venue's name for an order.
+    VenueOrderId, max 36, "visible ASCII characters", |c| c.is_ascii_graphic()
+}
+
+/// Which way an order goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Side {
+    /// Takes base, pays quote.
+    Buy,
+    /// Gives base, receives quote.
+    Sell,
+}
+
+impl Side {
+    /// `BUY` or `SELL`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Side::Buy => "BUY",
+            Side::Sell => "SELL",
+        }
+    }
+
+    /// The other one.
+    pub const fn opposite(self) -> Side {
+        match self {
+            Side::Buy => Side::Sell,
+            Side::Sell => Side::Buy,
+        }
+    }
+
+    /// Reads a side in any case.
+    pub fn parse(text: &str) -> Option<Side> {
+        if text.eq_ignore_ascii_case("BUY") {
+            Some(Side::Buy)
+        } else if text.eq_ignore_ascii_case("SELL") {
+            Some(Side::Sell)
+        } else {
+            None
+        }
+    }
+}

@@ -1,4 +1,11 @@
 //! The journal through its public face: what is stored comes back, whole, in order, or is refused.
+#![expect(
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests, which may"
+)]
 
 mod dir;
 mod faults;

@@ -186,7 +186,7 @@ fn a_damaged_snapshot_costs_a_longer_replay_only() {
 fn a_snapshot_between_steps_without_events_replays_each_once() {
     let storage = Arc::<MemoryStorage>::default();
     let (mut journal, _, _) = open(&storage, small_segments());
-    let mut append = |journal: &mut Journal, facts: &[u8]| {
+    let append = |journal: &mut Journal, facts: &[u8]| {
         let mut batch = Batch::new();
         batch.step(1, 0, facts, |_| {});
         journal.append(&mut batch, 0).expect("appends");
@@ -221,4 +221,22 @@ fn a_start_without_what_it_needs_is_refused() {
             storage.remove(&name).expect("removes");
         }
     });
+}
+
+/// Damage in an old segment is told, and does not keep the log from being trimmed.
+#[test]
+fn a_damaged_old_segment_is_trimmed_all_the_same() {
+    let storage = Arc::<MemoryStorage>::default();
+    let forever = config(u64::MAX, 10_000, 10_000);
+    drop(a_log_of_hours(&storage, forever, 500));
+    let name = storage.names(".vlz").remove(0);
+    let mut bytes = storage.get(&name);
+    bytes[200] ^= 1;
+    storage.put(&name, &bytes);
+    let (journal, reader, _) = open(&storage, config(20 << 10, 10_000, 10_000));
+    assert!(reader.read(1, 1000).is_err(), "it is told");
+    journal.retain(0);
+    journal.wait_for_background();
+    assert!(reader.bounds().oldest > 1);
+    assert!(storage.names(".tmp").is_empty());
 }

@@ -9,6 +9,7 @@
 
 mod dir;
 mod faults;
+mod format;
 mod memory;
 mod reading;
 mod recovery;

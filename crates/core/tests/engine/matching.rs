@@ -1,8 +1,6 @@
 //! The simulated venue through the engine: what fills, at what price, and in which order it is told.
 
-mod common;
-
-use common::{Rig, depth, id, quote, snapshot, trade};
+use crate::common::{Rig, depth, id, quote, snapshot, trade};
 use veloz_core::engine::Venue;
 use veloz_core::input::MarketBody;
 

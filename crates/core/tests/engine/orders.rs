@@ -1,8 +1,6 @@
 //! Orders as clients and venues see them: identity, cancels, refusals, and reports in any order.
 
-mod common;
-
-use common::{Rig, id, levels, order, price, qty, snapshot, symbol, trade};
+use crate::common::{Rig, id, levels, order, price, qty, snapshot, symbol, trade};
 use veloz_core::engine::{Engine, Venue, VenueCommand};
 use veloz_core::event::Event;
 use veloz_core::input::{
@@ -192,13 +190,13 @@ fn what_a_source_tells_again_makes_the_book_only() {
     tell(&mut rig, 1, snapshot(10, "99 2", "101 2"));
     tell(&mut rig, 2, trade("SELL 1 @ 99"));
     assert!(matches!(rig.step.facts[..], [Fact::Position { position: 2, .. }]));
-    tell(&mut rig, 3, common::depth(11, 11, "99 0, 90 1", ""));
+    tell(&mut rig, 3, crate::common::depth(11, 11, "99 0, 90 1", ""));
     rig.order("a BUY 1 @ 100");
     rig.restart();
     for (position, body, shown) in [
         (1, snapshot(10, "99 2", "100 2"), ""),
         (2, trade("SELL 1 @ 99"), ""),
-        (3, common::depth(11, 11, "", "100 0, 101 5"), ""),
+        (3, crate::common::depth(11, 11, "", "100 0, 101 5"), ""),
         (4, trade("SELL 1 @ 100"), "market 100.0; a 1.0@100.0; a FILLED; =a; account"),
     ] {
         assert_eq!(tell(&mut rig, position, body), shown, "line {position}");
@@ -298,7 +296,7 @@ fn an_external_venue_is_asked_and_not_believed_before_it_answers() {
         matches!(rig.input(&input), Ok(Answer::Order(answer)) if answer.executed_qty.is_zero())
     );
     assert_eq!(rig.report("nobody", ReportBody::Accepted), "error unknown_order");
-    let restored = Engine::restore(common::config(Venue::External), rig.replayed());
+    let restored = Engine::restore(crate::common::config(Venue::External), rig.replayed());
     restored.check_invariants().unwrap();
     assert_eq!(restored.state().open_order_count(), 1);
 }

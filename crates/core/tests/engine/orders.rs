@@ -192,6 +192,7 @@ fn what_a_source_tells_again_makes_the_book_only() {
     assert!(matches!(rig.step.facts[..], [Fact::Position { position: 2, .. }]));
     tell(&mut rig, 3, crate::common::depth(11, 11, "99 0, 90 1", ""));
     rig.order("a BUY 1 @ 100");
+    assert!(rig.step.facts.iter().any(|fact| matches!(fact, Fact::Position { position: 3, .. })));
     rig.restart();
     for (position, body, shown) in [
         (1, snapshot(10, "99 2", "100 2"), ""),

@@ -4,3 +4,4 @@ pub mod config;
 pub mod frame;
 pub mod journal;
 pub mod market;
+pub mod service;

@@ -344,20 +344,14 @@ struct Snapshot {
 
 impl Snapshot {
     fn body(self) -> MarketBody {
-        MarketBody::Snapshot {
-            last_id: self.last_update_id,
-            bids: self.bids.0,
-            asks: self.asks.0,
-        }
+        MarketBody::Snapshot { last_id: self.last_update_id, bids: self.bids.0, asks: self.asks.0 }
     }
 }
 
 /// Milliseconds until the year 5138, else microseconds, as nanoseconds.
 fn venue_time(time: i64) -> Result<TsNs, LineError> {
     let unit = if time < 100_000_000_000_000 { 1_000_000 } else { 1_000 };
-    time.checked_mul(unit)
-        .filter(|ns| *ns >= 0)
-        .ok_or(LineError::Domain("T is out of range"))
+    time.checked_mul(unit).filter(|ns| *ns >= 0).ok_or(LineError::Domain("T is out of range"))
 }
 
 fn price(text: &str, field: &'static str) -> Result<Price, LineError> {

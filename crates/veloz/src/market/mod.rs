@@ -3,8 +3,8 @@
 //! Contract: [`start`] gives a source its own thread. It sends batches of at most
 //! [`MARKET_BATCH_MESSAGES`] messages, in the source's order, into the channel it was given, and waits
 //! when that is full. What cannot be read is told and left out, and the source goes on; its last word is
-//! [`SourceMessage::Finished`] or [`SourceMessage::Failed`] (after which a step that still waits may be
-//! answered). A channel that closes without either: the source was stopped.
+//! [`SourceMessage::Finished`] or [`SourceMessage::Failed`]. A channel that closes without either: the
+//! source was stopped.
 //!
 //! Dropping the [`MarketSource`] stops the thread at once, whatever it waits for, and joins it.
 
@@ -26,7 +26,9 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use veloz_core::input::MarketData;
 use veloz_core::limits::MARKET_BATCH_MESSAGES;
 
-pub use replay::{ControlError, ReplayConfig, ReplayControl, ReplaySpeed, StepDone, Stepped};
+pub use replay::{
+    ControlError, ReplayConfig, ReplayControl, ReplaySpeed, Stepped, capture_symbols,
+};
 pub use sim::{SimConfig, SimSymbol};
 
 /// The code of everything that a source tells of itself.
@@ -44,9 +46,6 @@ pub enum SourceMessage {
         /// Where and why, for a person.
         detail: String,
     },
-    /// Everything asked for by [`ReplayControl::step`] was sent before this. Whoever receives it calls
-    /// [`StepDone::tell`] when what came before has taken effect.
-    Stepped(StepDone),
     /// All was said.
     Finished,
     /// The source cannot go on.
@@ -264,8 +263,7 @@ impl Link {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let batch =
-            std::mem::replace(&mut self.batch, Vec::with_capacity(MARKET_BATCH_MESSAGES));
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(MARKET_BATCH_MESSAGES));
         let messages = u64::try_from(batch.len()).unwrap_or_default();
         self.send(SourceMessage::Data(batch))?;
         self.monitor.shared.messages.fetch_add(messages, Ordering::Relaxed);

@@ -23,7 +23,7 @@ use veloz_core::types::{Qty, Symbol, TsNs};
 use super::capture::{CaptureParser, LineError, Parsed, split_time};
 use super::catch_up::CatchUp;
 use super::lines::{LineReader, Next};
-use super::{Link, SourceError, SourceMessage, Stopped};
+use super::{Link, SourceError, Stopped};
 
 /// How fast a capture is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ fn read_head(path: &Path, default: Symbol) -> Result<CaptureParser, SourceError>
     Ok(parser)
 }
 
-/// Runs, pauses and steps a replay from any thread but the one that takes its messages.
+/// Runs, pauses and steps a replay.
 #[derive(Debug, Clone)]
 pub struct ReplayControl {
     orders: Sender<Control>,
@@ -109,21 +109,6 @@ pub struct Stepped {
     pub position: u64,
     /// Whether that was the end of the capture.
     pub finished: bool,
-}
-
-/// Answers whoever waits for a step. Dropped untold, it tells that the replay has ended.
-#[derive(Debug)]
-pub struct StepDone {
-    reply: Sender<Stepped>,
-    stepped: Stepped,
-}
-
-impl StepDone {
-    /// Lets the step's caller go on.
-    pub fn tell(self) {
-        // The channel has room for this one answer; a caller that has gone away needs none.
-        let _ = self.reply.try_send(self.stepped);
-    }
 }
 
 #[derive(Debug)]
@@ -156,8 +141,8 @@ impl ReplayControl {
         self.order(Control::Pause)
     }
 
-    /// Plays `lines` lines at once and stands still. Returns when [`StepDone::tell`] was called by the
-    /// thread that takes the messages, so never call it from that thread.
+    /// Plays `lines` lines at once and stands still. Returns when they were handed over, which may have to
+    /// wait for whoever takes them: never call it from that thread.
     ///
     /// # Errors
     /// When there is nothing left to play.
@@ -168,9 +153,9 @@ impl ReplayControl {
     }
 
     fn order(&self, control: Control) -> Result<(), ControlError> {
-        self.orders.try_send(control).map_err(|e| {
-            if e.is_full() { ControlError::Busy } else { ControlError::Ended }
-        })
+        self.orders
+            .try_send(control)
+            .map_err(|e| if e.is_full() { ControlError::Busy } else { ControlError::Ended })
     }
 }
 
@@ -197,9 +182,8 @@ impl Pacer {
         });
         // Both ways: a time that jumps ahead and back again costs nothing in the end.
         let pause = local_ns.saturating_sub(self.last_ns);
-        self.played_ns = self
-            .played_ns
-            .saturating_add(pause.clamp(-MAX_REPLAY_PAUSE_NS, MAX_REPLAY_PAUSE_NS));
+        self.played_ns =
+            self.played_ns.saturating_add(pause.clamp(-MAX_REPLAY_PAUSE_NS, MAX_REPLAY_PAUSE_NS));
         self.last_ns = local_ns;
         let unit = 10_i128.pow(Qty::SCALE);
         let wait = i128::from(self.played_ns) * unit / i128::from(self.factor.raw().max(1));
@@ -474,11 +458,15 @@ impl Runner {
             position: self.player.position,
             finished: matches!(played, Played::End | Played::Failed(_)),
         };
-        self.tell(played, Some(StepDone { reply, stepped }))
+        self.tell(played, Some((reply, stepped)))
     }
 
     /// Hands over what was played, and what there is to say of it.
-    fn tell(&mut self, played: Played, step: Option<StepDone>) -> Result<Ended, Stopped> {
+    fn tell(
+        &mut self,
+        played: Played,
+        step: Option<(Sender<Stepped>, Stepped)>,
+    ) -> Result<Ended, Stopped> {
         self.link.flush()?;
         self.link.monitor.progress(&self.player);
         let bad = self.player.bad;
@@ -501,11 +489,12 @@ impl Runner {
         if ended {
             self.link.monitor.end(outcome.is_ok());
         }
-        if let Some(step) = step {
-            self.link.send(SourceMessage::Stepped(step))?;
-        }
         if ended {
             self.link.last_word(outcome)?;
+        }
+        if let Some((reply, stepped)) = step {
+            // The channel has room for this one answer; a caller that has gone away needs none.
+            let _ = reply.try_send(stepped);
         }
         Ok(ended)
     }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fastrand::Rng;
 use veloz_core::input::{MarketBody, MarketData};
+use veloz_core::instrument::Instrument;
 use veloz_core::limits::MARKET_BATCH_MESSAGES;
 use veloz_core::types::{Price, Qty, Side, Symbol, TsNs};
 
@@ -55,8 +56,16 @@ pub struct SimSymbol {
 
 impl SimSymbol {
     /// An instrument that starts at its usual price.
-    pub fn new(symbol: Symbol, tick: Price, lot: Qty) -> SimSymbol {
+    pub fn new(instrument: &Instrument) -> SimSymbol {
+        let Instrument { symbol, tick, lot, .. } = *instrument;
         SimSymbol { symbol, tick, lot, price: usual_price(symbol, tick), last_trade_id: 0 }
+    }
+
+    /// The same, but going on from its last trade.
+    #[must_use]
+    pub fn after(mut self, price: Price, trade_id: u64) -> SimSymbol {
+        (self.price, self.last_trade_id) = (price, trade_id);
+        self
     }
 }
 
@@ -349,7 +358,8 @@ impl SimBook {
 /// FNV-1a over all that makes an instrument's market its own.
 fn seed_of(seed: u64, of: &SimSymbol) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let parts = [of.symbol.as_str().as_bytes(), &seed.to_le_bytes(), &of.last_trade_id.to_le_bytes()];
+    let parts =
+        [of.symbol.as_str().as_bytes(), &seed.to_le_bytes(), &of.last_trade_id.to_le_bytes()];
     for byte in parts.concat() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }

@@ -1,4 +1,4 @@
-//! Every cap of the core, by name, with its unit last.
+//! Every cap of the system, by name, with its unit last.
 
 /// The recent order events that [`crate::state::State`] keeps for `GET /api/orders` and `/api/fills`.
 pub const RECENT_ORDER_EVENTS_COUNT: usize = 1_000;
@@ -11,3 +11,28 @@ pub const BUFFERED_DEPTH_UPDATES_COUNT: usize = 4_096;
 
 /// The levels of one side of one book; the worst go first.
 pub const BOOK_SIDE_LEVELS_COUNT: usize = 20_000;
+
+/// The longest line of a capture: a snapshot of 5,000 levels a side has about 350 kB.
+pub const MAX_CAPTURE_LINE_BYTES: usize = 4 << 20;
+
+/// What a capture is read in.
+pub const CAPTURE_READ_BYTES: usize = 256 << 10;
+
+/// The lines at the head of a capture that are looked at to learn its symbols.
+pub const CAPTURE_HEAD_LINES: u64 = 1_000;
+
+/// The instruments of one capture.
+pub const CAPTURE_SYMBOLS_COUNT: usize = 1_024;
+
+/// The messages that a market source hands over at once.
+pub const MARKET_BATCH_MESSAGES: usize = 256;
+
+/// The unreadable lines of one capture that are told one by one; more are told as a number at the end.
+pub const TOLD_BAD_LINES_COUNT: u64 = 100;
+
+/// The longest pause in a capture that is played as long as it was, in nanoseconds: a jump of the
+/// recorder's clock must not stall a replay.
+pub const MAX_REPLAY_PAUSE_NS: i64 = 60_000_000_000;
+
+/// The orders to a replay (run, pause, step) that wait to be obeyed.
+pub const REPLAY_CONTROLS_COUNT: usize = 16;

@@ -3,4 +3,5 @@
 pub mod config;
 pub mod frame;
 pub mod journal;
+pub mod market;
 pub mod service;

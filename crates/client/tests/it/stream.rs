@@ -1,11 +1,9 @@
 //! The stream against a gateway and a network that do everything wrong: never twice, never lost.
 
-mod common;
-
 use std::sync::Mutex;
 use std::time::Duration;
 
-use common::{DEADLINE, Reply, Request, STREAM_HEAD, frame, frames, gateway};
+use crate::gateway::{DEADLINE, Reply, Request, STREAM_HEAD, frame, frames, gateway};
 use veloz_client::{
     Client, Error, EventKind, EventStream, Gap, GapReason, StreamFault, StreamItem, StreamOptions,
 };

@@ -8,45 +8,45 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// How long anything in a test may take.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A request as it came in.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub(crate) struct Request {
     /// How many came before it.
-    pub number: usize,
-    pub method: String,
-    pub target: String,
-    pub head: String,
-    pub body: String,
+    pub(crate) number: usize,
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
 
-    pub fn last_id(&self) -> Option<u64> {
+    pub(crate) fn last_id(&self) -> Option<u64> {
         self.header("last-event-id")?.parse().ok()
     }
 
-    pub fn is_stream(&self) -> bool {
+    pub(crate) fn is_stream(&self) -> bool {
         self.target.starts_with("/api/stream")
     }
 }
 
 /// What the gateway does for one request.
-pub struct Reply {
-    pub bytes: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) bytes: Vec<u8>,
     /// Keeps the connection, silent, instead of closing it.
-    pub hang: bool,
+    pub(crate) hang: bool,
 }
 
 impl Reply {
-    pub fn status(line: &str, headers: &str, body: &str) -> Reply {
+    pub(crate) fn status(line: &str, headers: &str, body: &str) -> Reply {
         let head = format!(
             "HTTP/1.1 {line}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}",
             body.len()
@@ -54,35 +54,35 @@ impl Reply {
         Reply { bytes: head.into_bytes(), hang: false }
     }
 
-    pub fn json(body: &str) -> Reply {
+    pub(crate) fn json(body: &str) -> Reply {
         Reply::status("200 OK", "Content-Type: application/json\r\n", body)
     }
 
-    pub fn stream(body: &str) -> Reply {
+    pub(crate) fn stream(body: &str) -> Reply {
         Reply { bytes: format!("{STREAM_HEAD}{body}").into_bytes(), hang: false }
     }
 
-    pub fn hanging(self) -> Reply {
+    pub(crate) fn hanging(self) -> Reply {
         Reply { hang: true, ..self }
     }
 }
 
-pub const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\
+pub(crate) const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\
     Cache-Control: no-cache\r\nConnection: keep-alive\r\n\r\n: hello\n\nretry: 1\n\n";
 
 /// The frames of events `from..=to`.
-pub fn frames(from: u64, to: u64) -> String {
+pub(crate) fn frames(from: u64, to: u64) -> String {
     (from..=to).map(frame).collect()
 }
 
-pub fn frame(id: u64) -> String {
+pub(crate) fn frame(id: u64) -> String {
     format!(
         "id: {id}\nevent: market\ndata: {{\"type\":\"market\",\"symbol\":\"BTCUSDT\",\"ts_ns\":{id},\"price\":{id}.5}}\n\n"
     )
 }
 
 /// Starts it; it lives as long as the test's runtime.
-pub async fn gateway(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> String {
+pub(crate) async fn gateway(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     let (script, count) = (Arc::new(script), Arc::new(AtomicUsize::new(0)));
@@ -95,7 +95,11 @@ pub async fn gateway(script: impl Fn(&Request) -> Reply + Send + Sync + 'static)
     address
 }
 
-async fn serve(mut socket: TcpStream, script: &dyn Fn(&Request) -> Reply, count: &AtomicUsize) {
+async fn serve(
+    mut socket: TcpStream,
+    script: &(dyn Fn(&Request) -> Reply + Sync),
+    count: &AtomicUsize,
+) {
     let Some(request) = read_request(&mut socket, count).await else { return };
     let reply = script(&request);
     // The client may be gone already: that is its right.

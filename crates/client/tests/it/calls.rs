@@ -1,11 +1,9 @@
 //! The typed calls against scripted answers.
 
-mod common;
-
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Reply, Request, gateway};
+use crate::gateway::{Reply, Request, gateway};
 use veloz_client::{
     Client, Error, OrderRequest, OrderStatus, OrdersQuery, RiskUpdate, Side, TradingState,
 };

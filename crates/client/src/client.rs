@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use veloz_core::event::{Account, Event, Fill, OrderState};
 use veloz_core::input::RiskSettings;
+use veloz_core::instrument::Instrument;
 use veloz_core::limits::{
     ANSWER_MAX_BYTES, CONNECT_TIMEOUT_MS, ORDER_ATTEMPTS_COUNT, ORDER_RETRY_AFTER_MAX_MS,
     ORDER_RETRY_MIN_MS, REQUEST_TIMEOUT_MS,
@@ -184,12 +185,7 @@ impl Client {
     /// # Errors
     /// Those of any call.
     pub async fn orders_state(&self, query: &OrdersQuery) -> Result<Vec<OrderState>, Error> {
-        let query = [
-            ("status", query.open.then(|| "open".to_owned())),
-            ("limit", query.limit.map(|l| l.to_string())),
-            ("after", query.after.map(|a| a.to_string())),
-        ];
-        Ok(self.get::<Items<_>>("api/orders_state", &query).await?.items)
+        Ok(self.get::<Items<_>>("api/orders_state", &query.pairs()).await?.items)
     }
 
     /// One order's state.
@@ -214,6 +210,14 @@ impl Client {
     /// Those of any call.
     pub async fn fills(&self) -> Result<Vec<Fill>, Error> {
         Ok(self.get::<Items<_>>("api/fills", &[]).await?.items)
+    }
+
+    /// What may be traded, and under which filters.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub async fn instruments(&self) -> Result<Vec<Instrument>, Error> {
+        Ok(self.get::<Items<_>>("api/instruments", &[]).await?.items)
     }
 
     /// The kill switch and the limits.

@@ -36,5 +36,6 @@ pub use veloz_core::event::{
     Account, Balance, ErrorEvent, Event, EventKind, Fill, Market, OrderState, OrderUpdate,
 };
 pub use veloz_core::input::{RiskSettings, TradingState};
+pub use veloz_core::instrument::Instrument;
 pub use veloz_core::order::{OrderStatus, OrderType, TimeInForce};
 pub use veloz_core::types::{ClientOrderId, EventId, Money, Price, Qty, Side, Symbol};

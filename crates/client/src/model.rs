@@ -61,12 +61,12 @@ pub struct Book {
 }
 
 /// `POST /api/order` of an order that was taken.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderReply {
     /// The client's name for the order.
     pub client_order_id: ClientOrderId,
     /// The venue's.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub venue_order_id: Option<VenueOrderId>,
     /// How it stood when it was first answered for.
     pub status: OrderStatus,
@@ -75,7 +75,7 @@ pub struct OrderReply {
 }
 
 /// `POST /api/cancel_all`: what was taken back.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelledAll {
     /// The orders' ids.
     #[serde(default)]
@@ -174,6 +174,17 @@ pub struct EventsPage {
     /// What is missing in this page.
     #[serde(default)]
     pub gap: Option<Gap>,
+}
+
+impl OrdersQuery {
+    /// The query of the request.
+    pub fn pairs(&self) -> [(&'static str, Option<String>); 3] {
+        [
+            ("status", self.open.then(|| "open".to_owned())),
+            ("limit", self.limit.map(|limit| limit.to_string())),
+            ("after", self.after.map(|after| after.to_string())),
+        ]
+    }
 }
 
 impl LogEvent {

@@ -180,6 +180,11 @@ impl EventStream {
         if self.ready.iter().any(waits) { self.yielded } else { self.cursor.last() }
     }
 
+    /// Whether the next item has yet to arrive: a good time to flush what the others were written to.
+    pub fn is_drained(&self) -> bool {
+        self.ready.is_empty()
+    }
+
     /// The next item; `None` after an error that ended the stream.
     pub async fn next(&mut self) -> Option<Result<StreamItem, Error>> {
         loop {

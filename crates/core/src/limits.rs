@@ -1,4 +1,7 @@
 //! Every cap of the system, by name, with its unit last.
+//! Every cap in the system, by name, with its unit last.
+
+// The core.
 
 /// The recent order events that [`crate::state::State`] keeps for `GET /api/orders` and `/api/fills`.
 pub const RECENT_ORDER_EVENTS_COUNT: usize = 1_000;
@@ -36,3 +39,46 @@ pub const MAX_REPLAY_PAUSE_NS: i64 = 60_000_000_000;
 
 /// The orders to a replay (run, pause, step) that wait to be obeyed.
 pub const REPLAY_CONTROLS_COUNT: usize = 16;
+// The client.
+
+/// The most doublings of a client's wait before it tries again.
+pub const BACKOFF_DOUBLINGS_COUNT: u32 = 16;
+
+/// The longest wait before a stream client tries again, when the server asks for no longer one.
+pub const RECONNECT_MAX_MS: u64 = 30_000;
+
+/// The first wait before a stream client tries again, until the server tells its `retry:`.
+pub const RECONNECT_MIN_MS: u64 = 500;
+
+/// The longest `Retry-After` that a client obeys before it tries again by itself.
+pub const RETRY_AFTER_MAX_MS: u64 = 300_000;
+
+/// How often an order is sent before its sender is told that it did not get through.
+pub const ORDER_ATTEMPTS_COUNT: u32 = 5;
+
+/// The longest `Retry-After` that the sender of an order waits for.
+pub const ORDER_RETRY_AFTER_MAX_MS: u64 = 10_000;
+
+/// The first wait before an order is sent again.
+pub const ORDER_RETRY_MIN_MS: u64 = 100;
+
+/// How long a client waits for a connection.
+pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
+
+/// How long a client waits for an answer: longer than a gateway waits for its venue.
+pub const REQUEST_TIMEOUT_MS: u64 = 10_000;
+
+/// The largest answer that a client takes.
+pub const ANSWER_MAX_BYTES: usize = 64 << 20;
+
+/// The largest block of a stream that a client takes.
+pub const BLOCK_MAX_BYTES: usize = 1 << 20;
+
+/// The silence between two keep-alives of a gateway, unless configured otherwise.
+pub const KEEP_ALIVE_DEFAULT_MS: u64 = 10_000;
+
+/// After how many missed keep-alives a client takes its connection for dead.
+pub const KEEP_ALIVES_MISSED_COUNT: u32 = 3;
+
+/// How often a stream client asks again for events that were skipped without a word.
+pub const HOLE_RETRIES_COUNT: u32 = 3;

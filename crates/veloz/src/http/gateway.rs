@@ -11,7 +11,8 @@ use hyper::body::Incoming;
 use tokio::net::TcpStream;
 use tower::ServiceExt;
 
-use crate::stream::{Attach, StreamHandle, StreamRequest};
+use crate::stream::request::StreamRequest;
+use crate::stream::{Attach, StreamHandle};
 
 use super::body::{self, BodyRead};
 use super::error::ApiError;

@@ -3,3 +3,4 @@
 pub mod config;
 pub mod frame;
 pub mod journal;
+pub mod service;

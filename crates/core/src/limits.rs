@@ -1,5 +1,4 @@
 //! Every cap of the system, by name, with its unit last.
-//! Every cap in the system, by name, with its unit last.
 
 // The core.
 

@@ -2,5 +2,6 @@
 
 pub mod event;
 pub mod input;
+pub mod limits;
 pub mod order;
 pub mod types;

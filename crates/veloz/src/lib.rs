@@ -2,3 +2,4 @@
 //! fuzz targets can reach its parts.
 pub mod frame;
 pub mod journal;
+pub mod stream;

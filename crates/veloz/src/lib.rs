@@ -6,3 +6,4 @@ pub mod frame;
 pub mod journal;
 pub mod market;
 pub mod service;
+pub mod stream;

@@ -1,4 +1,6 @@
-//! Every cap of the core, by name, with its unit last.
+//! Every cap of the system, by name, with its unit last.
+
+// The core.
 
 /// The recent order events that [`crate::state::State`] keeps for `GET /api/orders` and `/api/fills`.
 pub const RECENT_ORDER_EVENTS_COUNT: usize = 1_000;
@@ -12,6 +14,73 @@ pub const BUFFERED_DEPTH_UPDATES_COUNT: usize = 4_096;
 /// The levels of one side of one book; the worst go first.
 pub const BOOK_SIDE_LEVELS_COUNT: usize = 20_000;
 
+/// The longest line of a capture: a snapshot of 5,000 levels a side has about 350 kB.
+pub const MAX_CAPTURE_LINE_BYTES: usize = 4 << 20;
+
+/// What a capture is read in.
+pub const CAPTURE_READ_BYTES: usize = 256 << 10;
+
+/// The lines at the head of a capture that are looked at to learn its symbols.
+pub const CAPTURE_HEAD_LINES: u64 = 1_000;
+
+/// The instruments of one capture.
+pub const CAPTURE_SYMBOLS_COUNT: usize = 1_024;
+
+/// The messages that a market source hands over at once.
+pub const MARKET_BATCH_MESSAGES: usize = 256;
+
+/// The unreadable lines of one capture that are told one by one; more are told as a number at the end.
+pub const TOLD_BAD_LINES_COUNT: u64 = 100;
+
+/// The longest pause in a capture that is played as long as it was, in nanoseconds: a jump of the
+/// recorder's clock must not stall a replay.
+pub const MAX_REPLAY_PAUSE_NS: i64 = 60_000_000_000;
+
+/// The orders to a replay (run, pause, step) that wait to be obeyed.
+pub const REPLAY_CONTROLS_COUNT: usize = 16;
+// The client.
+
+/// The most doublings of a client's wait before it tries again.
+pub const BACKOFF_DOUBLINGS_COUNT: u32 = 16;
+
+/// The longest wait before a stream client tries again, when the server asks for no longer one.
+pub const RECONNECT_MAX_MS: u64 = 30_000;
+
+/// The first wait before a stream client tries again, until the server tells its `retry:`.
+pub const RECONNECT_MIN_MS: u64 = 500;
+
+/// The longest `Retry-After` that a client obeys before it tries again by itself.
+pub const RETRY_AFTER_MAX_MS: u64 = 300_000;
+
+/// How often an order is sent before its sender is told that it did not get through.
+pub const ORDER_ATTEMPTS_COUNT: u32 = 5;
+
+/// The longest `Retry-After` that the sender of an order waits for.
+pub const ORDER_RETRY_AFTER_MAX_MS: u64 = 10_000;
+
+/// The first wait before an order is sent again.
+pub const ORDER_RETRY_MIN_MS: u64 = 100;
+
+/// How long a client waits for a connection.
+pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
+
+/// How long a client waits for an answer: longer than a gateway waits for its venue.
+pub const REQUEST_TIMEOUT_MS: u64 = 10_000;
+
+/// The largest answer that a client takes.
+pub const ANSWER_MAX_BYTES: usize = 64 << 20;
+
+/// The largest block of a stream that a client takes.
+pub const BLOCK_MAX_BYTES: usize = 1 << 20;
+
+/// The silence between two keep-alives of a gateway, unless configured otherwise.
+pub const KEEP_ALIVE_DEFAULT_MS: u64 = 10_000;
+
+/// After how many missed keep-alives a client takes its connection for dead.
+pub const KEEP_ALIVES_MISSED_COUNT: u32 = 3;
+
+/// How often a stream client asks again for events that were skipped without a word.
+pub const HOLE_RETRIES_COUNT: u32 = 3;
 // The HTTP API.
 
 /// The longest body of a request.

@@ -231,8 +231,8 @@ impl State {
         self.data.orders.get(key)
     }
 
-    pub(crate) fn open_keys(&self) -> impl Iterator<Item = usize> {
-        self.index.open.iter().copied()
+    pub(crate) fn open_keyed(&self) -> impl Iterator<Item = (usize, &Order)> {
+        self.index.open.iter().filter_map(|&key| Some((key, self.data.orders.get(key)?)))
     }
 
     pub(crate) fn has_pair(&self, symbol: &Symbol) -> bool {

@@ -170,6 +170,11 @@ impl State {
         self.index.open.iter().filter_map(|&key| self.data.orders.get(key))
     }
 
+    /// The open orders from position `from` of the order of creation on, each with its position.
+    pub fn open_orders_from(&self, from: usize) -> impl Iterator<Item = (usize, &Order)> {
+        self.index.open.range(from..).filter_map(|&key| Some((key, self.data.orders.get(key)?)))
+    }
+
     /// How many orders are open.
     pub fn open_order_count(&self) -> usize {
         self.index.open.len()
@@ -226,8 +231,8 @@ impl State {
         self.data.orders.get(key)
     }
 
-    pub(crate) fn open_keys(&self) -> impl Iterator<Item = usize> {
-        self.index.open.iter().copied()
+    pub(crate) fn open_keyed(&self) -> impl Iterator<Item = (usize, &Order)> {
+        self.index.open.iter().filter_map(|&key| Some((key, self.data.orders.get(key)?)))
     }
 
     pub(crate) fn has_pair(&self, symbol: &Symbol) -> bool {

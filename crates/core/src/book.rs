@@ -48,7 +48,7 @@ pub struct LevelChange {
 /// The order of prices on one side, best first: a lower rank is better.
 pub(crate) const fn rank(side: Side, price: Price) -> i64 {
     match side {
-        Side::Buy => -price.raw(),
+        Side::Buy => price.raw().saturating_neg(),
         Side::Sell => price.raw(),
     }
 }
@@ -56,7 +56,7 @@ pub(crate) const fn rank(side: Side, price: Price) -> i64 {
 /// The price of a rank.
 pub(crate) const fn price_at(side: Side, rank: i64) -> Price {
     match side {
-        Side::Buy => Price::from_raw(-rank),
+        Side::Buy => Price::from_raw(rank.saturating_neg()),
         Side::Sell => Price::from_raw(rank),
     }
 }
@@ -177,7 +177,7 @@ impl Book {
     pub fn quote(&mut self, now: TsNs, id: u64, bid: PriceLevel, ask: PriceLevel) {
         self.changes.clear();
         let newest = self.quote.map_or(self.last_id, |quote| quote.id.max(self.last_id));
-        if !self.known || id <= newest || bid.0 >= ask.0 {
+        if !self.known || id <= newest || bid.0 <= Price::ZERO || bid.0 >= ask.0 {
             return;
         }
         self.ts_ns = now;

@@ -123,7 +123,6 @@ pub const HTTP_EVENTS_READ_BYTES: usize = 256 << 10;
 pub const HTTP_EVENTS_SCAN_BYTES: usize = 16 << 20;
 /// Pages of events that are read at once; more wait.
 pub const HTTP_EVENTS_READS: usize = 2;
-//! Every cap in the system, by name, with its unit last.
 
 // The stream.
 

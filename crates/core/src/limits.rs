@@ -158,7 +158,7 @@ pub const STREAM_SWEEP_SLICE_MS: u64 = 25;
 pub const STREAM_SWEEP_SLICES: usize = 8;
 /// The least time between two book frames.
 pub const STREAM_BOOK_INTERVAL_MS: u64 = 100;
-//! Every cap in the system, in one place, its unit last in the name.
+// The journal.
 
 /// The largest record of the journal: one step with its facts and frames.
 pub const JOURNAL_RECORD_MAX_BYTES: usize = 64 * MIB;

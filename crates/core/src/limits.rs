@@ -204,3 +204,16 @@ pub const JOURNAL_SNAPSHOT_MAX_BYTES: u64 = 4 << 30;
 pub const JOURNAL_SYNC_INTERVAL_MS: u64 = 50;
 
 const MIB: usize = 1 << 20;
+/// Levels a side of a book frame.
+pub const STREAM_BOOK_LEVELS: usize = 20;
+
+// The service.
+
+/// Commands that wait for the service; more are refused.
+pub const SERVICE_QUEUE_MESSAGES: usize = 4_096;
+/// Commands taken into one batch.
+pub const SERVICE_BATCH_INPUTS: usize = 256;
+/// Batches of a market source that wait for the service; then the source waits.
+pub const SERVICE_MARKET_QUEUE_BATCHES: usize = 16;
+/// Between two looks at what retention takes.
+pub const SERVICE_RETENTION_INTERVAL_MS: u64 = 10_000;

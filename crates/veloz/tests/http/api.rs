@@ -223,6 +223,23 @@ async fn the_rest_of_the_api() {
 }
 
 #[tokio::test]
+async fn trouble_is_told() {
+    let g = gateway().await;
+    g.health.raise("journal_failed", "the disk is full".to_owned());
+    let problem = r#""problems":[{"code":"journal_failed","message":"the disk is full"}]"#;
+    let parts = [r#""error":"journal_failed""#, r#""ok":false"#, problem];
+    check(get(&g, "/health").await, 503, &parts).await;
+    let ping = get(&g, "/api/execution/ping").await;
+    check(ping, 200, &[r#""ok":false"#, "journal_failed: the disk is full"]).await;
+    g.health.clear("journal_failed");
+    check(get(&g, "/health").await, 200, &[]).await;
+    g.service.close_intake();
+    let order = r#"{"side":"BUY","symbol":"BTCUSDT","qty":0.001,"price":40000}"#;
+    check(post(&g, "/api/order", order).await, 503, &["shutting_down"]).await;
+    check(get(&g, "/api/account").await, 200, &["USDT"]).await;
+}
+
+#[tokio::test]
 async fn pages_of_events() {
     let g = gateway().await;
     for update in 2..=60 {

@@ -10,22 +10,25 @@ use tokio::net::TcpStream;
 use veloz::http::{
     ConfigView, HttpConfig, HttpMetrics, HttpParts, HttpServer, MarketControl, Timeouts, bind,
 };
-use veloz::service::ServiceHandle;
+use veloz::journal::{Batch, Journal, JournalConfig};
+use veloz::service::{self, Clock, HealthBoard, ServiceHandle, ServiceMetrics};
 use veloz::stream::page::Pages;
-use veloz::stream::{BooksReply, SnapshotReply, StateSource, Stream, StreamConfig};
-use veloz_core::engine::{Engine, EngineConfig};
+use veloz::stream::{Stream, StreamConfig};
+use veloz_core::engine::{Engine, EngineConfig, Step};
 use veloz_core::input::{Input, MarketBody, MarketData};
 use veloz_core::instrument::Instrument;
-use veloz_core::types::Symbol;
+use veloz_core::types::{Side, Symbol};
 
 /// Longer than anything that works takes.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Fixture {
-    pub address: SocketAddr,
-    pub service: ServiceHandle,
-    pub server: Option<HttpServer>,
-    pub stream: Stream,
+pub(crate) struct Fixture {
+    pub(crate) address: SocketAddr,
+    pub(crate) service: ServiceHandle,
+    pub(crate) server: Option<HttpServer>,
+    pub(crate) stream: Stream,
+    pub(crate) health: Arc<HealthBoard>,
+    _dir: tempfile::TempDir,
 }
 
 struct Market;
@@ -44,19 +47,11 @@ impl MarketControl for Market {
     }
 }
 
-struct NoState;
-
-impl StateSource for NoState {
-    fn snapshot(&self, _: SnapshotReply) {}
-
-    fn books(&self, _: &[Symbol], _: BooksReply) {}
-}
-
-pub fn symbol() -> Symbol {
+pub(crate) fn symbol() -> Symbol {
     Symbol::parse("BTCUSDT").unwrap()
 }
 
-pub fn config() -> HttpConfig {
+pub(crate) fn config() -> HttpConfig {
     HttpConfig {
         allowed_hosts: vec!["desk.example".to_owned()],
         allowed_origins: vec!["https://pages.example".to_owned()],
@@ -76,12 +71,12 @@ pub fn config() -> HttpConfig {
 }
 
 /// A gateway with a book of one level a side: bid 1 BTC at 50000, ask 1 BTC at 50010.
-pub async fn gateway() -> Fixture {
+pub(crate) async fn gateway() -> Fixture {
     gateway_with(config()).await
 }
 
-pub async fn gateway_with(config: HttpConfig) -> Fixture {
-    let engine = Engine::new(EngineConfig {
+pub(crate) async fn gateway_with(config: HttpConfig) -> Fixture {
+    let mut engine = Engine::new(EngineConfig {
         instruments: vec![Instrument::for_symbol(symbol()).unwrap()],
         balances: vec![
             ("USDT".parse().unwrap(), "100000".parse().unwrap()),
@@ -89,14 +84,32 @@ pub async fn gateway_with(config: HttpConfig) -> Fixture {
         ],
         ..EngineConfig::default()
     });
-    let log = Arc::new(veloz::service::standin::MemLog::default());
-    let stream = Stream::start(StreamConfig::default(), log.clone(), Arc::new(NoState)).unwrap();
-    let service = veloz::service::standin::start(engine, log.clone(), stream.tail());
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, reader, _) = Journal::open(dir.path(), JournalConfig::default()).unwrap();
+    let (mut step, mut batch) = (Step::default(), Batch::new());
+    engine.start(1, &mut step);
+    batch.step(1, 1, &[], |out| veloz::frame::write_frame(out, 1, &step.events[0]));
+    journal.append(&mut batch, 1).unwrap();
     let mut registry = Registry::default();
+    let health = Arc::new(HealthBoard::default());
+    let (service, inbox) = service::channel(health.clone());
+    let config_of_stream = StreamConfig::default();
+    let stream =
+        Stream::start(config_of_stream, reader.clone(), Arc::new(service.clone())).unwrap();
+    let parts = service::Parts {
+        engine,
+        journal,
+        tail: stream.tail(),
+        market: None,
+        clock: Clock::Wall,
+        metrics: ServiceMetrics::register(&mut registry),
+        health: health.clone(),
+    };
+    service::start(parts, inbox).unwrap();
     let metrics = HttpMetrics::register(&mut registry);
     let parts = HttpParts {
         service: service.clone(),
-        pages: Pages::new(log),
+        pages: Pages::new(reader),
         stream: stream.handle(),
         market: Arc::new(Market),
         registry: Arc::new(registry),
@@ -104,18 +117,20 @@ pub async fn gateway_with(config: HttpConfig) -> Fixture {
     };
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let server = HttpServer::start(listener, config, parts).unwrap();
-    let fixture = Fixture { address: server.address(), service, server: Some(server), stream };
+    let address = server.address();
+    let server = Some(server);
+    let fixture = Fixture { address, service, server, stream, health, _dir: dir };
     fixture.quote(1, "50000", "50010").await;
     fixture
 }
 
 impl Fixture {
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// Replaces the book by one level a side of 1 BTC, and trades at its bid.
-    pub async fn quote(&self, update: u64, bid: &str, ask: &str) {
+    pub(crate) async fn quote(&self, update: u64, bid: &str, ask: &str) {
         let qty = "1".parse().unwrap();
         let bid = bid.parse().unwrap();
         let book = MarketBody::Snapshot {
@@ -127,7 +142,7 @@ impl Fixture {
             ts_ns: i64::try_from(update).unwrap(),
             price: bid,
             qty,
-            side: veloz_core::types::Side::Sell,
+            side: Side::Sell,
             trade_id: update,
         };
         for body in [book, trade] {
@@ -136,12 +151,12 @@ impl Fixture {
         }
     }
 
-    pub async fn connect(&self) -> Raw {
+    pub(crate) async fn connect(&self) -> Raw {
         Raw(TcpStream::connect(self.address).await.unwrap(), Vec::new())
     }
 
     /// One request by raw bytes on its own connection: all that comes back.
-    pub async fn raw(&self, request: &[u8]) -> String {
+    pub(crate) async fn raw(&self, request: &[u8]) -> String {
         let mut raw = self.connect().await;
         raw.send(request).await;
         let _ = raw.0.shutdown().await;
@@ -150,21 +165,21 @@ impl Fixture {
 }
 
 /// A connection and what was read of it and not looked at yet.
-pub struct Raw(pub TcpStream, pub Vec<u8>);
+pub(crate) struct Raw(pub(crate) TcpStream, pub(crate) Vec<u8>);
 
 impl Raw {
     /// Sends; a peer that has closed already is no failure: what it said tells why.
-    pub async fn send(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes).await;
     }
 
-    pub async fn get(&mut self, path: &str) -> String {
+    pub(crate) async fn get(&mut self, path: &str) -> String {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()).await;
         self.response().await
     }
 
     /// Reads until `end` has come; the text up to its end.
-    pub async fn until(&mut self, end: &str) -> String {
+    pub(crate) async fn until(&mut self, end: &str) -> String {
         let wait = async {
             loop {
                 let found = self.1.windows(end.len()).position(|part| part == end.as_bytes());
@@ -180,7 +195,7 @@ impl Raw {
     }
 
     /// Reads one response with a `Content-Length`.
-    pub async fn response(&mut self) -> String {
+    pub(crate) async fn response(&mut self) -> String {
         let head = self.until("\r\n\r\n").await;
         let lower = head.to_ascii_lowercase();
         let length: usize = lower
@@ -200,7 +215,7 @@ impl Raw {
     }
 
     /// Reads until the peer closes.
-    pub async fn rest(mut self) -> String {
+    pub(crate) async fn rest(mut self) -> String {
         let wait = async { while self.0.read_buf(&mut self.1).await.is_ok_and(|read| read > 0) {} };
         tokio::time::timeout(PATIENCE, wait).await.expect("it closes in time");
         String::from_utf8_lossy(&self.1).into_owned()
@@ -214,12 +229,12 @@ impl std::fmt::Debug for Raw {
 }
 
 /// The status of a response, 0 when there is none.
-pub fn status(response: &str) -> u16 {
+pub(crate) fn status(response: &str) -> u16 {
     response.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default()
 }
 
 /// Waits for a condition.
-pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let wait = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;

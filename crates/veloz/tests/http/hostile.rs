@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use veloz::http::Timeouts;
 
-use crate::harness::{Fixture, Raw, config, gateway, gateway_with, status};
+use crate::harness::{Fixture, PATIENCE, Raw, config, gateway, gateway_with, status};
 
 fn post(length: usize) -> String {
     format!(
@@ -31,28 +32,23 @@ async fn hasty() -> Fixture {
 #[tokio::test]
 async fn slow_heads_are_cut_off_and_idle_connections_wait_longer() {
     let g = hasty().await;
-    let started = tokio::time::Instant::now();
     assert_eq!(g.connect().await.rest().await, "", "a connection that says nothing");
-    let mut drip = g.connect().await;
+    let Raw(mut drip, _) = g.connect().await;
     let dripping = async {
         for byte in b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: ".iter().cycle() {
-            drip.send(&[*byte]).await;
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            let mut byte = [0];
-            if matches!(drip.0.try_read(&mut byte), Ok(0)) {
+            let _ = drip.write_all(&[*byte]).await;
+            let closed = drip.read_u8();
+            if tokio::time::timeout(Duration::from_millis(20), closed).await.is_ok() {
                 break;
             }
         }
     };
-    tokio::time::timeout(crate::harness::PATIENCE, dripping).await.expect("it is cut off");
+    tokio::time::timeout(PATIENCE, dripping).await.expect("it is cut off");
     let mut used = g.connect().await;
     assert_eq!(status(&used.get("/health").await), 200);
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    assert_eq!(status(&used.get("/health").await), 200, "idle is not slow");
     let idle_from = tokio::time::Instant::now();
     assert_eq!(used.rest().await, "");
     assert!(idle_from.elapsed() >= Duration::from_millis(1200), "{:?}", idle_from.elapsed());
-    assert!(started.elapsed() < Duration::from_secs(15));
     check_alive(&g).await;
 }
 
@@ -111,9 +107,8 @@ async fn floods_of_headers() {
     check("X: y\r\n".repeat(200), &[431]).await;
     check("X y\r\n".to_owned(), &[400]).await;
     check("X: \u{0}\r\n".to_owned(), &[400]).await;
-    let long_path = g
-        .raw(format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(60_000)).as_bytes());
-    assert!([414, 431].contains(&status(&long_path.await)));
+    let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(60_000));
+    assert!([414, 431].contains(&status(&g.raw(long.as_bytes()).await)));
     check_alive(&g).await;
 }
 
@@ -220,12 +215,11 @@ fn input(random: &mut fastrand::Rng, good: &[String]) -> Vec<u8> {
 
 /// Sends, stops sending, and takes the beginning of what comes.
 async fn throw(g: &Fixture, bytes: &[u8]) -> String {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let Raw(mut socket, _) = g.connect().await;
     let _ = socket.write_all(bytes).await;
     let _ = socket.shutdown().await;
     let mut answer = vec![0; 64];
-    let read = tokio::time::timeout(crate::harness::PATIENCE, socket.read(&mut answer)).await;
+    let read = tokio::time::timeout(PATIENCE, socket.read(&mut answer)).await;
     let read = read.expect("an answer or an end").unwrap_or_default();
     String::from_utf8_lossy(&answer[..read]).into_owned()
 }

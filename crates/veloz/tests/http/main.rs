@@ -1,6 +1,12 @@
-//! The HTTP layer over real sockets, with a real engine behind it.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
-#![allow(clippy::panic, clippy::print_stdout)]
+//! The HTTP layer over real sockets, with a real engine, journal and stream behind it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
 
 mod api;
 mod harness;

@@ -35,6 +35,7 @@ use crate::market::{
     SourceConfig, SourceMonitor,
 };
 use crate::service::{self, Clock, HealthBoard, Parts, ServiceHandle, ServiceMetrics};
+use crate::stream::page::Pages;
 use crate::stream::{Stream, StreamConfig};
 
 /// How long requests under way may take at shutdown.
@@ -123,7 +124,7 @@ async fn serve(config: Config) -> Result<()> {
         http_config(&config, &plan, max_connections),
         HttpParts {
             service: handle.clone(),
-            log: store.reader,
+            pages: Pages::new(store.reader),
             stream: stream.handle(),
             market: Arc::new(control),
             registry: Arc::new(registry),

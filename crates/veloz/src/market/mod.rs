@@ -11,6 +11,7 @@
 pub mod capture;
 mod catch_up;
 mod lines;
+mod pace;
 pub mod replay;
 pub mod sim;
 

@@ -1,25 +1,310 @@
-//! The market's book of one instrument.
+//! The market's book of one instrument, as the source tells it.
+//!
+//! Contract: the book is empty until it is known. It becomes known by a snapshot, goes on by contiguous
+//! depth updates (those that came before the snapshot are buffered and applied as Binance's procedure
+//! says), and is unknown again after a gap or an update that would cross it, until the next snapshot. A
+//! quote older than the book is ignored; a newer one corrects the top, and older depth updates that come
+//! after it leave the top alone. So the book is never crossed.
+//!
+//! What the simulated venue took of a level stays taken until it leaves the level or the level leaves:
+//! the source does not know of it, and the same liquidity must not fill twice.
+//!
+//! Known limit: a side keeps its best [`limits::BOOK_SIDE_LEVELS_COUNT`] levels.
 
-use crate::types::{Price, Qty, TsNs};
+use std::collections::{BTreeMap, VecDeque};
 
-/// The levels of a book, best first: bids, asks.
-pub type Top = (Vec<(Price, Qty)>, Vec<(Price, Qty)>);
+use crate::limits;
+use crate::types::{Price, Qty, Side, TsNs};
+
+/// A level of a book: its price and its quantity.
+pub type PriceLevel = (Price, Qty);
 
 /// The market's book of one instrument: empty while it is not known.
 #[derive(Debug, Clone, Default)]
 pub struct Book {
+    known: bool,
+    /// The last update number that it holds all of.
+    last_id: u64,
     ts_ns: TsNs,
+    bids: Levels,
+    asks: Levels,
+    /// The newest quote, while it is newer than the book.
+    quote: Option<Quote>,
+    waiting: VecDeque<Depth>,
+    changes: Vec<LevelChange>,
+}
+
+/// A level that an update changed: whose side, its price, its quantity now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LevelChange {
+    /// The side it is on.
+    pub side: Side,
+    /// Its price.
+    pub price: Price,
+    /// Its quantity now; zero when it is gone.
+    pub qty: Qty,
+}
+
+/// The order of prices on one side, best first: a lower rank is better.
+pub(crate) const fn rank(side: Side, price: Price) -> i64 {
+    match side {
+        Side::Buy => -price.raw(),
+        Side::Sell => price.raw(),
+    }
+}
+
+/// The price of a rank.
+pub(crate) const fn price_at(side: Side, rank: i64) -> Price {
+    match side {
+        Side::Buy => Price::from_raw(-rank),
+        Side::Sell => Price::from_raw(rank),
+    }
+}
+
+type Levels = BTreeMap<i64, Level>;
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Level {
+    qty: Qty,
+    /// What the simulated venue took of it.
+    taken: Qty,
+}
+
+impl Level {
+    fn offered(self) -> Qty {
+        self.qty.saturating_sub(self.taken)
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Quote {
+    id: u64,
+    bid: PriceLevel,
+    ask: PriceLevel,
+}
+
+#[derive(Debug, Clone)]
+struct Depth {
+    first_id: u64,
+    last_id: u64,
+    bids: Vec<PriceLevel>,
+    asks: Vec<PriceLevel>,
 }
 
 impl Book {
-    /// The best levels of each side, `depth` at most.
-    pub fn top(&self, depth: usize) -> Top {
-        let _ = depth;
-        (Vec::new(), Vec::new())
+    /// The best levels, `depth` at most of each side: bids, asks. What the simulated venue took is gone.
+    pub fn top(&self, depth: usize) -> (Vec<PriceLevel>, Vec<PriceLevel>) {
+        let side = |side| self.offers(side).take(depth).collect();
+        (side(Side::Buy), side(Side::Sell))
     }
 
     /// When it last changed.
     pub fn ts_ns(&self) -> TsNs {
         self.ts_ns
+    }
+
+    /// Whether the source has told it.
+    pub fn is_known(&self) -> bool {
+        self.known
+    }
+
+    /// The number of the last update in it; `None` while it is not known.
+    pub fn last_id(&self) -> Option<u64> {
+        self.known.then_some(self.last_id)
+    }
+
+    /// The market's best price of a side.
+    pub fn best(&self, side: Side) -> Option<Price> {
+        let best = if self.known { self.levels(side).first_key_value() } else { None };
+        best.map(|(&rank, _)| price_at(side, rank))
+    }
+
+    /// What is still offered on a side, best first.
+    pub fn offers(&self, side: Side) -> impl Iterator<Item = PriceLevel> {
+        let levels = self.known.then(|| self.levels(side).iter());
+        levels.into_iter().flatten().filter_map(move |(&rank, level)| {
+            let offered = level.offered();
+            (!offered.is_zero()).then(|| (price_at(side, rank), offered))
+        })
+    }
+
+    /// What is still offered at a price.
+    pub fn offered_at(&self, side: Side, price: Price) -> Qty {
+        let level = if self.known { self.levels(side).get(&rank(side, price)) } else { None };
+        level.map(|level| level.offered()).unwrap_or_default()
+    }
+
+    /// Takes liquidity: `qty` of what is offered at a price.
+    pub fn take(&mut self, side: Side, price: Price, qty: Qty) {
+        if let Some(level) = self.levels_mut(side).get_mut(&rank(side, price)) {
+            level.taken = level.taken.saturating_add(qty).min(level.qty);
+        }
+    }
+
+    /// The levels that the last update changed.
+    pub fn changes(&self) -> &[LevelChange] {
+        &self.changes
+    }
+
+    /// The whole book at update `last_id`. One that is older than the book is ignored.
+    pub fn snapshot(&mut self, now: TsNs, last_id: u64, bids: &[PriceLevel], asks: &[PriceLevel]) {
+        self.changes.clear();
+        if self.known && last_id < self.last_id {
+            return;
+        }
+        self.replace(Side::Buy, bids);
+        self.replace(Side::Sell, asks);
+        (self.known, self.last_id, self.ts_ns) = (true, last_id, now);
+        match self.quote.take() {
+            Some(quote) if quote.id > last_id => self.correct(quote),
+            _ => {}
+        }
+        self.close_if_crossed();
+        self.apply_waiting(now);
+    }
+
+    /// Changed levels, of the updates `ids` (first, last), with absolute quantities.
+    pub fn depth(&mut self, now: TsNs, ids: (u64, u64), bids: &[PriceLevel], asks: &[PriceLevel]) {
+        self.changes.clear();
+        if self.known {
+            self.depth_at(now, ids, bids, asks);
+        } else {
+            self.wait_for_snapshot(ids, bids, asks);
+        }
+    }
+
+    /// The best bid and ask at update `id`. Ignored while the book is unknown, and when it is newer.
+    pub fn quote(&mut self, now: TsNs, id: u64, bid: PriceLevel, ask: PriceLevel) {
+        self.changes.clear();
+        let newest = self.quote.map_or(self.last_id, |quote| quote.id.max(self.last_id));
+        if !self.known || id <= newest || bid.0 >= ask.0 {
+            return;
+        }
+        self.ts_ns = now;
+        self.correct(Quote { id, bid, ask });
+    }
+
+    fn levels(&self, side: Side) -> &Levels {
+        match side {
+            Side::Buy => &self.bids,
+            Side::Sell => &self.asks,
+        }
+    }
+
+    fn levels_mut(&mut self, side: Side) -> &mut Levels {
+        match side {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        }
+    }
+
+    fn set(&mut self, side: Side, price: Price, qty: Qty) {
+        let levels = self.levels_mut(side);
+        if qty.raw() <= 0 {
+            levels.remove(&rank(side, price));
+        } else {
+            let level = levels.entry(rank(side, price)).or_default();
+            *level = Level { qty, taken: level.taken.min(qty) };
+            if levels.len() > limits::BOOK_SIDE_LEVELS_COUNT {
+                levels.pop_last();
+            }
+        }
+        self.changes.push(LevelChange { side, price, qty });
+    }
+
+    fn replace(&mut self, side: Side, new: &[PriceLevel]) {
+        let old = std::mem::take(self.levels_mut(side));
+        for &(price, qty) in new.iter().filter(|(price, _)| price.raw() > 0) {
+            self.set(side, price, qty);
+        }
+        for (rank, old) in old {
+            match self.levels_mut(side).get_mut(&rank) {
+                Some(level) => level.taken = old.taken.min(level.qty),
+                None => {
+                    let price = price_at(side, rank);
+                    self.changes.push(LevelChange { side, price, qty: Qty::ZERO });
+                }
+            }
+        }
+    }
+
+    fn depth_at(
+        &mut self,
+        now: TsNs,
+        (first_id, last_id): (u64, u64),
+        bids: &[PriceLevel],
+        asks: &[PriceLevel],
+    ) {
+        if last_id <= self.last_id {
+            return;
+        }
+        if first_id > self.last_id.saturating_add(1) {
+            self.known = false;
+            self.quote = None;
+            return self.wait_for_snapshot((first_id, last_id), bids, asks);
+        }
+        // A quote that is newer than this update knows the top better.
+        self.quote = self.quote.filter(|quote| quote.id > last_id);
+        let best = |side| {
+            self.quote.map(|q| rank(side, if side == Side::Buy { q.bid.0 } else { q.ask.0 }))
+        };
+        for (side, best, levels) in
+            [(Side::Buy, best(Side::Buy), bids), (Side::Sell, best(Side::Sell), asks)]
+        {
+            for &(price, qty) in levels {
+                if price.raw() > 0 && best.is_none_or(|best| rank(side, price) > best) {
+                    self.set(side, price, qty);
+                }
+            }
+        }
+        (self.last_id, self.ts_ns) = (last_id, now);
+        self.close_if_crossed();
+    }
+
+    /// The updates that came before the snapshot. Those that it does not reach wait for a newer one.
+    fn apply_waiting(&mut self, now: TsNs) {
+        while self.known
+            && let Some(depth) = self.waiting.pop_front()
+        {
+            if depth.first_id > self.last_id.saturating_add(1) {
+                self.known = false;
+                self.quote = None;
+                self.waiting.push_front(depth);
+            } else {
+                self.depth_at(now, (depth.first_id, depth.last_id), &depth.bids, &depth.asks);
+            }
+        }
+    }
+
+    fn correct(&mut self, quote: Quote) {
+        self.quote = Some(quote);
+        for (side, (price, qty)) in [(Side::Buy, quote.bid), (Side::Sell, quote.ask)] {
+            while let Some((&best, _)) = self.levels(side).first_key_value()
+                && best < rank(side, price)
+            {
+                self.set(side, price_at(side, best), Qty::ZERO);
+            }
+            self.set(side, price, qty);
+        }
+    }
+
+    fn wait_for_snapshot(&mut self, ids: (u64, u64), bids: &[PriceLevel], asks: &[PriceLevel]) {
+        if self.waiting.len() >= limits::BUFFERED_DEPTH_UPDATES_COUNT {
+            self.waiting.pop_front();
+        }
+        let (first_id, last_id) = ids;
+        self.waiting.push_back(Depth { first_id, last_id, bids: bids.into(), asks: asks.into() });
+    }
+
+    /// A source that tells a crossed book is wrong somewhere: nothing is known until it tells the whole.
+    fn close_if_crossed(&mut self) {
+        let best = (self.best(Side::Buy), self.best(Side::Sell));
+        if let (Some(bid), Some(ask)) = best
+            && bid >= ask
+        {
+            self.known = false;
+            self.quote = None;
+            self.waiting.clear();
+        }
     }
 }

@@ -14,5 +14,6 @@ pub mod ledger;
 pub mod limits;
 pub mod order;
 pub mod risk;
+pub mod sim;
 pub mod state;
 pub mod types;

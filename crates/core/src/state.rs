@@ -44,6 +44,9 @@ pub enum Fact {
     },
     /// The risk settings from here on.
     Risk(RiskSettings),
+    /// The market source from here on: another one, or the same from its beginning. Positions of the one
+    /// before mean nothing any more.
+    Source(Text),
     /// How far the market source was.
     Position {
         /// Of this instrument.
@@ -87,6 +90,7 @@ struct Data {
     ledger: Ledger,
     pairs: Vec<Pair>,
     markets: Vec<Market>,
+    source: Text,
     positions: BTreeMap<Symbol, u64>,
     orders: Vec<Order>,
     recent: VecDeque<(EventId, Event)>,
@@ -149,10 +153,19 @@ impl State {
             }
             Fact::Intent { order, lock, external } => self.apply_intent(order, *lock, *external),
             Fact::Risk(settings) => self.data.risk = settings.clone(),
+            Fact::Source(name) => {
+                self.data.source = name.clone();
+                self.data.positions.clear();
+            }
             Fact::Position { symbol, position } => {
                 self.data.positions.insert(*symbol, *position);
             }
         }
+    }
+
+    /// The market source that the positions are of; empty before the first.
+    pub fn source(&self) -> &str {
+        &self.data.source
     }
 
     /// The order of that name, open or closed.
@@ -168,6 +181,11 @@ impl State {
     /// The open orders, in the order of creation.
     pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
         self.index.open.iter().filter_map(|&key| self.data.orders.get(key))
+    }
+
+    /// The open orders from position `from` of the order of creation on, each with its position.
+    pub fn open_orders_from(&self, from: usize) -> impl Iterator<Item = (usize, &Order)> {
+        self.index.open.range(from..).filter_map(|&key| Some((key, self.data.orders.get(key)?)))
     }
 
     /// How many orders are open.
@@ -226,8 +244,8 @@ impl State {
         self.data.orders.get(key)
     }
 
-    pub(crate) fn open_keys(&self) -> impl Iterator<Item = usize> {
-        self.index.open.iter().copied()
+    pub(crate) fn open_keyed(&self) -> impl Iterator<Item = (usize, &Order)> {
+        self.index.open.iter().filter_map(|&key| Some((key, self.data.orders.get(key)?)))
     }
 
     pub(crate) fn has_pair(&self, symbol: &Symbol) -> bool {

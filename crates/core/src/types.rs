@@ -279,11 +279,13 @@ impl Money {
     pub fn fee(amount: Money, rate: Qty, decimals: u32) -> Option<Money> {
         let unit = 10_i128.pow(Money::SCALE.saturating_sub(decimals.min(Money::SCALE)));
         let divisor = 10_i128.pow(Qty::SCALE);
-        let exact = amount.0.checked_mul(i128::from(rate.0))?;
-        let fee = exact / divisor + i128::from(exact % divisor > 0);
+        let rate = i128::from(rate.0);
+        // The whole part and the rest apart, so that no amount there is overflows.
+        let whole = (amount.0 / divisor).checked_mul(rate)?;
+        let part = amount.0 % divisor * rate;
+        let fee = whole.checked_add(part / divisor + i128::from(part % divisor > 0))?;
         let rest = fee % unit;
-        let rounded = if rest > 0 { fee - rest + unit } else { fee };
-        Some(Money(rounded))
+        if rest > 0 { fee.checked_add(unit - rest).map(Money) } else { Some(Money(fee)) }
     }
 }
 

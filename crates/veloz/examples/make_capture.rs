@@ -1,14 +1,14 @@
-//! Writes a large capture for benches: `make_capture LINES [SEED] > capture`.
+//! Writes a large capture for benches: `make_capture LINES [--trades-only] > capture`.
 //!
 //! The lines are those of Binance's combined streams, as `replay` reads them: a depth snapshot first, then
 //! trades, bookTickers and depth updates of one instrument, made by the simulated market, in about the
-//! mix of a real capture. The same numbers give the same bytes. The times are 100 lines a millisecond.
+//! mix of a real capture. The same arguments give the same bytes. The times are 100 lines a millisecond.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use veloz::market::sim::Generator;
 use veloz::market::{SimConfig, SimSymbol};
 use veloz_core::input::{MarketBody, MarketData};
@@ -19,14 +19,18 @@ const START_NS: i64 = 1_700_000_000_000_000_000;
 const LINE_NS: i64 = 10_000;
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let usage = "usage: make_capture LINES [SEED]";
-    let lines: u64 = arguments.next().context(usage)?.parse().context(usage)?;
-    let seed: u64 = arguments.next().map_or(Ok(1), |seed| seed.parse()).context(usage)?;
+    let usage = "usage: make_capture LINES [--trades-only]";
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (lines, trades_only) = match arguments.as_slice() {
+        [lines] => (lines, false),
+        [lines, flag] if flag == "--trades-only" => (lines, true),
+        _ => bail!(usage),
+    };
+    let lines: u64 = lines.parse().context(usage)?;
     let symbol = Symbol::parse("BTCUSDT")?;
     let instrument = Instrument::for_symbol(symbol).context("BTCUSDT is built in")?;
     let symbols = vec![SimSymbol::new(&instrument)];
-    let mut generator = Generator::new(&SimConfig { seed, interval: Duration::ZERO, symbols });
+    let mut generator = Generator::new(&SimConfig { seed: 1, interval: Duration::ZERO, symbols });
     let out = BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
     let mut writer = Writer {
         out,
@@ -39,7 +43,9 @@ fn main() -> Result<()> {
     generator.snapshots(&mut batch);
     while writer.left > 0 {
         for data in batch.drain(..) {
-            writer.write(&data)?;
+            if !trades_only || matches!(data.body, MarketBody::Trade { .. }) {
+                writer.write(&data)?;
+            }
         }
         generator.tick(writer.time_ns, &mut batch);
     }

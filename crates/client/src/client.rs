@@ -122,23 +122,29 @@ impl Client {
     /// as no answer comes: a bounded number of times.
     ///
     /// # Errors
-    /// The last one. One that [may pass](Error::may_pass) leaves open whether the order stands: ask
-    /// with [`Client::order_state`], or call this again with the same request.
+    /// The last one; but when an earlier attempt [left open](Error::leaves_open) whether the order
+    /// stands, and no later one settled it, that one: ask with [`Client::order_state`], or call this
+    /// again with the same request.
     pub async fn place_with_retry(&self, order: &OrderRequest) -> Result<OrderReply, Error> {
         let longest = Duration::from_millis(ORDER_RETRY_AFTER_MAX_MS);
         let mut backoff = Backoff::new(Duration::from_millis(ORDER_RETRY_MIN_MS), longest);
+        let mut open: Option<Error> = None;
         let mut attempt = 1;
         loop {
             let error = match self.place(order).await {
                 Ok(reply) => return Ok(reply),
+                Err(error) if !error.may_pass() => return Err(error),
                 Err(error) => error,
             };
-            let too_long = error.retry_after().is_some_and(|wait| wait > longest);
-            if attempt == ORDER_ATTEMPTS_COUNT || too_long || !error.may_pass() {
-                return Err(error);
+            let asked = error.retry_after();
+            if attempt == ORDER_ATTEMPTS_COUNT || asked.is_some_and(|wait| wait > longest) {
+                return Err(if error.leaves_open() { error } else { open.unwrap_or(error) });
+            }
+            if error.leaves_open() {
+                open = Some(error);
             }
             attempt += 1;
-            tokio::time::sleep(backoff.next(error.retry_after())).await;
+            tokio::time::sleep(backoff.next(asked)).await;
         }
     }
 

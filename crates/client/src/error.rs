@@ -98,6 +98,18 @@ impl Error {
         }
     }
 
+    /// Whether a command may have had its effect all the same: it was sent, and the gateway did not
+    /// say no.
+    pub fn leaves_open(&self) -> bool {
+        match self {
+            Error::Transport(_) => !self.is_connect(),
+            Error::Timeout(_) | Error::Decode { .. } | Error::TooLong(_) => true,
+            // 503 is said before anything is done.
+            Error::Api(e) => e.status >= 500 && e.status != 503,
+            Error::Url(_) | Error::Token | Error::Stream(_) => false,
+        }
+    }
+
     /// The answer, when there was one.
     pub fn api(&self) -> Option<&ApiError> {
         match self {

@@ -139,11 +139,19 @@ impl Engine {
         Engine { venue, instruments, balances, state, index, markets, reports: Vec::new() }
     }
 
-    /// For a source that begins again on purpose: what it says counts, whatever its position.
-    pub fn forget_positions(&mut self) {
+    /// Tells which market source speaks from here on. Another one than before, or the same one begun
+    /// again on purpose, starts at its first message.
+    pub fn begin_source(&mut self, name: &str, from_start: bool, step: &mut Step) {
+        step.clear();
+        if name == self.state.source() && !from_start {
+            return;
+        }
         for market in &mut self.markets {
             market.told_until = None;
         }
+        let fact = Fact::Source(name.to_owned().into());
+        self.state.apply_fact(&fact);
+        step.facts.push(fact);
     }
 
     /// To be called once in the life of a log: the first account event, with every balance.

@@ -123,3 +123,84 @@ pub const HTTP_EVENTS_READ_BYTES: usize = 256 << 10;
 pub const HTTP_EVENTS_SCAN_BYTES: usize = 16 << 20;
 /// Pages of events that are read at once; more wait.
 pub const HTTP_EVENTS_READS: usize = 2;
+
+// The stream.
+
+/// Encoded events that the stream keeps in memory; who is further behind reads the log.
+pub const STREAM_WINDOW_BYTES: usize = 8 << 20;
+/// The window is kept and dropped in pieces of about this size.
+pub const STREAM_BLOCK_BYTES: usize = 512 << 10;
+/// What one subscriber is given in one turn, from the window or in one read of the log.
+pub const STREAM_TURN_BYTES: usize = 256 << 10;
+/// The smallest read of the log, for subscribers that take little.
+pub const STREAM_MIN_READ_BYTES: usize = 16 << 10;
+/// Reads of the log under way for all subscribers together.
+pub const STREAM_READS_IN_FLIGHT: usize = 8;
+/// Threads that read the log for subscribers.
+pub const STREAM_READ_THREADS: usize = 2;
+/// Sockets handed over that wait for the stream's thread.
+pub const STREAM_ATTACH_QUEUE_SOCKETS: usize = 4096;
+/// What a client may send after its request, all of it ignored, before it is closed.
+pub const STREAM_IGNORED_INPUT_BYTES: usize = 64 << 10;
+/// Symbols in one filter.
+pub const STREAM_FILTER_SYMBOLS: usize = 64;
+/// Silence on a connection before a keep-alive.
+pub const STREAM_KEEP_ALIVE_MS: u64 = 10_000;
+/// The reconnection time told to clients, before jitter.
+pub const STREAM_RETRY_MS: u64 = 3_000;
+/// A socket that takes nothing for so long is closed.
+pub const STREAM_STALL_MS: u64 = 60_000;
+/// How long a shutdown waits for subscribers to reach the tail.
+pub const STREAM_DRAIN_MS: u64 = 5_000;
+/// The timers of subscribers are looked at in slices, one in this time.
+pub const STREAM_SWEEP_SLICE_MS: u64 = 25;
+/// In so many slices every subscriber's turn comes.
+pub const STREAM_SWEEP_SLICES: usize = 8;
+/// The least time between two book frames.
+pub const STREAM_BOOK_INTERVAL_MS: u64 = 100;
+//! Every cap in the system, in one place, its unit last in the name.
+
+/// The largest record of the journal: one step with its facts and frames.
+pub const JOURNAL_RECORD_MAX_BYTES: usize = 64 * MIB;
+
+/// The largest batch of the journal: what one append writes.
+pub const JOURNAL_BATCH_MAX_BYTES: usize = 256 * MIB;
+
+/// When a segment of the journal is full.
+pub const JOURNAL_SEGMENT_BYTES: u64 = 64 << 20;
+
+/// The largest segment size that can be configured: offsets in a segment are 32 bits wide.
+pub const JOURNAL_SEGMENT_MAX_BYTES: u64 = 1 << 30;
+
+/// How far ahead of its end the active segment reserves space.
+pub const JOURNAL_PREALLOCATE_BYTES: u64 = 4 << 20;
+
+/// One entry of a segment's index stands for about this much of the segment.
+pub const JOURNAL_INDEX_STRIDE_BYTES: u64 = 32 << 10;
+
+/// The most that one read of the journal takes from the storage at once.
+pub const JOURNAL_READ_MAX_BYTES: usize = MIB;
+
+/// The least that one read of the journal takes from the storage at once, where there is as much.
+pub const JOURNAL_READ_MIN_BYTES: usize = 64 << 10;
+
+/// How much of compacted segments one read looks through for an event before it reports what it has.
+pub const JOURNAL_READ_SKIP_MAX_BYTES: u64 = 16 << 20;
+
+/// Segments that the readers keep open at once.
+pub const JOURNAL_OPEN_SEGMENTS_COUNT: usize = 32;
+
+/// Work for the journal's background thread that may wait.
+pub const JOURNAL_BACKGROUND_QUEUE_COUNT: usize = 4;
+
+/// Snapshots kept beside the log.
+pub const JOURNAL_SNAPSHOTS_COUNT: usize = 2;
+
+/// The largest snapshot.
+pub const JOURNAL_SNAPSHOT_MAX_BYTES: u64 = 4 << 30;
+
+/// How long written bytes may wait for the disk with `process` durability, at most half of what is
+/// promised (100 ms), since a sync takes time too.
+pub const JOURNAL_SYNC_INTERVAL_MS: u64 = 50;
+
+const MIB: usize = 1 << 20;

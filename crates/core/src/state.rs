@@ -44,6 +44,9 @@ pub enum Fact {
     },
     /// The risk settings from here on.
     Risk(RiskSettings),
+    /// The market source from here on: another one, or the same from its beginning. Positions of the one
+    /// before mean nothing any more.
+    Source(Text),
     /// How far the market source was.
     Position {
         /// Of this instrument.
@@ -87,6 +90,7 @@ struct Data {
     ledger: Ledger,
     pairs: Vec<Pair>,
     markets: Vec<Market>,
+    source: Text,
     positions: BTreeMap<Symbol, u64>,
     orders: Vec<Order>,
     recent: VecDeque<(EventId, Event)>,
@@ -149,10 +153,19 @@ impl State {
             }
             Fact::Intent { order, lock, external } => self.apply_intent(order, *lock, *external),
             Fact::Risk(settings) => self.data.risk = settings.clone(),
+            Fact::Source(name) => {
+                self.data.source = name.clone();
+                self.data.positions.clear();
+            }
             Fact::Position { symbol, position } => {
                 self.data.positions.insert(*symbol, *position);
             }
         }
+    }
+
+    /// The market source that the positions are of; empty before the first.
+    pub fn source(&self) -> &str {
+        &self.data.source
     }
 
     /// The order of that name, open or closed.

@@ -3,6 +3,8 @@
 pub mod cli;
 pub mod config;
 pub mod frame;
+pub mod http;
 pub mod journal;
 pub mod market;
 pub mod service;
+pub mod stream;

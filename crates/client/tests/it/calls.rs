@@ -87,12 +87,23 @@ async fn attempts_and_waits_are_bounded() {
 }
 
 #[tokio::test]
+async fn an_order_that_may_stand_is_not_forgotten() {
+    let client = client(|request| match request.number {
+        0 => Reply { bytes: Vec::new(), hang: false },
+        _ => Reply::status("503 Service Unavailable", "Retry-After: 0\r\n", "{}"),
+    })
+    .await;
+    let error = client.place_with_retry(&order()).await.expect_err("never answered");
+    assert!(error.leaves_open(), "{error:?}");
+}
+
+#[tokio::test]
 async fn nobody_there() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
     drop(listener);
     let error = Client::new(&address).expect("an address").health().await.expect_err("nobody");
-    assert!(error.is_connect() && error.may_pass(), "{error:?}");
+    assert!(error.is_connect() && error.may_pass() && !error.leaves_open(), "{error:?}");
 }
 
 #[tokio::test]

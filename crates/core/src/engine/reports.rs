@@ -53,9 +53,9 @@ impl Engine {
             return Answer::Done;
         };
         let mut touched = Touched { venue_order_id: report.venue_order_id, ..Touched::default() };
-        let told = step.events.len();
         let unheard = self.state.order_at(key).is_some_and(|order| order.status.is_none());
-        if unheard && !matches!(report.body, ReportBody::Rejected { .. }) {
+        let accepted = unheard && !matches!(report.body, ReportBody::Rejected { .. });
+        if accepted {
             self.accept(ts, key, &touched, step);
         }
         match &report.body {
@@ -79,7 +79,7 @@ impl Engine {
                 }
             }
         }
-        if touched.status.is_some() || step.events.len() > told {
+        if accepted || touched.status.is_some() {
             self.finish(ts, key, touched, step);
         }
         Answer::Done
@@ -170,7 +170,9 @@ impl Engine {
             return self.emit_error(ts, "unexpected_execution".into(), Some(detail.into()), step);
         };
         touched.status = Some(status);
-        touched.reason = order.reason.clone();
+        // Filled after all: what it was closed for no longer holds.
+        let filled = status == OrderStatus::Filled;
+        touched.reason = if filled { Text::default() } else { order.reason.clone() };
         let fill = Fill {
             ts_ns: ts,
             client_order_id: order.client_order_id(),

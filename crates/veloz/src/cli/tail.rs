@@ -33,7 +33,7 @@ pub(super) struct TailArgs {
     #[arg(long, value_delimiter = ',', value_parser = parse_symbol)]
     symbols: Vec<Symbol>,
     /// The events after this one: 0 is the oldest retained. From now on otherwise.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", allow_negative_numbers = true)]
     since: Option<EventId>,
     /// No colours; none come to a pipe either.
     #[arg(long)]

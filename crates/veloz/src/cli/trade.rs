@@ -27,8 +27,10 @@ pub(super) struct OrderArgs {
     #[arg(value_parser = parse_symbol)]
     symbol: Symbol,
     /// How much of the base asset.
+    #[arg(allow_negative_numbers = true)]
     qty: Qty,
     /// The limit: no worse than this. Left out with --type market.
+    #[arg(allow_negative_numbers = true)]
     price: Option<Price>,
     /// What the order asks for.
     #[arg(long = "type", value_enum, default_value = "limit", ignore_case = true)]
@@ -97,8 +99,7 @@ pub(super) async fn order(
 ) -> Result<(), CliError> {
     let request = args.request()?;
     let reply = client.place_with_retry(&request).await.map_err(|source| {
-        // Nothing was sent without a connection; any other failure leaves the outcome open.
-        if source.may_pass() && !source.is_connect() {
+        if source.leaves_open() {
             CliError::UnknownOutcome { id: request.id(), source }
         } else {
             source.into()

@@ -21,9 +21,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use veloz_core::limits::{HTTP_HEAD_BYTES, HTTP_HEAD_FIELDS, HTTP_LINGER_BYTES, HTTP_LINGER_MS};
 
-use crate::stream::Attach;
 use super::gateway::{Gateway, Outcome};
+use super::server::told_to_stop;
 use super::watch::{Watch, Watched};
+use crate::stream::Attach;
 
 /// Serves a connection to its end. `stop` turning true ends it after the request it is in.
 pub(super) async fn serve(
@@ -44,7 +45,7 @@ pub(super) async fn serve(
         .serve_connection(io, service);
     let end = tokio::select! {
         end = run(&mut connection, &watch) => end,
-        _ = stop.wait_for(|stop| *stop) => {
+        () = told_to_stop(&mut stop) => {
             Pin::new(&mut connection).graceful_shutdown();
             run(&mut connection, &watch).await
         }
@@ -88,10 +89,7 @@ fn answer(gateway: Arc<Gateway>, watch: Arc<Watch>, request: Request<Incoming>) 
 #[error("the connection becomes a stream")]
 struct Detach(Box<Attach>);
 
-async fn run<S>(
-    connection: &mut http1::Connection<TokioIo<Watched>, S>,
-    watch: &Watch,
-) -> End
+async fn run<S>(connection: &mut http1::Connection<TokioIo<Watched>, S>, watch: &Watch) -> End
 where
     S: hyper::service::HttpService<Incoming, ResBody = axum::body::Body, Error = Detach> + Unpin,
     S::Future: Unpin,

@@ -47,10 +47,7 @@ impl ApiError {
 
     /// 503: not now.
     pub(super) fn unavailable(code: &'static str, message: impl Into<String>) -> ApiError {
-        ApiError {
-            retry: true,
-            ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message)
-        }
+        ApiError { retry: true, ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message) }
     }
 
     /// 503: as many connections as are allowed.
@@ -127,11 +124,9 @@ impl From<ServiceError> for ApiError {
             ServiceError::ShuttingDown => {
                 ApiError::unavailable("shutting_down", "the gateway is shutting down")
             }
-            ServiceError::Unavailable(why) => ApiError::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "execution_unavailable",
-                why,
-            ),
+            ServiceError::Unavailable(why) => {
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "execution_unavailable", why)
+            }
             ServiceError::UnknownOutcome => ApiError::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "unknown_outcome",

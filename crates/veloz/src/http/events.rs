@@ -42,10 +42,8 @@ pub(super) async fn page(State(app): Shared, uri: Uri) -> Answered {
 
 /// `HEAD /api/stream`: what a GET would begin with.
 pub(super) async fn stream_head() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, Encoding::Sse.content_type()),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
+    let headers =
+        [(header::CONTENT_TYPE, Encoding::Sse.content_type()), (header::CACHE_CONTROL, "no-cache")];
     (StatusCode::OK, headers).into_response()
 }
 
@@ -100,7 +98,7 @@ impl Page {
         for frame in frames(bytes) {
             self.hole_until(frame.id, compacted, log);
             self.from = frame.id + 1;
-            if !self.kinds.contains(frame.kind) {
+            if !self.kinds.has(frame.kind) {
                 continue;
             }
             if self.count > 0 {
@@ -121,7 +119,7 @@ impl Page {
 
     /// Tells of market events that were taken out, to those who asked for such.
     fn hole_until(&mut self, id: EventId, compacted: bool, log: &dyn LogReader) {
-        if compacted && id > self.from && self.gap.is_none() && self.kinds.contains(EventKind::Market) {
+        if compacted && id > self.from && self.gap.is_none() && self.kinds.has(EventKind::Market) {
             self.gap(GapReason::Compacted, log.bounds());
         }
     }

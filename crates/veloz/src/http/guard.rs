@@ -116,9 +116,10 @@ impl Guard {
         };
         plain
             && (LOOPBACK.contains(&name)
-                || self.hosts.iter().any(|own| {
-                    own.eq_ignore_ascii_case(name) || own.eq_ignore_ascii_case(host)
-                }))
+                || self
+                    .hosts
+                    .iter()
+                    .any(|own| own.eq_ignore_ascii_case(name) || own.eq_ignore_ascii_case(host)))
     }
 }
 

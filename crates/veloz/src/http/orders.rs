@@ -32,9 +32,8 @@ pub(super) async fn place(State(app): Shared, body: Bytes) -> Answered {
 /// `POST /api/cancel`
 pub(super) async fn cancel(State(app): Shared, body: Bytes) -> Answered {
     let fields = Fields::parse(&body, &["client_order_id", "symbol"])?;
-    let client_order_id = fields
-        .text("client_order_id", parse_id)?
-        .ok_or_else(|| missing("client_order_id"))?;
+    let client_order_id =
+        fields.text("client_order_id", parse_id)?.ok_or_else(|| missing("client_order_id"))?;
     let symbol = fields.text("symbol", parse_symbol)?;
     match app.service.submit(Input::Cancel(CancelOrder { client_order_id, symbol })).await? {
         Answer::Cancelled(client_order_id) => {
@@ -161,8 +160,18 @@ pub(super) fn unexpected(answer: &Answer, asked: &str) -> ApiError {
 }
 
 const ORDER_FIELDS: [&str; 12] = [
-    "side", "symbol", "qty", "price", "client_order_id", "type", "time_in_force", "post_only",
-    "quote_qty", "stop_price", "expire_ts_ns", "reduce_only",
+    "side",
+    "symbol",
+    "qty",
+    "price",
+    "client_order_id",
+    "type",
+    "time_in_force",
+    "post_only",
+    "quote_qty",
+    "stop_price",
+    "expire_ts_ns",
+    "reduce_only",
 ];
 
 /// Reads an order and fills in its defaults, so that equal requests are equal values.
@@ -173,9 +182,8 @@ fn parse_order(body: &[u8]) -> Result<NewOrder, ApiError> {
             return Err(ApiError::bad_params(format!("{name}: is not supported by this version")));
         }
     }
-    let side = fields.text("side", |text| {
-        Side::parse(text).ok_or_else(|| "must be BUY or SELL".to_owned())
-    })?;
+    let side = fields
+        .text("side", |text| Side::parse(text).ok_or_else(|| "must be BUY or SELL".to_owned()))?;
     let price: Option<Price> = fields.decimal("price")?;
     let qty: Option<Qty> = fields.decimal("qty")?;
     for (name, above_zero) in [
@@ -227,7 +235,9 @@ fn parse_kind(fields: &Fields<'_>) -> Result<(OrderType, TimeInForce), ApiError>
     match (order_type, tif) {
         (OrderType::Market, None | Some(TimeInForce::Ioc)) => Ok((order_type, TimeInForce::Ioc)),
         (OrderType::Market, Some(_)) => wrong("a MARKET order is IOC"),
-        (OrderType::LimitMaker, None | Some(TimeInForce::Gtc)) => Ok((order_type, TimeInForce::Gtc)),
+        (OrderType::LimitMaker, None | Some(TimeInForce::Gtc)) => {
+            Ok((order_type, TimeInForce::Gtc))
+        }
         (OrderType::LimitMaker, Some(_)) => wrong("a post-only order is GTC"),
         (OrderType::Limit, tif) => Ok((order_type, tif.unwrap_or(TimeInForce::Gtc))),
     }

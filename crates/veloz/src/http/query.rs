@@ -42,13 +42,7 @@ impl<'a> Query<'a> {
     }
 
     /// A whole number in `min..=max`.
-    pub(super) fn number<T>(
-        &self,
-        name: &str,
-        default: T,
-        min: T,
-        max: T,
-    ) -> Result<T, ApiError>
+    pub(super) fn number<T>(&self, name: &str, default: T, min: T, max: T) -> Result<T, ApiError>
     where
         T: FromStr + PartialOrd + Copy + std::fmt::Display,
     {

@@ -129,6 +129,11 @@ impl HttpServer {
     }
 }
 
+/// Comes back when the server is to stop, or is gone.
+pub(super) async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 fn open_spare() -> io::Result<File> {
     File::open("/dev/null")
 }
@@ -156,7 +161,7 @@ impl Acceptor {
                 },
                 Some(_) = self.connections.join_next() => {}
                 Some(_) = self.lingering.join_next() => {}
-                _ = stopped.wait_for(|stop| *stop) => return self.connections,
+                () = told_to_stop(&mut stopped) => return self.connections,
             }
         }
     }

@@ -76,9 +76,8 @@ impl Watch {
     }
 
     fn enter(&self, phase: u8, time: Option<Duration>) {
-        let deadline = time.and_then(|time| {
-            u64::try_from((self.born.elapsed() + time).as_millis()).ok()
-        });
+        let deadline =
+            time.and_then(|time| u64::try_from((self.born.elapsed() + time).as_millis()).ok());
         self.phase.store(phase, Ordering::Relaxed);
         self.deadline_ms.store(deadline.unwrap_or(u64::MAX), Ordering::Relaxed);
     }

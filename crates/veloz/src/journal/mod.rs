@@ -2,7 +2,35 @@
 //!
 //! Everything outside this folder knows only its small face: append a batch of steps, read from an id,
 //! the oldest and the newest id. Nothing outside knows about files.
+//!
+//! - [`Journal`] appends, for the one thread that owns the state; [`Batch`] is what it appends.
+//! - [`JournalReader`] reads, for any thread, and offline.
+//! - [`Recovery`] is what a start finds: a snapshot, and the steps after it to replay.
+//! - [`DataDir`] makes, locks and stamps the directory.
 
+mod background;
+mod batch;
+mod dir;
+mod error;
+mod format;
 mod log;
+mod reader;
+mod recovery;
+mod retention;
+mod scan;
+mod segment;
+mod snapshot;
+mod storage;
+mod writer;
 
+pub use batch::Batch;
+pub use dir::{DataDir, Stamp};
+pub use error::JournalError;
+pub use format::RecordRef;
 pub use log::{Bounds, LogError, LogReader, Read};
+pub use reader::JournalReader;
+pub use recovery::{Recovery, ReplayError, TornTail};
+pub use retention::RetentionConfig;
+pub use snapshot::Snapshot;
+pub use storage::{DirStorage, Storage, StorageFile};
+pub use writer::{Appended, Durability, Journal, JournalConfig};

@@ -442,3 +442,135 @@ impl<'de> Deserialize<'de> for Level {
         de.deserialize_seq(One)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parser() -> CaptureParser {
+        CaptureParser::new(Symbol::parse("BTCUSDT").unwrap())
+    }
+
+    fn shown(line: &str) -> String {
+        let parsed =
+            split_time(line.as_bytes()).and_then(|(_, message)| parser().parse(message, 7));
+        match parsed {
+            Ok(Parsed::Data(data)) => format!("{} {:?}", data.symbol, data.body),
+            Ok(Parsed::Other) => "other".to_owned(),
+            Err(e) => format!("! {e}"),
+        }
+    }
+
+    const TRADE: &str = r#"{"e":"trade","E":5,"s":"BTCUSDT","t":9,"p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}"#;
+    const TRADE_READ: &str = "BTCUSDT Trade { ts_ns: 1723161255342000000, price: 61837.63, qty: 0.02, side: Sell, trade_id: 9 }";
+
+    #[test]
+    fn every_form_of_every_kind() {
+        let check = |json: &str, want: &str| {
+            assert_eq!(shown(&format!("17 {json}")), want, "{json}");
+        };
+        check(TRADE, TRADE_READ);
+        check(&format!(r#"{{"stream":"btcusdt@trade","data":{TRADE}}}"#), TRADE_READ);
+        check(&format!(r#" {{ "data": {TRADE}, "stream":"btcusdt@trade"}} "#), TRADE_READ);
+        let micros =
+            TRADE.replace("342,\"m\":true", "342007,\"m\":false").replace("61837.63000000", "1e3");
+        check(
+            &micros,
+            "BTCUSDT Trade { ts_ns: 1723161255342007000, price: 1000.0, qty: 0.02, side: Buy, trade_id: 9 }",
+        );
+        let quote = r#"{"u":3,"s":"BTCUSDT","b":"1.5","B":"2.00000000","a":"1.6","A":"0"}"#;
+        let read = "BTCUSDT Quote { update_id: 3, bid: (1.5, 2.0), ask: (1.6, 0.0) }";
+        check(quote, read);
+        check(&quote.replace("{\"u\"", "{\"e\":\"bookTicker\",\"u\""), read);
+        check(&quote.replace("{\"u\":3,", "{\"T\":1,\"u\":3,"), read);
+        let depth = r#"{"e":"depthUpdate","E":1,"s":"ETHBTC","U":4,"u":6,"b":[["0.05","1"]],"a":[["0.06","0.00000000",[]]]}"#;
+        check(
+            depth,
+            "ETHBTC Depth { first_id: 4, last_id: 6, bids: [(0.05, 1.0)], asks: [(0.06, 0.0)] }",
+        );
+        let book = r#"{"lastUpdateId":8,"bids":[["1","2"]],"asks":[]}"#;
+        check(book, "BTCUSDT Snapshot { last_id: 8, bids: [(1.0, 2.0)], asks: [] }");
+        check(
+            &format!(r#"{{"stream":"ethusdt@depth20@100ms","data":{book}}}"#),
+            "ETHUSDT Snapshot { last_id: 8, bids: [(1.0, 2.0)], asks: [] }",
+        );
+        check(r#"{"e":"kline","s":"BTCUSDT"}"#, "other");
+        check(r#"{"result":null,"id":1}"#, "other");
+        check(r#"[{"e":"24hrTicker"}]"#, "other");
+        check("", "other");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let check = |line: &str, part: &str| {
+            let shown = shown(line);
+            assert!(shown.starts_with("! ") && shown.contains(part), "{line}: {shown}");
+        };
+        let trade = |from: &str, to: &str| format!("1 {}", TRADE.replace(from, to));
+        check("", "receive time");
+        check(TRADE, "receive time");
+        check(&format!("-1 {TRADE}"), "receive time");
+        check(&format!("99999999999999999999 {TRADE}"), "receive time");
+        check("1 {}", "no kind of message");
+        check("1 x", "expected value");
+        check("1 {\"e\":\"trade\"", "EOF");
+        check(&trade("61837.63000000", "61837.630000001"), "p has more than 8 decimals");
+        check(&trade("61837.63000000", "NaN"), "p is not a decimal number");
+        check(&trade("61837.63000000", "-1.00000000"), "p is out of range");
+        check(&trade("0.02000000", "99999999999999"), "q is out of range");
+        check(&trade("0.02000000", "0.00000000"), "above 0");
+        check(&trade("\"61837.63000000\"", "61837.63"), "invalid type");
+        check(&trade("true,\"M\"", "1,\"M\""), "invalid type");
+        check(&trade("1723161255342", "9223372036854775807"), "T is out of range");
+        check(&trade("BTCUSDT", "btcusdt"), "symbol must be");
+        check(&trade("\"t\":9,", ""), "missing field `t`");
+        check(&trade("\"t\":9,", "\"t\":9,\"t\":9,"), "duplicate field");
+        check(&format!("1 {TRADE}}}"), "trailing characters");
+        check(&format!(r#"1 {{"stream":"ethusdt@trade","data":{TRADE}}}"#), "has data of BTCUSDT");
+        check(r#"1 {"lastUpdateId":8,"bids":[["1"]],"asks":[]}"#, "a price and a quantity");
+        check(r#"1 {"lastUpdateId":8,"bids":[["0","1"]],"asks":[]}"#, "above 0");
+        check(r#"1 {"e":"depthUpdate","s":"A","U":4,"u":3,"b":[],"a":[]}"#, "U is above u");
+    }
+
+    #[test]
+    fn a_snapshot_finds_its_owner() {
+        let depth = |symbol: &str, id: u64| {
+            format!(r#"{{"e":"depthUpdate","s":"{symbol}","U":{id},"u":{id},"b":[],"a":[]}}"#)
+        };
+        let check = |met: &[(&str, u64)], snapshot: u64, want: Option<&str>| {
+            let mut parser = parser();
+            for (symbol, id) in met {
+                parser.parse(depth(symbol, *id).as_bytes(), 1).unwrap();
+            }
+            let snapshot = format!(r#"{{"lastUpdateId":{snapshot},"bids":[],"asks":[]}}"#);
+            let owner = match parser.parse(snapshot.as_bytes(), 2) {
+                Ok(Parsed::Data(data)) => Some(data.symbol.to_string()),
+                Err(LineError::WhichSymbol) => None,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(owner.as_deref(), want, "{met:?}");
+        };
+        check(&[], 5, Some("BTCUSDT"));
+        check(&[("ETHUSDT", 100)], 5_000, Some("ETHUSDT"));
+        check(&[("ETHUSDT", 100), ("SOLUSDT", 90_000)], 110, Some("ETHUSDT"));
+        check(&[("ETHUSDT", 100), ("SOLUSDT", 90_000)], 90_010, Some("SOLUSDT"));
+        check(&[("ETHUSDT", 100), ("SOLUSDT", 200)], 150, None);
+    }
+
+    #[test]
+    fn the_short_way_reads_what_the_core_reads() {
+        let mut rng = fastrand::Rng::with_seed(3);
+        for round in 0..20_000 {
+            let mut text: Vec<u8> = (0..rng.usize(1..13)).map(|_| rng.u8(b'0'..=b'9')).collect();
+            text.push(b'.');
+            text.extend((0..8).map(|_| rng.u8(b'0'..=b'9')));
+            if rng.u8(..4) == 0 {
+                let at = rng.usize(..text.len());
+                text[at] = rng.u8(b' '..127);
+            }
+            let text = String::from_utf8(text).unwrap();
+            let core = Price::parse(&text).map(Price::raw).ok().filter(|raw| *raw >= 0);
+            assert_eq!(decimal(&text).ok(), core, "round {round}: {text}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //! Contract: pure but for [`run`]; the same seed and configuration give the same market, byte for byte,
 //! whatever the time it is told. Each instrument has its own stream of chance, so that another beside it
 //! changes nothing. A [`MarketBody::Snapshot`] comes first; then each tick gives one to three trades at
-//! the touch, each of which eats what it trades, and one depth update that shows it and what the others
+//! the touch of the book as it was told, each of which eats what it trades, and one depth update that shows it and what the others
 //! did since. Books are never crossed, on ticks and lots, with [`LEVELS`] levels a side or more; update
 //! numbers have no gap and trade numbers grow by one. All arithmetic is on integers.
 //!
@@ -216,12 +216,11 @@ impl SimBook {
     }
 
     fn tick(&mut self, ts_ns: TsNs, out: &mut Vec<MarketData>) {
-        let trades = 1 + self.rng.u8(..3);
-        for _ in 0..trades {
-            let side = self.some_side();
+        let side = self.some_side();
+        for _ in 0..1 + self.rng.u8(..3) {
             self.trade(side, ts_ns, out);
-            self.follow(side);
         }
+        self.follow(side);
         for _ in 0..2 + self.rng.u8(..5) {
             self.others();
         }

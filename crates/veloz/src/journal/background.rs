@@ -1,0 +1,210 @@
+//! What the journal does beside appending: syncs, snapshots, retention.
+//!
+//! Two threads: one that syncs (with `process` durability), so that a long rewrite never delays it, and
+//! one for the rest. They end with the [`Background`], after finishing what waits.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use veloz_core::limits::{JOURNAL_BACKGROUND_QUEUE_COUNT, JOURNAL_SYNC_INTERVAL_MS};
+
+use super::error::JournalError;
+use super::retention::Keeper;
+use super::segment::{Log, Segment, lock};
+use super::snapshot::Position;
+use super::storage::StorageFile;
+use super::writer::{Durability, JournalConfig};
+
+/// The active segment's way to the disk, shared by those who sync it.
+#[derive(Debug)]
+pub(super) struct Active {
+    state: Mutex<ActiveFile>,
+    failed: OnceLock<String>,
+}
+
+#[derive(Debug, Clone)]
+struct ActiveFile {
+    segment: Arc<Segment>,
+    file: Arc<dyn StorageFile>,
+    written: u64,
+    durable: u64,
+}
+
+impl Active {
+    /// All up to `end` is on the disk.
+    pub(super) fn new(segment: &Arc<Segment>, file: &Arc<dyn StorageFile>, end: u64) -> Active {
+        let state = ActiveFile {
+            segment: Arc::clone(segment),
+            file: Arc::clone(file),
+            written: end,
+            durable: end,
+        };
+        Active { state: Mutex::new(state), failed: OnceLock::new() }
+    }
+
+    /// Another segment became active; the last one is on the disk.
+    pub(super) fn switch(&self, segment: &Arc<Segment>, file: &Arc<dyn StorageFile>, end: u64) {
+        let mut state = lock(&self.state);
+        state.segment = Arc::clone(segment);
+        state.file = Arc::clone(file);
+        state.written = end;
+        state.durable = end;
+    }
+
+    pub(super) fn set_written(&self, end: u64) {
+        lock(&self.state).written = end;
+    }
+
+    /// Up to where the active segment is on the disk.
+    pub(super) fn durable(&self) -> u64 {
+        lock(&self.state).durable
+    }
+
+    /// Brings what is written to the disk.
+    pub(super) fn sync(&self, log: &Log) -> Result<(), JournalError> {
+        let ActiveFile { segment, file, written, durable } = lock(&self.state).clone();
+        if written == durable {
+            return Ok(());
+        }
+        let synced = file
+            .sync()
+            .map_err(|source| JournalError::io("sync", log.storage.path(&segment.name()))(source));
+        synced.inspect_err(|error| self.poison(error))?;
+        let mut state = lock(&self.state);
+        if Arc::ptr_eq(&state.segment, &segment) {
+            state.durable = state.durable.max(written);
+        }
+        Ok(())
+    }
+
+    /// Nothing is appended after the first failure.
+    pub(super) fn poison(&self, error: &JournalError) {
+        if self.failed.set(error.to_string()).is_ok() {
+            tracing::error!(%error, "the journal stops");
+        }
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failed.get().cloned()
+    }
+
+    pub(super) fn check(&self) -> Result<(), JournalError> {
+        match self.failed.get() {
+            None => Ok(()),
+            Some(reason) => Err(JournalError::Poisoned { reason: reason.clone() }),
+        }
+    }
+}
+
+/// A snapshot to store.
+#[derive(Debug)]
+pub(super) struct SnapshotJob {
+    pub position: Position,
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Job {
+    Snapshot(SnapshotJob),
+    Retain {
+        wall_ns: i64,
+    },
+    /// Answered by dropping the sender.
+    Wait(#[expect(dead_code, reason = "its end is the answer")] Sender<()>),
+}
+
+/// The threads.
+#[derive(Debug)]
+pub(super) struct Background {
+    jobs: Option<Sender<Job>>,
+    stop: Option<Sender<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Background {
+    pub(super) fn start(
+        log: &Arc<Log>,
+        active: &Arc<Active>,
+        config: &JournalConfig,
+        snapshots: Vec<Position>,
+    ) -> Result<Background, JournalError> {
+        let io = |source| JournalError::io("start a thread for", log.storage.path(""))(source);
+        let (jobs, received) = bounded(JOURNAL_BACKGROUND_QUEUE_COUNT);
+        let (stop, stopped) = bounded(0);
+        let keeper = Keeper::new(log, active, config.retention, snapshots);
+        let mut threads =
+            vec![spawn("journal-keeper", move || keep(keeper, &received)).map_err(io)?];
+        if config.durability == Durability::Process {
+            let (log, active) = (Arc::clone(log), Arc::clone(active));
+            threads.push(
+                spawn("journal-sync", move || sync_regularly(&log, &active, &stopped))
+                    .map_err(io)?,
+            );
+        }
+        Ok(Background { jobs: Some(jobs), stop: Some(stop), threads })
+    }
+
+    pub(super) fn write_snapshot(&self, job: SnapshotJob) -> bool {
+        self.send(Job::Snapshot(job))
+    }
+
+    /// When too much waits, the next call does it.
+    pub(super) fn retain(&self, wall_ns: i64) {
+        self.send(Job::Retain { wall_ns });
+    }
+
+    pub(super) fn wait(&self) {
+        let (sender, done) = bounded(0);
+        if let Some(jobs) = &self.jobs
+            && jobs.send(Job::Wait(sender)).is_ok()
+        {
+            // It ends with an error, when the other side drops its end.
+            let _ = done.recv();
+        }
+    }
+
+    fn send(&self, job: Job) -> bool {
+        self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(job).is_ok())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.jobs = None;
+        self.stop = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the journal panicked");
+            }
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+fn keep(mut keeper: Keeper, jobs: &Receiver<Job>) {
+    for job in jobs {
+        let done = match job {
+            Job::Snapshot(job) => keeper.write_snapshot(&job),
+            Job::Retain { wall_ns } => keeper.retain(wall_ns),
+            Job::Wait(_) => Ok(()),
+        };
+        if let Err(error) = done {
+            // The log itself is as it was: this is tried again with the next segment.
+            tracing::warn!(%error, "the journal's background work failed");
+        }
+    }
+}
+
+fn sync_regularly(log: &Log, active: &Active, stopped: &Receiver<()>) {
+    let interval = Duration::from_millis(JOURNAL_SYNC_INTERVAL_MS);
+    while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+        if active.sync(log).is_err() {
+            return; // poisoned, and told
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The data directory: made, locked and stamped before anything in it is touched.
+//!
+//! Contract: one process at a time. The lock is the operating system's, on an open file: it ends with
+//! the process, however that ends. The stamp says whose log it is, so that a simulator's log is never
+//! continued by a live venue.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::JournalError;
+use super::format::FORMAT_VERSION;
+
+const LOCK_FILE: &str = "lock";
+const STAMP_FILE: &str = "stamp.json";
+const STAMP_TEMPORARY_FILE: &str = "stamp.json.tmp";
+const DIR_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// A data directory that this process owns until it is dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    dir: PathBuf,
+    /// Its lock ends when it is closed.
+    _lock: File,
+}
+
+impl DataDir {
+    /// Makes the directory if it is not there, for its owner only, and locks it.
+    ///
+    /// # Errors
+    /// When it cannot be made or written, or another process has it: one line that says what to do.
+    pub fn open(dir: &Path) -> Result<DataDir, JournalError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIR_MODE)
+            .create(dir)
+            .map_err(JournalError::io("make the directory", dir.to_path_buf()))?;
+        let path = dir.join(LOCK_FILE);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(FILE_MODE)
+            .open(&path)
+            .map_err(JournalError::io("write", path.clone()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                // Who it is is only a help: the lock itself is the answer.
+                let read = file.read_to_string(&mut pid);
+                let pid = match (read, pid.trim()) {
+                    (Ok(_), pid) if !pid.is_empty() => pid.to_owned(),
+                    _ => "unknown".to_owned(),
+                };
+                return Err(JournalError::InUse { dir: dir.to_path_buf(), pid });
+            }
+            Err(TryLockError::Error(source)) => {
+                return Err(JournalError::io("lock", path)(source));
+            }
+        }
+        write_pid(&mut file).map_err(JournalError::io("write", path))?;
+        Ok(DataDir { dir: dir.to_path_buf(), _lock: file })
+    }
+
+    /// Where it is: the journal's files are in it.
+    pub fn path(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whose log it is; none in a new directory.
+    ///
+    /// # Errors
+    /// When the stamp cannot be read.
+    pub fn stamp(&self) -> Result<Option<Stamp>, JournalError> {
+        let path = self.dir.join(STAMP_FILE);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(JournalError::io("read", path)(error)),
+        };
+        let stamp: Stamp = serde_json::from_slice(&bytes).map_err(|error| {
+            let what = format!("it is not a stamp: {error}");
+            JournalError::Damaged { path: path.clone(), offset: 0, what }
+        })?;
+        if stamp.format_version > FORMAT_VERSION {
+            let found = stamp.format_version;
+            return Err(JournalError::Version { path, found, known: FORMAT_VERSION });
+        }
+        Ok(Some(stamp))
+    }
+
+    /// Says whose log it is from now on.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_stamp(&self, stamp: &Stamp) -> Result<(), JournalError> {
+        let path = self.dir.join(STAMP_TEMPORARY_FILE);
+        let io = |action| JournalError::io(action, path.clone());
+        let json =
+            serde_json::to_vec_pretty(stamp).map_err(io::Error::from).map_err(io("write"))?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(FILE_MODE);
+        let mut file = options.open(&path).map_err(io("write"))?;
+        file.write_all(&json).map_err(io("write"))?;
+        file.sync_all().map_err(io("sync"))?;
+        fs::rename(&path, self.dir.join(STAMP_FILE)).map_err(io("rename"))?;
+        File::open(&self.dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(JournalError::io("sync", self.dir.clone()))
+    }
+
+    /// Refuses a directory that holds the log of another execution mode, venue or account.
+    ///
+    /// # Errors
+    /// The first difference, and what to do.
+    pub fn check_owner(&self, stored: &Stamp, wanted: &Stamp) -> Result<(), JournalError> {
+        self.same("execution mode", &stored.execution_mode, &wanted.execution_mode)?;
+        self.same("venue", &stored.venue, &wanted.venue)?;
+        self.same("account", &stored.account, &wanted.account)
+    }
+
+    /// Refuses another market source: for use while orders are open.
+    ///
+    /// # Errors
+    /// When it differs.
+    pub fn check_market_source(&self, stored: &Stamp, wanted: &Stamp) -> Result<(), JournalError> {
+        if stored.market_source == wanted.market_source {
+            return Ok(());
+        }
+        Err(JournalError::OpenOrders {
+            dir: self.dir.clone(),
+            stored: stored.market_source.clone(),
+            wanted: wanted.market_source.clone(),
+        })
+    }
+
+    fn same(&self, field: &'static str, stored: &str, wanted: &str) -> Result<(), JournalError> {
+        if stored == wanted {
+            return Ok(());
+        }
+        let (stored, wanted) = (stored.to_owned(), wanted.to_owned());
+        Err(JournalError::OtherStamp { dir: self.dir.clone(), field, stored, wanted })
+    }
+}
+
+/// Whose log it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The version of the journal's format.
+    pub format_version: u32,
+    /// `sim_engine`, `binance_spot`, …
+    pub execution_mode: String,
+    /// The venue's address; empty for the built-in one.
+    pub venue: String,
+    /// Which account there, never a secret; empty for the built-in one.
+    pub account: String,
+    /// `sim`, `replay`, …
+    pub market_source: String,
+}
+
+impl Stamp {
+    /// A stamp of this program's format.
+    pub fn new(execution_mode: &str, venue: &str, account: &str, market_source: &str) -> Stamp {
+        Stamp {
+            format_version: FORMAT_VERSION,
+            execution_mode: execution_mode.to_owned(),
+            venue: venue.to_owned(),
+            account: account.to_owned(),
+            market_source: market_source.to_owned(),
+        }
+    }
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    writeln!(file, "{}", std::process::id())
+}

@@ -1,0 +1,310 @@
+//! Finds what is stored: the segments, the end of the log, the snapshot to start from, and replays
+//! the rest.
+//!
+//! Contract: whole steps only. A tail that was never finished is cut and told; damage anywhere else is
+//! an error that names file and offset, and nothing is changed then.
+//!
+//! What tells one from the other: a record says up to where its segment was on the disk when it was
+//! written. Bad bytes with a valid record behind them that says "all of this was on the disk" are
+//! damage; without one they are a write that the crash cut short or reordered.
+//!
+//! Known limits: damage in the last write before a crash looks like a torn tail. A sealed segment is
+//! checked when it is read or replayed, not at each start.
+
+use std::sync::Arc;
+
+use veloz_core::limits::{JOURNAL_READ_MAX_BYTES, JOURNAL_SEGMENT_MAX_BYTES};
+use veloz_core::types::EventId;
+
+use super::error::JournalError;
+use super::format::{
+    BadHeader, FORMAT_VERSION, Parsed, RecordRef, SEGMENT_HEADER_BYTES, SEGMENT_RECORDS_START,
+    SegmentHeader, len_u64, offset_usize, parse_record, record_first_id,
+};
+use super::scan::{Next, Scanner};
+use super::segment::{Log, Segment, TEMPORARY_SUFFIX, parse_segment_name, segment_name};
+use super::snapshot::{Position, Snapshot};
+use super::storage::{Storage, StorageFile};
+
+/// The end of a write that a crash cut short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TornTail {
+    /// The segment.
+    pub file: String,
+    /// Where the whole records end.
+    pub offset: u64,
+    /// How many bytes were cut.
+    pub bytes: u64,
+}
+
+/// What was found at the start, and the way to go on from it.
+#[derive(Debug)]
+pub struct Recovery {
+    /// The newest valid snapshot of the state: none when the replay begins at the first event.
+    pub snapshot: Option<Snapshot>,
+    /// Damaged snapshots that were passed over, each with what is wrong with it.
+    pub passed_over: Vec<String>,
+    /// The unfinished write that was cut.
+    pub torn: Option<TornTail>,
+    /// The newest event in the log.
+    pub newest: EventId,
+    pub(super) log: Arc<Log>,
+    pub(super) from: Position,
+}
+
+/// Why a replay stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError<E> {
+    /// The log could not be read.
+    #[error(transparent)]
+    Journal(JournalError),
+    /// The callback refused a record.
+    #[error("cannot apply the step at event {first_id}")]
+    Apply {
+        /// The record's first id.
+        first_id: EventId,
+        /// What the callback said.
+        source: E,
+    },
+}
+
+impl Recovery {
+    /// Gives every record behind the snapshot to `apply`, in order. Compacted records come without
+    /// their market frames.
+    ///
+    /// # Errors
+    /// When the log is damaged or `apply` refuses a record.
+    pub fn replay<E>(
+        &self,
+        mut apply: impl FnMut(RecordRef<'_>) -> Result<(), E>,
+    ) -> Result<(), ReplayError<E>> {
+        let mut next_id = self.from.next_id;
+        let mut offset = self.from.offset;
+        let mut buffer = Vec::new();
+        let segments = self.log.segments();
+        let first =
+            segments.partition_point(|segment| segment.header.first_id < self.from.segment_id);
+        for segment in segments.get(first..).unwrap_or_default() {
+            let path = self.log.storage.path(&segment.name());
+            let io = JournalError::io("read", path.clone());
+            let damaged =
+                |offset, what| ReplayError::Journal(JournalError::Damaged { path, offset, what });
+            if segment.header.first_id > next_id {
+                return Err(damaged(0, missing_ids(next_id, segment.header.first_id)));
+            }
+            let file = match self.log.storage.open(&segment.name()) {
+                Ok(file) => file,
+                Err(error) => return Err(ReplayError::Journal(io(error))),
+            };
+            let mut scanner =
+                Scanner::new(&*file, offset, segment.end(), JOURNAL_READ_MAX_BYTES, buffer);
+            loop {
+                match scanner.next() {
+                    Ok(Next::Record(at, raw)) if raw.record.first_id != next_id => {
+                        return Err(damaged(at, missing_ids(next_id, raw.record.first_id)));
+                    }
+                    Ok(Next::Record(_, raw)) => {
+                        next_id = raw.record.next_id();
+                        if raw.record.events == 0 && raw.record.facts.is_empty() {
+                            continue; // a mark: see the writer
+                        }
+                        let first_id = raw.record.first_id;
+                        apply(raw.record)
+                            .map_err(|source| ReplayError::Apply { first_id, source })?;
+                    }
+                    Ok(Next::End) => break,
+                    Ok(Next::Bad(at, why)) => return Err(damaged(at, why.to_owned())),
+                    Err(error) => return Err(ReplayError::Journal(io(error))),
+                }
+            }
+            buffer = scanner.into_buffer();
+            offset = SEGMENT_RECORDS_START;
+        }
+        Ok(())
+    }
+}
+
+/// Whether what is found may be mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// The journal's owner: left-overs are removed, a torn tail is cut.
+    Owner,
+    /// Someone who looks on, perhaps while the owner writes.
+    Reader,
+}
+
+/// The segments of a directory.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// By id; empty in an empty directory.
+    pub segments: Vec<Arc<Segment>>,
+    pub newest: EventId,
+    pub torn: Option<TornTail>,
+}
+
+/// Finds the segments and the end of the log.
+pub(super) fn find_segments(storage: &dyn Storage, access: Access) -> Result<Found, JournalError> {
+    let files = storage.list().map_err(JournalError::io("read", storage.path("")))?;
+    let mut names = Vec::new();
+    for (name, len) in files {
+        if let Some(first_id) = parse_segment_name(&name) {
+            names.push((first_id, len));
+        } else if name.ends_with(TEMPORARY_SUFFIX) && access == Access::Owner {
+            storage.remove(&name).map_err(JournalError::io("remove", storage.path(&name)))?;
+        }
+    }
+    names.sort_unstable();
+    drop_half_made(storage, access, &mut names)?;
+    let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(names.len());
+    for &(first_id, len) in &names {
+        let header = read_header(storage, first_id)?;
+        if let Some(before) = segments.last().map(|segment| segment.header.first_id)
+            && header.previous_id != before
+        {
+            let path = storage.path(&segment_name(header.previous_id));
+            let what = format!("{} follows it", segment_name(first_id));
+            return Err(JournalError::Missing { path, what });
+        }
+        segments.push(Arc::new(Segment::new(header, len)));
+    }
+    let Some(last) = segments.last() else {
+        return Ok(Found { segments, newest: 0, torn: None });
+    };
+    let (newest, torn) = find_tail(storage, access, last)?;
+    Ok(Found { segments, newest, torn })
+}
+
+/// Forgets the last segment when a crash hit while it was made: no record was written to it yet.
+fn drop_half_made(
+    storage: &dyn Storage,
+    access: Access,
+    names: &mut Vec<(EventId, u64)>,
+) -> Result<(), JournalError> {
+    let Some(&(first_id, _)) = names.last() else { return Ok(()) };
+    match read_header(storage, first_id) {
+        Err(JournalError::Damaged { .. }) => {}
+        Ok(_) => return Ok(()),
+        Err(other) => return Err(other),
+    }
+    let name = segment_name(first_id);
+    let file = storage.open(&name).map_err(JournalError::io("open", storage.path(&name)))?;
+    let rest = read_rest(&*file, SEGMENT_RECORDS_START)
+        .map_err(JournalError::io("read", storage.path(&name)))?;
+    let alone_and_late = names.len() == 1 && first_id > 1;
+    if alone_and_late || rest.iter().any(|&byte| byte != 0) {
+        return Ok(()); // damage: the caller meets it again and says so
+    }
+    names.pop();
+    if access == Access::Owner {
+        storage.remove(&name).map_err(JournalError::io("remove", storage.path(&name)))?;
+        storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))?;
+    }
+    Ok(())
+}
+
+/// Reads and checks the header of a segment.
+pub(super) fn read_header(
+    storage: &dyn Storage,
+    first_id: EventId,
+) -> Result<SegmentHeader, JournalError> {
+    let name = segment_name(first_id);
+    let path = storage.path(&name);
+    let file = storage.open(&name).map_err(JournalError::io("open", path.clone()))?;
+    let mut bytes = [0; SEGMENT_HEADER_BYTES];
+    let len = file.read_at(&mut bytes, 0).map_err(JournalError::io("read", path.clone()))?;
+    let damaged =
+        |what: &str| JournalError::Damaged { path: path.clone(), offset: 0, what: what.to_owned() };
+    match SegmentHeader::decode(bytes.get(..len).unwrap_or_default()) {
+        Ok(header) if header.first_id == first_id => Ok(header),
+        Ok(_) => Err(damaged("the header belongs to another segment")),
+        Err(BadHeader::Damaged) => Err(damaged("the header is not one")),
+        Err(BadHeader::Version(found)) => {
+            Err(JournalError::Version { path, found, known: FORMAT_VERSION })
+        }
+    }
+}
+
+/// Finds the end of the last segment, sets it, and cuts what stands behind it.
+fn find_tail(
+    storage: &dyn Storage,
+    access: Access,
+    segment: &Segment,
+) -> Result<(EventId, Option<TornTail>), JournalError> {
+    let name = segment.name();
+    let path = storage.path(&name);
+    let io = |action| JournalError::io(action, path.clone());
+    let file = match access {
+        Access::Owner => storage.open_for_write(&name).map_err(io("open"))?,
+        Access::Reader => storage.open(&name).map_err(io("open"))?,
+    };
+    let len = file.size().map_err(io("read"))?;
+    let mut next_id = segment.header.first_id;
+    let mut noted = 0;
+    let mut scanner =
+        Scanner::new(&*file, SEGMENT_RECORDS_START, len, JOURNAL_READ_MAX_BYTES, Vec::new());
+    let bad = loop {
+        match scanner.next().map_err(io("read"))? {
+            Next::Record(offset, raw) if raw.record.first_id != next_id => {
+                let what = missing_ids(next_id, raw.record.first_id);
+                return Err(JournalError::Damaged { path, offset, what });
+            }
+            Next::Record(offset, raw) => {
+                segment.note(&mut noted, offset, next_id);
+                next_id = raw.record.next_id();
+            }
+            Next::End => break None,
+            Next::Bad(offset, why) => break Some((offset, why)),
+        }
+    };
+    let Some((offset, why)) = bad else {
+        segment.set_end(len);
+        return Ok((next_id - 1, None));
+    };
+    let rest = read_rest(&*file, offset).map_err(io("read"))?;
+    if was_durable(&rest, offset, next_id) {
+        let what = format!("{why}, and whole records follow");
+        return Err(JournalError::Damaged { path, offset, what });
+    }
+    segment.set_end(offset);
+    if access == Access::Owner {
+        file.set_len(offset).map_err(io("cut"))?;
+    }
+    // Zeros are reserved space, not a torn write.
+    let torn = rest.iter().rposition(|&byte| byte != 0).map(|last| TornTail {
+        file: name,
+        offset,
+        bytes: len_u64(last) + 1,
+    });
+    Ok((next_id - 1, torn))
+}
+
+/// Whether a whole record in `rest` says that `offset`, where `rest` begins, was on the disk already.
+fn was_durable(rest: &[u8], offset: u64, next_id: EventId) -> bool {
+    let possible = next_id..=next_id.saturating_add(JOURNAL_SEGMENT_MAX_BYTES);
+    let mut at = 0;
+    while let Some(bytes) = rest.get(at..).filter(|bytes| !bytes.is_empty()) {
+        // The id first: it spares the checksum of nearly all that is no record.
+        if possible.contains(&record_first_id(bytes))
+            && let Parsed::Record(raw) = parse_record(bytes, len_u64(bytes.len()))
+        {
+            if u64::from(raw.durable) > offset {
+                return true;
+            }
+            at += raw.len;
+        } else {
+            at += 1;
+        }
+    }
+    false
+}
+
+fn read_rest(file: &dyn StorageFile, offset: u64) -> std::io::Result<Vec<u8>> {
+    let mut rest = vec![0; offset_usize(file.size()?.saturating_sub(offset))];
+    let len = file.read_at(&mut rest, offset)?;
+    rest.truncate(len);
+    Ok(rest)
+}
+
+pub(super) fn missing_ids(expected: EventId, found: EventId) -> String {
+    format!("event {expected} should come here, event {found} does")
+}

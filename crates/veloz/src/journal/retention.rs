@@ -1,0 +1,245 @@
+//! What the log keeps, and snapshots, on the background thread.
+//!
+//! Contract: market events go first. A sealed segment older than `market_age`, and the oldest ones
+//! when the log is over `bytes`, are rewritten without their market frames; records keep their ids and
+//! facts. Whole segments go when they are older than `order_age`, or when the log is still over `bytes`
+//! after that. Nothing is touched that the older of the two kept snapshots does not cover: one of them
+//! can be damaged and the start still needs nothing that is gone. Age goes by the wall clock at the append.
+//!
+//! Order under a crash: a rewritten segment is synced before it takes the old one's place; segments are
+//! removed from the oldest on, each made durable before the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use veloz_core::event::EventKind;
+use veloz_core::limits::{JOURNAL_READ_MAX_BYTES, JOURNAL_SNAPSHOTS_COUNT};
+
+use super::background::{Active, SnapshotJob};
+use super::error::JournalError;
+use super::format::{
+    RECORD_HEADER_BYTES, RecordHead, RecordRef, SEGMENT_RECORDS_START, SegmentHeader, len_u64,
+    seal_record,
+};
+use super::scan::{Next, Scanner};
+use super::segment::{Log, Segment, TEMPORARY_SUFFIX};
+use super::snapshot::{self, Position};
+use super::storage::StorageFile;
+use crate::frame::frames;
+
+/// What the log keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// The size of the segments together.
+    pub bytes: u64,
+    /// How long market events stay.
+    pub market_age: Duration,
+    /// How long everything else stays.
+    pub order_age: Duration,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> RetentionConfig {
+        const HOUR: Duration = Duration::from_secs(3600);
+        RetentionConfig { bytes: 4 << 30, market_age: 24 * HOUR, order_age: 90 * 24 * HOUR }
+    }
+}
+
+/// Does the background's work, one piece at a time.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    log: Arc<Log>,
+    active: Arc<Active>,
+    config: RetentionConfig,
+    /// Where the valid snapshots on the disk stand, newest first.
+    snapshots: Vec<Position>,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        log: &Arc<Log>,
+        active: &Arc<Active>,
+        config: RetentionConfig,
+        snapshots: Vec<Position>,
+    ) -> Keeper {
+        Keeper { log: Arc::clone(log), active: Arc::clone(active), config, snapshots }
+    }
+
+    pub(super) fn write_snapshot(&mut self, job: &SnapshotJob) -> Result<(), JournalError> {
+        // A snapshot must never know more than the log.
+        self.active.sync(&self.log)?;
+        snapshot::write(&*self.log.storage, job.position, &job.bytes)?;
+        self.snapshots.retain(|position| position.next_id != job.position.next_id);
+        self.snapshots.insert(0, job.position);
+        self.snapshots.truncate(JOURNAL_SNAPSHOTS_COUNT);
+        snapshot::prune(&*self.log.storage, &self.snapshots)
+    }
+
+    pub(super) fn retain(&self, wall_ns: i64) -> Result<(), JournalError> {
+        self.remove_while(|segment, sealed_ns, _| {
+            let _: &Segment = segment;
+            wall_ns.saturating_sub(sealed_ns) >= nanos(self.config.order_age)
+        })?;
+        for (segment, sealed_ns) in self.covered() {
+            if wall_ns.saturating_sub(sealed_ns) < nanos(self.config.market_age) {
+                break;
+            }
+            self.compact(&segment)?;
+        }
+        for (segment, _) in self.covered() {
+            if self.total_bytes() <= self.config.bytes {
+                return Ok(());
+            }
+            self.compact(&segment)?;
+        }
+        self.remove_while(|_, _, total| total > self.config.bytes)
+    }
+
+    /// The sealed segments that no start needs, oldest first, each with the wall clock when it was sealed.
+    fn covered(&self) -> Vec<(Arc<Segment>, i64)> {
+        let Some(oldest_snapshot) = self.snapshots.get(JOURNAL_SNAPSHOTS_COUNT - 1) else {
+            return Vec::new();
+        };
+        let segments = self.log.segments();
+        let sealed = segments.iter().zip(segments.iter().skip(1));
+        sealed
+            .take_while(|(segment, _)| segment.header.first_id < oldest_snapshot.segment_id)
+            .map(|(segment, next)| (Arc::clone(segment), next.header.created_ns))
+            .collect()
+    }
+
+    fn total_bytes(&self) -> u64 {
+        self.log.segments().iter().map(|segment| segment.end()).sum()
+    }
+
+    fn remove_while(
+        &self,
+        too_much: impl Fn(&Segment, i64, u64) -> bool,
+    ) -> Result<(), JournalError> {
+        let storage = &*self.log.storage;
+        for (segment, sealed_ns) in self.covered() {
+            if !too_much(&segment, sealed_ns, self.total_bytes()) {
+                break;
+            }
+            self.log
+                .remove_oldest(&segment)
+                .map_err(JournalError::io("remove", storage.path(&segment.name())))?;
+            storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))?;
+        }
+        Ok(())
+    }
+
+    /// Rewrites a segment without its market frames.
+    fn compact(&self, old: &Arc<Segment>) -> Result<(), JournalError> {
+        if old.header.compacted {
+            return Ok(());
+        }
+        let storage = &*self.log.storage;
+        let temporary = format!("{}{TEMPORARY_SUFFIX}", old.name());
+        let io = |action| JournalError::io(action, storage.path(&temporary));
+        let source = storage
+            .open(&old.name())
+            .map_err(JournalError::io("open", storage.path(&old.name())))?;
+        let header = SegmentHeader { compacted: true, ..old.header };
+        let file = storage.create(&temporary).map_err(io("create"))?;
+        file.write_at(&header.encode(), 0).map_err(io("write"))?;
+        let mut rewrite = Rewrite::new(&*file);
+        let mut scanner = Scanner::new(
+            &*source,
+            SEGMENT_RECORDS_START,
+            old.end(),
+            JOURNAL_READ_MAX_BYTES,
+            Vec::new(),
+        );
+        loop {
+            match scanner.next().map_err(io("read"))? {
+                Next::Record(_, raw) => rewrite.add(raw.record).map_err(io("write"))?,
+                Next::End => break,
+                Next::Bad(offset, why) => {
+                    let path = storage.path(&old.name());
+                    return Err(JournalError::Damaged { path, offset, what: why.to_owned() });
+                }
+            }
+        }
+        let end = rewrite.finish().map_err(io("write"))?;
+        file.sync().map_err(io("sync"))?;
+        self.log.replace(old, Segment::new(header, end), &temporary).map_err(io("rename"))?;
+        storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))
+    }
+}
+
+/// Writes the records of a compacted segment. A run of records with nothing left in them becomes one.
+struct Rewrite<'f> {
+    file: &'f dyn StorageFile,
+    /// Where `out` begins in the file.
+    offset: u64,
+    out: Vec<u8>,
+    /// Ids without anything left: the first, how many, the last append.
+    empty: Option<(u64, u32, i64)>,
+}
+
+impl<'f> Rewrite<'f> {
+    fn new(file: &'f dyn StorageFile) -> Rewrite<'f> {
+        Rewrite { file, offset: SEGMENT_RECORDS_START, out: Vec::new(), empty: None }
+    }
+
+    fn add(&mut self, record: RecordRef<'_>) -> std::io::Result<()> {
+        let kept = frames(record.frames).filter(|frame| frame.kind != EventKind::Market);
+        if record.facts.is_empty() && kept.clone().next().is_none() {
+            let (first_id, events, _) = self.empty.unwrap_or((record.first_id, 0, 0));
+            if let Some(sum) = events.checked_add(record.events) {
+                self.empty = Some((first_id, sum, record.wall_ns));
+                return Ok(());
+            }
+        }
+        self.flush_empty()?;
+        let start = self.out.len();
+        self.out.resize(start + RECORD_HEADER_BYTES, 0);
+        self.out.extend_from_slice(record.facts);
+        let mut stored = 0;
+        for frame in kept {
+            self.out.extend_from_slice(frame.bytes);
+            stored += 1;
+        }
+        self.seal(start, record, stored)
+    }
+
+    fn flush_empty(&mut self) -> std::io::Result<()> {
+        let Some((first_id, events, wall_ns)) = self.empty.take() else { return Ok(()) };
+        let start = self.out.len();
+        self.out.resize(start + RECORD_HEADER_BYTES, 0);
+        self.seal(start, RecordRef { first_id, events, wall_ns, facts: &[], frames: &[] }, 0)
+    }
+
+    fn seal(&mut self, start: usize, record: RecordRef<'_>, stored: u32) -> std::io::Result<()> {
+        let head = RecordHead {
+            first_id: record.first_id,
+            wall_ns: record.wall_ns,
+            events: record.events,
+            stored,
+            facts_len: u32::try_from(record.facts.len()).unwrap_or(u32::MAX),
+            durable: u32::try_from(self.offset).unwrap_or(u32::MAX),
+        };
+        let bytes = self.out.get_mut(start..).unwrap_or_default();
+        seal_record(bytes, &head).map_err(std::io::Error::other)?;
+        if self.out.len() >= JOURNAL_READ_MAX_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.write_at(&self.out, self.offset)?;
+        self.offset += len_u64(self.out.len());
+        self.out.clear();
+        Ok(())
+    }
+
+    /// Where the records end.
+    fn finish(mut self) -> std::io::Result<u64> {
+        self.flush_empty()?;
+        self.flush()?;
+        Ok(self.offset)
+    }
+}
+
+fn nanos(age: Duration) -> i64 {
+    i64::try_from(age.as_nanos()).unwrap_or(i64::MAX)
+}

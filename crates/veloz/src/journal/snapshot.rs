@@ -1,0 +1,160 @@
+//! Snapshots of the state beside the log: one file each, named by the newest event they hold.
+//!
+//! Contract: a snapshot is whole or not there (written aside, synced, renamed), and never newer than
+//! the log on the disk (the log is synced first). The newest two are kept, so that a damaged one costs
+//! a longer replay and nothing else. Snapshots are not the truth: replay makes them again.
+
+use veloz_core::limits::{JOURNAL_SNAPSHOT_MAX_BYTES, JOURNAL_SNAPSHOTS_COUNT};
+use veloz_core::types::EventId;
+
+use super::error::JournalError;
+use super::format::{FORMAT_VERSION, Fields, len_u64};
+use super::segment::{TEMPORARY_SUFFIX, id_name, parse_id_name};
+use super::storage::Storage;
+
+const SNAPSHOT_MAGIC: [u8; 8] = *b"VELOZSNP";
+const SNAPSHOT_SUFFIX: &str = ".snap";
+const SNAPSHOT_HEADER_BYTES: usize = 48;
+
+/// A snapshot of the state, as the service gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The newest event it holds.
+    pub at: EventId,
+    /// The state.
+    pub bytes: Vec<u8>,
+}
+
+/// A position between two records. The id alone is not one: steps without events have no id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Position {
+    /// The segment, by its first id.
+    pub segment_id: EventId,
+    /// The offset in it.
+    pub offset: u64,
+    /// The id that comes next.
+    pub next_id: EventId,
+}
+
+/// The snapshots of a directory.
+#[derive(Debug, Default)]
+pub(super) struct Snapshots {
+    pub newest: Option<Snapshot>,
+    /// Where each valid one stands, newest first, as many as are kept.
+    pub positions: Vec<Position>,
+    /// What is wrong with the others.
+    pub passed_over: Vec<String>,
+}
+
+/// Reads the newest valid snapshots.
+pub(super) fn load(storage: &dyn Storage) -> Result<Snapshots, JournalError> {
+    let mut found = Snapshots::default();
+    for at in list(storage)? {
+        if found.positions.len() == JOURNAL_SNAPSHOTS_COUNT {
+            break;
+        }
+        let name = snapshot_name(at);
+        match read(storage, &name, at)? {
+            Ok((position, bytes)) => {
+                found.positions.push(position);
+                found.newest.get_or_insert(Snapshot { at, bytes });
+            }
+            Err(why) => found.passed_over.push(format!("{}: {why}", storage.path(&name).display())),
+        }
+    }
+    Ok(found)
+}
+
+/// Stores a snapshot that stands at `position`. The log must be on the disk up to there.
+pub(super) fn write(
+    storage: &dyn Storage,
+    position: Position,
+    bytes: &[u8],
+) -> Result<(), JournalError> {
+    let name = snapshot_name(position.next_id.saturating_sub(1));
+    let temporary = format!("{name}{TEMPORARY_SUFFIX}");
+    let io = |action| JournalError::io(action, storage.path(&temporary));
+    let file = storage.create(&temporary).map_err(io("create"))?;
+    file.write_at(&encode_header(position, bytes), 0).map_err(io("write"))?;
+    file.write_at(bytes, len_u64(SNAPSHOT_HEADER_BYTES)).map_err(io("write"))?;
+    file.sync().map_err(io("sync"))?;
+    storage.rename(&temporary, &name).map_err(io("rename"))?;
+    storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))
+}
+
+/// Removes all snapshots but those that stand at `keep`.
+pub(super) fn prune(storage: &dyn Storage, keep: &[Position]) -> Result<(), JournalError> {
+    for at in list(storage)? {
+        if keep.iter().all(|position| position.next_id != at.saturating_add(1)) {
+            let name = snapshot_name(at);
+            storage.remove(&name).map_err(JournalError::io("remove", storage.path(&name)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where that snapshot is, for messages.
+pub(super) fn snapshot_name(at: EventId) -> String {
+    id_name(at, SNAPSHOT_SUFFIX)
+}
+
+/// The ids of the snapshots, newest first.
+fn list(storage: &dyn Storage) -> Result<Vec<EventId>, JournalError> {
+    let files = storage.list().map_err(JournalError::io("read", storage.path("")))?;
+    let mut ids: Vec<EventId> =
+        files.iter().filter_map(|(name, _)| parse_id_name(name, SNAPSHOT_SUFFIX)).collect();
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(ids)
+}
+
+type Whole = (Position, Vec<u8>);
+
+fn read(
+    storage: &dyn Storage,
+    name: &str,
+    at: EventId,
+) -> Result<Result<Whole, &'static str>, JournalError> {
+    let io = |action| JournalError::io(action, storage.path(name));
+    let file = storage.open(name).map_err(io("open"))?;
+    let len = file.size().map_err(io("read"))?;
+    let Some(len) = usize::try_from(len).ok().filter(|_| len <= JOURNAL_SNAPSHOT_MAX_BYTES) else {
+        return Ok(Err("it is too large"));
+    };
+    let mut bytes = vec![0; len];
+    let read = file.read_at(&mut bytes, 0).map_err(io("read"))?;
+    bytes.truncate(read);
+    let state = bytes.split_off(SNAPSHOT_HEADER_BYTES.min(bytes.len()));
+    let mut fields = Fields(&bytes);
+    if fields.take::<8>() != SNAPSHOT_MAGIC {
+        return Ok(Err("it is not a snapshot"));
+    }
+    let version = fields.u32();
+    if version != FORMAT_VERSION {
+        return Ok(Err("it has another format version"));
+    }
+    let _crc = fields.u32();
+    let position =
+        Position { segment_id: fields.u64(), offset: fields.u64(), next_id: fields.u64() };
+    if encode_header(position, &state) != bytes {
+        return Ok(Err("the checksum does not match"));
+    }
+    if position.next_id != at.saturating_add(1) {
+        return Ok(Err("it stands at another event than its name says"));
+    }
+    Ok(Ok((position, state)))
+}
+
+fn encode_header(position: Position, state: &[u8]) -> Vec<u8> {
+    let mut fields = Vec::with_capacity(SNAPSHOT_HEADER_BYTES);
+    fields.extend_from_slice(&position.segment_id.to_le_bytes());
+    fields.extend_from_slice(&position.offset.to_le_bytes());
+    fields.extend_from_slice(&position.next_id.to_le_bytes());
+    fields.extend_from_slice(&len_u64(state.len()).to_le_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&fields), state);
+    let mut header = Vec::with_capacity(SNAPSHOT_HEADER_BYTES);
+    header.extend_from_slice(&SNAPSHOT_MAGIC);
+    header.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    header.extend_from_slice(&crc.to_le_bytes());
+    header.append(&mut fields);
+    header
+}

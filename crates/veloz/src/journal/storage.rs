@@ -1,0 +1,211 @@
+//! The few things the journal asks of a file system, so that tests can lie about the disk.
+//!
+//! Contract: [`StorageFile::sync`] returns when what was written is on the disk;
+//! [`StorageFile::set_len`] and [`Storage::sync_dir`] likewise. Everything else may be lost, or done in
+//! another order, when the power goes.
+
+use std::fmt::Debug;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A directory of files.
+pub trait Storage: Debug + Send + Sync {
+    /// Where that file is, for messages.
+    fn path(&self, name: &str) -> PathBuf;
+
+    /// The names of the files and their lengths, in any order.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    fn list(&self) -> io::Result<Vec<(String, u64)>>;
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// When it is not there or may not be read.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>>;
+
+    /// Opens a file for reading and writing.
+    ///
+    /// # Errors
+    /// When it is not there or may not be written.
+    fn open_for_write(&self, name: &str) -> io::Result<Arc<dyn StorageFile>>;
+
+    /// Makes an empty file, in the place of one that is there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>>;
+
+    /// Gives a file another name, in the place of one that has it.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Brings names made, changed and removed to the disk.
+    ///
+    /// # Errors
+    /// When the system reports that it failed.
+    fn sync_dir(&self) -> io::Result<()>;
+}
+
+/// An open file, used by any thread at any offset.
+pub trait StorageFile: Debug + Send + Sync {
+    /// Its length.
+    ///
+    /// # Errors
+    /// When the system reports that it failed.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Reads at an offset; fewer bytes than asked for only at the end of the file.
+    ///
+    /// # Errors
+    /// When the system reports that it failed.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of it at an offset.
+    ///
+    /// # Errors
+    /// When not all of it could be written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes the file that long, zeros at its end, with its space reserved where the system can.
+    ///
+    /// # Errors
+    /// When there is no space.
+    fn allocate(&self, len: u64) -> io::Result<()>;
+
+    /// Cuts the file and brings all of it to the disk.
+    ///
+    /// # Errors
+    /// When the system reports that it failed.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Brings what was written to the disk.
+    ///
+    /// # Errors
+    /// When the system reports that it failed.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A directory of the file system.
+#[derive(Debug, Clone)]
+pub struct DirStorage {
+    dir: PathBuf,
+}
+
+impl DirStorage {
+    /// The directory must be there.
+    pub fn new(dir: &Path) -> DirStorage {
+        DirStorage { dir: dir.to_path_buf() }
+    }
+}
+
+impl Storage for DirStorage {
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            match entry.metadata() {
+                Ok(meta) if meta.is_file() => files.push((name, meta.len())),
+                Ok(_) => {}
+                // Removed since the directory was read.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(files)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        Ok(Arc::new(DirFile(File::open(self.path(name))?)))
+    }
+
+    fn open_for_write(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
+        Ok(Arc::new(DirFile(file)))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        Ok(Arc::new(DirFile(options.open(self.path(name))?)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.path(name))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        File::open(&self.dir)?.sync_all()
+    }
+}
+
+#[derive(Debug)]
+struct DirFile(File);
+
+impl StorageFile for DirFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let at = offset.saturating_add(super::format::len_u64(done));
+            match FileExt::read_at(&self.0, rest, at) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn allocate(&self, len: u64) -> io::Result<()> {
+        let old = self.size()?;
+        if len <= old {
+            return Ok(());
+        }
+        let flags = rustix::fs::FallocateFlags::empty();
+        match rustix::fs::fallocate(&self.0, flags, old, len - old) {
+            // Not every file system can reserve space; the write itself will tell then.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+            other => other.map_err(io::Error::from),
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)?;
+        self.0.sync_all()
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

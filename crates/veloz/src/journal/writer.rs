@@ -1,0 +1,382 @@
+//! The one who appends.
+//!
+//! Contract: one write a batch. When [`Journal::append`] returns, the batch is stored as the
+//! configured durability says, and readers see it; before that they do not. After a failed write or
+//! sync the journal is poisoned: every later append fails, and nothing that failed is ever seen here.
+//! What may be left of a failed batch is cut off at once, where the storage still allows it.
+//!
+//! Known limit: opening the next segment syncs the last one on the appending thread.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use veloz_core::limits::{
+    JOURNAL_BATCH_MAX_BYTES, JOURNAL_PREALLOCATE_BYTES, JOURNAL_SEGMENT_BYTES,
+    JOURNAL_SEGMENT_MAX_BYTES, JOURNAL_SNAPSHOT_MAX_BYTES,
+};
+use veloz_core::types::EventId;
+
+use super::background::{Active, Background, SnapshotJob};
+use super::batch::Batch;
+use super::error::JournalError;
+use super::format::{SEGMENT_RECORDS_START, SegmentHeader, len_u64};
+use super::reader::JournalReader;
+use super::recovery::{Access, Recovery, find_segments};
+use super::retention::RetentionConfig;
+use super::segment::{Log, Segment};
+use super::snapshot::{self, Position, Snapshots};
+use super::storage::{DirStorage, Storage, StorageFile};
+
+/// What "stored" means when an append returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// It survives the end of the process, and reaches the disk within 100 ms.
+    Process,
+    /// It is on the disk.
+    Disk,
+}
+
+/// How the journal stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalConfig {
+    /// What "stored" means.
+    pub durability: Durability,
+    /// When a segment is full; at most [`JOURNAL_SEGMENT_MAX_BYTES`].
+    pub segment_bytes: u64,
+    /// What the log keeps.
+    pub retention: RetentionConfig,
+}
+
+impl Default for JournalConfig {
+    fn default() -> JournalConfig {
+        JournalConfig {
+            durability: Durability::Process,
+            segment_bytes: JOURNAL_SEGMENT_BYTES,
+            retention: RetentionConfig::default(),
+        }
+    }
+}
+
+/// What an append did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The newest event.
+    pub newest: EventId,
+    /// A new segment was begun: time for a snapshot.
+    pub rolled: bool,
+}
+
+/// The log, for the one thread that writes it. Dropping it syncs and waits for the background.
+#[derive(Debug)]
+pub struct Journal {
+    log: Arc<Log>,
+    active: Arc<Active>,
+    background: Background,
+    config: JournalConfig,
+    segment: Arc<Segment>,
+    file: Arc<dyn StorageFile>,
+    next_id: EventId,
+    /// Where the records end; the file goes on with reserved zeros up to `allocated`.
+    end: u64,
+    allocated: u64,
+    /// Up to where the index was last extended.
+    noted: u64,
+    /// Where the last mark ends: nothing to mark when that is the end.
+    marked: u64,
+}
+
+impl Journal {
+    /// Opens the log in a directory that the caller has locked, or begins an empty one.
+    ///
+    /// # Errors
+    /// When the log is damaged or the storage fails: nothing is changed then.
+    pub fn open(
+        dir: &Path,
+        config: JournalConfig,
+    ) -> Result<(Journal, Arc<JournalReader>, Recovery), JournalError> {
+        Journal::open_on(Arc::new(DirStorage::new(dir)), config)
+    }
+
+    /// The same on any storage.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_on(
+        storage: Arc<dyn Storage>,
+        mut config: JournalConfig,
+    ) -> Result<(Journal, Arc<JournalReader>, Recovery), JournalError> {
+        config.segment_bytes = config.segment_bytes.min(JOURNAL_SEGMENT_MAX_BYTES);
+        let mut found = find_segments(&*storage, Access::Owner)?;
+        let snapshots = snapshot::load(&*storage)?;
+        let from = replay_start(&*storage, &found.segments, found.newest, &snapshots)?;
+        let segment = match found.segments.last() {
+            Some(segment) => Arc::clone(segment),
+            None => {
+                let segment = first_segment(&*storage)?;
+                found.segments.push(Arc::clone(&segment));
+                segment
+            }
+        };
+        let name = segment.name();
+        let file =
+            storage.open_for_write(&name).map_err(JournalError::io("open", storage.path(&name)))?;
+        // What is read from now on must not be lost again: it may be on its way to the disk only.
+        file.sync().map_err(JournalError::io("sync", storage.path(&name)))?;
+        let end = segment.end();
+        let log = Arc::new(Log::new(storage, found.segments, found.newest));
+        let active = Arc::new(Active::new(&segment, &file, end));
+        let background = Background::start(&log, &active, &config, snapshots.positions)?;
+        let journal = Journal {
+            log: Arc::clone(&log),
+            active,
+            background,
+            config,
+            segment,
+            file,
+            next_id: found.newest + 1,
+            end,
+            allocated: end,
+            noted: end,
+            marked: end,
+        };
+        let recovery = Recovery {
+            snapshot: snapshots.newest,
+            passed_over: snapshots.passed_over,
+            torn: found.torn,
+            newest: found.newest,
+            log: Arc::clone(&log),
+            from,
+        };
+        Ok((journal, Arc::new(JournalReader::live(log)), recovery))
+    }
+
+    /// The id of the next event.
+    pub fn next_id(&self) -> EventId {
+        self.next_id
+    }
+
+    /// Why nothing can be appended any more, if that is so. A sync in the background can fail too.
+    pub fn failure(&self) -> Option<String> {
+        self.active.failure()
+    }
+
+    /// Stores the batch and shows it to the readers. The batch stays as it is: its frames can be
+    /// published now.
+    ///
+    /// # Errors
+    /// When it cannot be stored, or anything failed before.
+    pub fn append(&mut self, batch: &mut Batch, wall_ns: i64) -> Result<Appended, JournalError> {
+        self.active.check()?;
+        if batch.is_empty() {
+            return Ok(Appended { newest: self.next_id - 1, rolled: false });
+        }
+        self.try_append(batch, wall_ns).inspect_err(|error| self.active.poison(error))
+    }
+
+    /// Brings everything appended to the disk.
+    ///
+    /// # Errors
+    /// When it cannot be, or anything failed before.
+    pub fn sync(&mut self) -> Result<(), JournalError> {
+        self.active.check()?;
+        self.active.sync(&self.log)
+    }
+
+    /// Stores a snapshot of the state as it is after everything appended, in the background. False when
+    /// too much waits there already: ask again later.
+    ///
+    /// # Errors
+    /// When `at` is not the newest event, or the snapshot is too large.
+    pub fn write_snapshot(&mut self, at: EventId, bytes: Vec<u8>) -> Result<bool, JournalError> {
+        if at + 1 != self.next_id {
+            return Err(JournalError::OutOfOrder { expected: self.next_id - 1, got: at });
+        }
+        if len_u64(bytes.len()) > JOURNAL_SNAPSHOT_MAX_BYTES {
+            return Err(JournalError::TooLarge {
+                what: "a snapshot",
+                bytes: len_u64(bytes.len()),
+                max: JOURNAL_SNAPSHOT_MAX_BYTES,
+            });
+        }
+        let position = Position {
+            segment_id: self.segment.header.first_id,
+            offset: self.end,
+            next_id: self.next_id,
+        };
+        Ok(self.background.write_snapshot(SnapshotJob { position, bytes }))
+    }
+
+    /// Applies the retention in the background, by that wall clock.
+    pub fn retain(&self, wall_ns: i64) {
+        self.background.retain(wall_ns);
+    }
+
+    /// Waits until the background has done what it was given.
+    pub fn wait_for_background(&self) {
+        self.background.wait();
+    }
+
+    fn try_append(&mut self, batch: &mut Batch, wall_ns: i64) -> Result<Appended, JournalError> {
+        let next_id = batch.check_order(self.next_id)?;
+        let size = len_u64(batch.size_bytes());
+        if batch.size_bytes() > JOURNAL_BATCH_MAX_BYTES {
+            let max = len_u64(JOURNAL_BATCH_MAX_BYTES);
+            return Err(JournalError::TooLarge { what: "a batch", bytes: size, max });
+        }
+        // A segment is named by its first id: it needs an event before another one can begin.
+        let rolled = self.end + size > self.config.segment_bytes
+            && self.next_id > self.segment.header.first_id;
+        if rolled {
+            self.roll(wall_ns)?;
+        }
+        self.write(batch, wall_ns)?;
+        for (start, first_id) in batch.offsets() {
+            self.segment.note(&mut self.noted, self.end + len_u64(start), first_id);
+        }
+        self.end += size;
+        self.next_id = next_id;
+        self.segment.set_end(self.end);
+        self.log.set_newest(next_id - 1);
+        if rolled {
+            self.background.retain(wall_ns);
+        }
+        Ok(Appended { newest: next_id - 1, rolled })
+    }
+
+    /// Writes the batch at the end of the file; what is left of a failed write is cut off.
+    fn write(&mut self, batch: &mut Batch, wall_ns: i64) -> Result<(), JournalError> {
+        let durable = u32::try_from(self.active.durable()).unwrap_or(u32::MAX);
+        let bytes = batch.seal(wall_ns, durable)?;
+        let end = self.end + len_u64(bytes.len());
+        let io = |action| JournalError::io(action, self.log.storage.path(&self.segment.name()));
+        let reserve = || {
+            if end <= self.allocated {
+                return Ok(self.allocated);
+            }
+            // A short reserve is no failure, a write that finds no space is.
+            let ahead = end + JOURNAL_PREALLOCATE_BYTES;
+            self.file
+                .allocate(ahead)
+                .map(|()| ahead)
+                .or_else(|_| self.file.allocate(end).map(|()| end))
+        };
+        let written = reserve().map_err(io("reserve space in")).and_then(|allocated| {
+            self.file.write_at(bytes, self.end).map_err(io("write"))?;
+            Ok(allocated)
+        });
+        let done = written.and_then(|allocated| {
+            self.active.set_written(end);
+            if self.config.durability == Durability::Disk {
+                self.active.sync(&self.log)?;
+            }
+            Ok(allocated)
+        });
+        match done {
+            Ok(allocated) => {
+                self.allocated = allocated;
+                Ok(())
+            }
+            Err(error) => {
+                // Nobody saw it, so it must not be there after a restart. The first error is the one
+                // to tell, whether the cut works or not.
+                if let Err(cut) = self.file.set_len(self.end) {
+                    tracing::error!(%cut, "cannot cut off a failed append");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Seals the active segment and begins the next.
+    fn roll(&mut self, wall_ns: i64) -> Result<(), JournalError> {
+        let path = self.log.storage.path(&self.segment.name());
+        self.file.set_len(self.end).map_err(JournalError::io("seal", path))?;
+        let header = SegmentHeader {
+            compacted: false,
+            first_id: self.next_id,
+            previous_id: self.segment.header.first_id,
+            created_ns: wall_ns,
+        };
+        self.file = create_segment(&*self.log.storage, header)?;
+        self.segment = Arc::new(Segment::new(header, SEGMENT_RECORDS_START));
+        self.end = SEGMENT_RECORDS_START;
+        self.allocated = self.end;
+        self.noted = 0;
+        self.marked = self.end;
+        self.active.switch(&self.segment, &self.file, self.end);
+        self.log.push(Arc::clone(&self.segment));
+        Ok(())
+    }
+
+    /// Syncs, says so in a mark, and gives back the reserved space. A mark is a record without events
+    /// and facts: by it a later start knows that all before it was on the disk.
+    fn close(&mut self) -> Result<(), JournalError> {
+        self.sync()?;
+        if self.marked != self.end {
+            let mut mark = Batch::new();
+            mark.step(self.next_id, 0, &[], |_| {});
+            self.write(&mut mark, 0)?;
+            self.end += len_u64(mark.size_bytes());
+            self.segment.set_end(self.end);
+            self.sync()?;
+        }
+        let path = self.log.storage.path(&self.segment.name());
+        self.file.set_len(self.end).map_err(JournalError::io("seal", path))
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if let Err(error) = self.close() {
+            tracing::error!(%error, "the journal was not closed cleanly");
+        }
+    }
+}
+
+fn first_segment(storage: &dyn Storage) -> Result<Arc<Segment>, JournalError> {
+    let header = SegmentHeader { compacted: false, first_id: 1, previous_id: 0, created_ns: 0 };
+    create_segment(storage, header)?;
+    Ok(Arc::new(Segment::new(header, SEGMENT_RECORDS_START)))
+}
+
+/// Makes a segment without records, on the disk when it returns.
+fn create_segment(
+    storage: &dyn Storage,
+    header: SegmentHeader,
+) -> Result<Arc<dyn StorageFile>, JournalError> {
+    let name = super::segment::segment_name(header.first_id);
+    let io = |action| JournalError::io(action, storage.path(&name));
+    let file = storage.create(&name).map_err(io("create"))?;
+    file.write_at(&header.encode(), 0).map_err(io("write"))?;
+    file.sync().map_err(io("sync"))?;
+    storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))?;
+    Ok(file)
+}
+
+/// Where a replay begins: behind the newest snapshot, or at the first event.
+fn replay_start(
+    storage: &dyn Storage,
+    segments: &[Arc<Segment>],
+    newest: EventId,
+    snapshots: &Snapshots,
+) -> Result<Position, JournalError> {
+    let oldest = segments.first().map_or(1, |segment| segment.header.first_id);
+    let Some(&position) = snapshots.positions.first() else {
+        if oldest == 1 {
+            return Ok(Position { segment_id: 1, offset: SEGMENT_RECORDS_START, next_id: 1 });
+        }
+        let what = format!("the log begins at event {oldest} and no snapshot before it is valid");
+        return Err(JournalError::Missing { path: storage.path("*.snap"), what });
+    };
+    let held = segments.iter().find(|segment| segment.header.first_id == position.segment_id);
+    if position.next_id <= newest + 1 && held.is_some_and(|held| position.offset <= held.end()) {
+        return Ok(position);
+    }
+    let name = snapshot::snapshot_name(position.next_id.saturating_sub(1));
+    let what = format!(
+        "{} holds events up to {}, the log ends at {newest}",
+        storage.path(&name).display(),
+        position.next_id.saturating_sub(1),
+    );
+    Err(JournalError::Missing { path: storage.path("the end of the log"), what })
+}

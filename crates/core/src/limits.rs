@@ -158,7 +158,7 @@ pub const STREAM_SWEEP_SLICE_MS: u64 = 25;
 pub const STREAM_SWEEP_SLICES: usize = 8;
 /// The least time between two book frames.
 pub const STREAM_BOOK_INTERVAL_MS: u64 = 100;
-//! Every cap in the system, in one place, its unit last in the name.
+// The journal.
 
 /// The largest record of the journal: one step with its facts and frames.
 pub const JOURNAL_RECORD_MAX_BYTES: usize = 64 * MIB;
@@ -204,3 +204,16 @@ pub const JOURNAL_SNAPSHOT_MAX_BYTES: u64 = 4 << 30;
 pub const JOURNAL_SYNC_INTERVAL_MS: u64 = 50;
 
 const MIB: usize = 1 << 20;
+/// Levels a side of a book frame.
+pub const STREAM_BOOK_LEVELS: usize = 20;
+
+// The service.
+
+/// Commands that wait for the service; more are refused.
+pub const SERVICE_QUEUE_MESSAGES: usize = 4_096;
+/// Commands taken into one batch.
+pub const SERVICE_BATCH_INPUTS: usize = 256;
+/// Batches of a market source that wait for the service; then the source waits.
+pub const SERVICE_MARKET_QUEUE_BATCHES: usize = 16;
+/// Between two looks at what retention takes.
+pub const SERVICE_RETENTION_INTERVAL_MS: u64 = 10_000;

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod frame;
+pub mod gateway;
 pub mod http;
 pub mod journal;
 pub mod market;

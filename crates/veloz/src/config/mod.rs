@@ -142,6 +142,8 @@ pub struct Config {
     pub cancel_open: bool,
     /// The symbol that is meant when none is named.
     pub symbol: Symbol,
+    /// Whether somebody named it; else a replay trades what its capture holds.
+    pub symbol_is_set: bool,
     /// All symbols, that one first.
     pub symbols: Vec<Symbol>,
     /// The journal and everything else that is kept.
@@ -264,6 +266,7 @@ impl Config {
             from_start: layers.get("VELOZ_FROM_START", parse::flag)?,
             cancel_open: layers.get("VELOZ_CANCEL_OPEN", parse::flag)?,
             symbol: layers.get("VELOZ_MARKET_SYMBOL", parse::symbol)?,
+            symbol_is_set: layers.values.contains_key("VELOZ_MARKET_SYMBOL"),
             symbols: symbols(layers)?,
             data_dir: match layers.get("VELOZ_DATA_DIR", parse::optional_path)? {
                 Some(dir) => dir,

@@ -58,6 +58,27 @@ pub fn capture_symbols(path: &Path, default: Symbol) -> Result<Vec<Symbol>, Sour
     Ok(if symbols.is_empty() { vec![default] } else { symbols })
 }
 
+/// When the capture begins: the recorder's time of its first line that has one.
+///
+/// # Errors
+/// When the file cannot be opened or read.
+pub fn first_time_ns(path: &Path) -> Result<Option<TsNs>, SourceError> {
+    let failed = |source| SourceError::Capture { path: path.to_owned(), source };
+    let mut lines = LineReader::open(path).map_err(failed)?;
+    for _ in 0..CAPTURE_HEAD_LINES {
+        match lines.next_line().map_err(failed)? {
+            Next::Line { text, .. } => {
+                if let Ok((time, _)) = split_time(text) {
+                    return Ok(Some(time));
+                }
+            }
+            Next::TooLong { .. } => {}
+            Next::End => break,
+        }
+    }
+    Ok(None)
+}
+
 /// A parser that has met the instruments in the head of the capture: its first line may be a snapshot,
 /// which does not say whose it is.
 fn read_head(path: &Path, default: Symbol) -> Result<CaptureParser, SourceError> {

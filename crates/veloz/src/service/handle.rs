@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use tokio::sync::oneshot;
 use veloz_core::engine::Engine;
 use veloz_core::input::{Answer, Input, Refusal};
+use veloz_core::limits::SERVICE_QUEUE_MESSAGES;
 
 use super::health::{Health, HealthBoard};
 
@@ -53,11 +54,18 @@ pub struct ServiceHandle {
     stopping: Arc<AtomicBool>,
 }
 
-impl ServiceHandle {
-    pub(super) fn new(commands: Sender<Message>, health: Arc<HealthBoard>) -> ServiceHandle {
-        ServiceHandle { commands, health, stopping: Arc::new(AtomicBool::new(false)) }
-    }
+/// Where the service takes what it is told from.
+pub struct Inbox {
+    pub(super) messages: Receiver<Message>,
+}
 
+/// The two ends of the service's queue.
+pub fn channel(health: Arc<HealthBoard>) -> (ServiceHandle, Inbox) {
+    let (commands, messages) = crossbeam_channel::bounded(SERVICE_QUEUE_MESSAGES);
+    (ServiceHandle { commands, health, stopping: Arc::default() }, Inbox { messages })
+}
+
+impl ServiceHandle {
     /// Steps an input; the answer comes after its events are stored.
     ///
     /// # Errors

@@ -16,9 +16,23 @@ const ORDER: &str =
 fn a_last_id_is_a_whole_number() {
     let gateway = Gateway::start(Options::quiet());
     let address = gateway.address();
-    for bad in ["abc", "-1", "1e3", "18446744073709551616", "9223372036854775808", "", "+1", "1.0",
-        "0x1", "%201", "1%20", "1,2", "%00", "%F0%9F%98%80", "null"]
-    {
+    for bad in [
+        "abc",
+        "-1",
+        "1e3",
+        "18446744073709551616",
+        "9223372036854775808",
+        "",
+        "+1",
+        "1.0",
+        "0x1",
+        "%201",
+        "1%20",
+        "1,2",
+        "%00",
+        "%F0%9F%98%80",
+        "null",
+    ] {
         let reply = get(address, &format!("/api/stream?last_id={bad}"));
         assert_eq!((reply.status, reply.error().as_str()), (400, "bad_params"), "last_id={bad:?}");
         assert!(reply.header("content-type").is_some_and(|v| v.starts_with("application/json")));
@@ -59,9 +73,13 @@ fn other_queries_are_checked_too() {
         assert_eq!(reply.status, status, "{path}: {}", reply.text());
         assert!(status == 200 || !reply.error().is_empty(), "{path}: {}", reply.text());
     }
-    for (method, path) in [("DELETE", "/api/order"), ("GET", "/api/order"), ("POST", "/api/account"),
-        ("PUT", "/health"), ("POST", "/api/stream")]
-    {
+    for (method, path) in [
+        ("DELETE", "/api/order"),
+        ("GET", "/api/order"),
+        ("POST", "/api/account"),
+        ("PUT", "/health"),
+        ("POST", "/api/stream"),
+    ] {
         let reply = request(gateway.address(), method, path, &[], b"");
         assert_eq!(reply.status, 405, "{method} {path}: {}", reply.text());
     }
@@ -97,7 +115,9 @@ fn a_body_has_its_limits() {
     );
     assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 413"));
     assert!(gateway.memory_kib() < before + 16 * 1024);
-    for bad in ["", "{", "[]", "1", "null", "{}", "{\"side\":\"BUY\"", "\u{feff}{}", "{\"a\":1,\"a\":2}"] {
+    for bad in
+        ["", "{", "[]", "1", "null", "{}", "{\"side\":\"BUY\"", "\u{feff}{}", "{\"a\":1,\"a\":2}"]
+    {
         let reply = post(address, "/api/order", json, bad.as_bytes());
         assert_eq!(reply.status, 400, "{bad:?}: {}", reply.text());
     }
@@ -121,7 +141,11 @@ fn a_truncated_request_does_nothing() {
     for end in 0..whole.len() {
         let answer = exchange(address, &whole.as_bytes()[..end]);
         let status = answer.get(9..12).unwrap_or_default();
-        assert!(answer.is_empty() || status[0] == b'4', "{end}: {}", String::from_utf8_lossy(&answer));
+        assert!(
+            answer.is_empty() || status[0] == b'4',
+            "{end}: {}",
+            String::from_utf8_lossy(&answer)
+        );
     }
     assert_eq!(gateway.newest(), 1, "nothing was placed");
 }
@@ -150,7 +174,8 @@ fn a_slow_client_is_cut_off() {
     let gateway = Gateway::start(Options::quiet());
     let mut slow = TcpStream::connect(gateway.address()).unwrap();
     slow.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-    let request = format!("GET /health HTTP/1.1\r\nHost: {}\r\nX: {}", gateway.address(), "y".repeat(200));
+    let request =
+        format!("GET /health HTTP/1.1\r\nHost: {}\r\nX: {}", gateway.address(), "y".repeat(200));
     let deadline = Instant::now() + PATIENCE;
     for byte in request.bytes() {
         assert!(Instant::now() < deadline, "it is still served");
@@ -160,7 +185,11 @@ fn a_slow_client_is_cut_off() {
         assert_eq!(gateway.get("/health").status, 200, "others are served");
         // The read's time-out is the second between two bytes.
         match slow.read(&mut [0; 512]) {
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+            Err(e)
+                if matches!(
+                    e.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                ) => {}
             _ => return,
         }
     }
@@ -177,8 +206,12 @@ fn a_reader_that_takes_nothing_costs_nothing() {
         .map(|_| {
             let mut socket = TcpStream::connect(gateway.address()).unwrap();
             rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
-            write!(socket, "GET /api/stream?last_id=0 HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.address())
-                .unwrap();
+            write!(
+                socket,
+                "GET /api/stream?last_id=0 HTTP/1.1\r\nHost: {}\r\n\r\n",
+                gateway.address()
+            )
+            .unwrap();
             socket
         })
         .collect();
@@ -201,9 +234,19 @@ fn ten_thousand_random_requests() {
         let bytes = random_request(&mut rng, address);
         let answer = exchange(address, &bytes);
         let fine = answer.is_empty() || answer.starts_with(b"HTTP/1.1 ");
-        assert!(fine, "{:?} -> {:?}", bytes.escape_ascii().to_string(), answer.escape_ascii().to_string());
+        assert!(
+            fine,
+            "{:?} -> {:?}",
+            bytes.escape_ascii().to_string(),
+            answer.escape_ascii().to_string()
+        );
         let failed = answer.starts_with(b"HTTP/1.1 5");
-        assert!(!failed, "{:?} -> {:?}", bytes.escape_ascii().to_string(), answer.escape_ascii().to_string());
+        assert!(
+            !failed,
+            "{:?} -> {:?}",
+            bytes.escape_ascii().to_string(),
+            answer.escape_ascii().to_string()
+        );
         if round == 1000 {
             before = gateway.memory_kib();
         }
@@ -217,11 +260,15 @@ fn ten_thousand_random_requests() {
 /// Noise, or a good request with a few bytes changed, taken out or put in.
 fn random_request(rng: &mut fastrand::Rng, address: SocketAddr) -> Vec<u8> {
     if rng.u8(..4) == 0 {
-        return std::iter::repeat_with(|| rng.u8(..)).take(rng.clone().usize(1..400)).collect();
+        let length = rng.usize(1..400);
+        return std::iter::repeat_with(|| rng.u8(..)).take(length).collect();
     }
     let body = ORDER.replace("\"x\"", &format!("\"x{}\"", rng.u32(..)));
     let mut bytes = match rng.u8(..3) {
-        0 => format!("GET /api/events?after={}&limit=9 HTTP/1.1\r\nHost: {address}\r\n\r\n", rng.u8(..)),
+        0 => format!(
+            "GET /api/events?after={}&limit=9 HTTP/1.1\r\nHost: {address}\r\n\r\n",
+            rng.u8(..)
+        ),
         1 => format!("GET /api/stream?last_id=abc&types=fill HTTP/1.1\r\nHost: {address}\r\n\r\n"),
         _ => format!(
             "POST /api/order HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
@@ -275,8 +322,11 @@ fn more_connections_than_handles() {
     eventually("there is room again", || {
         let answer = exchange(
             gateway.address(),
-            format!("GET /health HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", gateway.address())
-                .as_bytes(),
+            format!(
+                "GET /health HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+                gateway.address()
+            )
+            .as_bytes(),
         );
         answer.starts_with(b"HTTP/1.1 200").then_some(())
     });

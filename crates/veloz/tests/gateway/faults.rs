@@ -68,7 +68,11 @@ fn an_order_trades_on_its_own_symbol() {
     let reply = gateway.post("/api/order", &order);
     gateway.step(2);
     if reply.status == 200 {
-        assert_eq!(state(&gateway, "eth")["executed_qty"], json!(0.0), "ETHUSDT has no market here");
+        assert_eq!(
+            state(&gateway, "eth")["executed_qty"],
+            json!(0.0),
+            "ETHUSDT has no market here"
+        );
     } else {
         assert!([400, 422].contains(&reply.status), "{}", reply.text());
     }
@@ -113,16 +117,36 @@ fn an_id_is_used_once() {
 #[test]
 fn a_number_is_a_number() {
     let gateway = Gateway::start(Options::quiet());
-    for bad in ["NaN", "Infinity", "-Infinity", "1e999", "1e-999", "0x10", "\"NaN\"", "\"\"", "null",
-        "true", "[1]", "-1", "0", "\"1 \"", "1e400000000000", "0.000000001", "99999999999999999999"]
-    {
+    for bad in [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "1e999",
+        "1e-999",
+        "0x10",
+        "\"NaN\"",
+        "\"\"",
+        "null",
+        "true",
+        "[1]",
+        "-1",
+        "0",
+        "\"1 \"",
+        "1e400000000000",
+        "0.000000001",
+        "99999999999999999999",
+    ] {
         for (qty, price) in [(bad, "30000"), ("0.001", bad)] {
             let body = format!(
                 r#"{{"side":"BUY","symbol":"BTCUSDT","qty":{qty},"price":{price},"client_order_id":"x"}}"#
             );
             let reply = post_json(gateway.address(), "/api/order", &body);
             assert_eq!(reply.status, 400, "{body}: {}", reply.text());
-            assert!(["bad_params", "bad_json"].contains(&reply.error().as_str()), "{}", reply.text());
+            assert!(
+                ["bad_params", "bad_json"].contains(&reply.error().as_str()),
+                "{}",
+                reply.text()
+            );
         }
     }
     assert_eq!(gateway.json("/api/orders_state")["items"], json!([]));
@@ -133,7 +157,14 @@ fn a_number_is_a_number() {
 #[test]
 fn a_name_holds_no_line_end() {
     let gateway = Gateway::start(Options::quiet());
-    for bad in ["BTCUSDT\nORDER BUY ETHUSDT 1 1 evil", "BTC USDT", "BTCUSDT\r", "BTCUSDT\0", "", "\u{1F4B0}"] {
+    for bad in [
+        "BTCUSDT\nORDER BUY ETHUSDT 1 1 evil",
+        "BTC USDT",
+        "BTCUSDT\r",
+        "BTCUSDT\0",
+        "",
+        "\u{1F4B0}",
+    ] {
         for key in ["symbol", "client_order_id", "side"] {
             let mut order = limit("x", "BUY", "0.001", "30000");
             order[key] = json!(bad);
@@ -186,7 +217,8 @@ fn last_event_id_is_honoured() {
     let gateway = Gateway::start(Options::busy());
     eventually("some events", || (gateway.newest() > 20).then_some(()));
     for header in ["Last-Event-ID", "last-event-id"] {
-        let mut events = crate::support::Events::open(gateway.address(), "/api/stream", &[(header, "10")]);
+        let mut events =
+            crate::support::Events::open(gateway.address(), "/api/stream", &[(header, "10")]);
         assert_eq!(events.next().and_then(|frame| frame.id), Some(11));
     }
 }
@@ -209,7 +241,8 @@ fn a_cursor_ahead_of_the_log_is_told() {
     let gap = events.next().expect("a gap");
     assert!(gap.is("gap"), "{gap:?}");
     assert_eq!(gap.id, Some(1));
-    let expected = json!({"type": "gap", "reason": "ahead", "requested": 1000, "oldest": 1, "newest": 1});
+    let expected =
+        json!({"type": "gap", "reason": "ahead", "requested": 1000, "oldest": 1, "newest": 1});
     assert_eq!(gap.json(), expected);
     gateway.post("/api/order", &limit("next", "BUY", "0.001", "30000"));
     assert_eq!(events.next().and_then(|frame| frame.id), Some(2), "and it goes on live");
@@ -220,9 +253,8 @@ fn a_cursor_ahead_of_the_log_is_told() {
 #[test]
 fn a_gateway_that_cannot_store_says_so() {
     // A file may not grow past 4 MiB, and the signal for it is ignored: writes fail as on a full disk.
-    let options = Options::default()
-        .env("VELOZ_SIM_INTERVAL_MS", 0)
-        .shell("trap '' XFSZ; ulimit -f 8192");
+    let options =
+        Options::default().env("VELOZ_SIM_INTERVAL_MS", 0).shell("trap '' XFSZ; ulimit -f 8192");
     let mut gateway = Gateway::start(options);
     let health = eventually("health tells it", || {
         let reply = gateway.get("/health");

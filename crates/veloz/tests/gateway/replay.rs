@@ -155,9 +155,11 @@ fn judge(gateway: &Gateway, asked: &HashMap<String, Asked>) -> usize {
             let price = fill["price"].as_f64().expect("a price");
             let worse = if order.buy { price > order.price } else { price < order.price };
             assert!(!worse, "{fill}: the limit was {}", order.price);
-            *executed.entry(id.to_owned()).or_default() += fill["qty"].as_f64().expect("a quantity");
+            *executed.entry(id.to_owned()).or_default() +=
+                fill["qty"].as_f64().expect("a quantity");
         }
-        if frame.id.is_some_and(|id| id >= newest) || frame.comment.as_deref() == Some("keep-alive") {
+        if frame.id.is_some_and(|id| id >= newest) || frame.comment.as_deref() == Some("keep-alive")
+        {
             break;
         }
     }

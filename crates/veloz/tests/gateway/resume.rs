@@ -115,11 +115,30 @@ fn check(client: &str, command: impl Fn(&str) -> Command) {
 fn place_order(gateway: &Gateway, client: &str, round: u64) {
     let order = json!({
         "client_order_id": format!("{}-{round}", client.replace(' ', "-")),
-        "side": if round % 2 == 0 { "BUY" } else { "SELL" },
+        "side": if round.is_multiple_of(2) { "BUY" } else { "SELL" },
         "symbol": "BTCUSDT", "qty": "0.001", "type": "MARKET",
     });
     let reply = gateway.post("/api/order", &order);
     assert!([200, 422].contains(&reply.status), "{} {}", reply.status, reply.text());
+}
+
+/// The response is as the user's document has it, and a first comment goes out at once.
+#[test]
+fn the_head_is_as_promised() {
+    let gateway = Gateway::start(Options::quiet());
+    let mut events = gateway.stream("");
+    let head = events.head().to_lowercase();
+    for line in [
+        "content-type: text/event-stream; charset=utf-8\r\n",
+        "cache-control: no-cache\r\n",
+        "connection: keep-alive\r\n",
+        "x-accel-buffering: no\r\n",
+    ] {
+        assert!(head.contains(line), "{line:?} is not in {head}");
+    }
+    assert!(!head.contains("content-encoding"), "{head}");
+    let first = events.block().expect("something at once");
+    assert!(first.comment.is_some() && first.data.is_none(), "{first:?}");
 }
 
 /// The header is newer than the URL when a browser comes back, so it wins.

@@ -113,7 +113,8 @@ fn a_data_directory_that_is_a_file_is_named() {
 /// Runs the program in a mount namespace of its own, where a file system made for it is at `dir`.
 fn mounted(dir: &Path, options: &str) -> Option<Options> {
     std::fs::create_dir_all(dir).unwrap();
-    let probe = Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none"]).arg(dir).output();
+    let probe =
+        Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none"]).arg(dir).output();
     if !probe.is_ok_and(|output| output.status.success()) {
         println!("skipped: needs `unshare -rm`, which this machine does not allow");
         return None;
@@ -143,7 +144,8 @@ fn a_full_data_directory_is_named() {
 #[test]
 fn another_market_is_refused_while_orders_are_open() {
     let mut gateway = Gateway::start(Options::busy());
-    let order = serde_json::json!({"side": "BUY", "symbol": "BTCUSDT", "qty": "0.001", "price": "20000"});
+    let order =
+        serde_json::json!({"side": "BUY", "symbol": "BTCUSDT", "qty": "0.001", "price": "20000"});
     assert_eq!(gateway.post("/api/order", &order).status, 200);
     assert!(gateway.terminate().success());
     refused(&Options::quiet(), gateway.dir(), &["--cancel-open"]);

@@ -11,13 +11,12 @@ use super::{Gateway, Options};
 pub(crate) struct Capture {
     text: String,
     lines: u64,
-    update: u64,
 }
 
 impl Capture {
     /// Starts with a snapshot of the book: (price, quantity), best first.
     pub(crate) fn book(bids: &[(&str, &str)], asks: &[(&str, &str)]) -> Capture {
-        let mut capture = Capture { text: String::new(), lines: 0, update: 100 };
+        let mut capture = Capture { text: String::new(), lines: 0 };
         let (bids, asks) = (levels(bids), levels(asks));
         capture.line(&json!({"lastUpdateId": 100, "bids": bids, "asks": asks}).to_string());
         capture
@@ -31,24 +30,6 @@ impl Capture {
             "q": qty, "T": ms, "m": taker == "SELL", "M": true});
         self.line(&json!({"stream": "btcusdt@trade", "data": data}).to_string());
         self
-    }
-
-    /// A change of the book; a quantity of 0 takes the level away.
-    pub(crate) fn depth(mut self, bids: &[(&str, &str)], asks: &[(&str, &str)]) -> Capture {
-        self.update += 1;
-        let ms = self.now_ns() / 1_000_000;
-        let data = json!({"e": "depthUpdate", "E": ms, "s": "BTCUSDT", "U": self.update,
-            "u": self.update, "b": levels(bids), "a": levels(asks)});
-        self.line(&json!({"stream": "btcusdt@depth@100ms", "data": data}).to_string());
-        self
-    }
-
-    pub(crate) fn lines(&self) -> u64 {
-        self.lines
-    }
-
-    pub(crate) fn text(&self) -> &str {
-        &self.text
     }
 
     /// Starts a gateway that plays this when told to, and plays its first line: the book.

@@ -1,7 +1,7 @@
 //! A real client as a process that prints a line for each event it sees, the id first.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// A running client; ended when dropped.
@@ -27,6 +27,11 @@ impl ClientProcess {
         ClientProcess { child, lines, complaints }
     }
 
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child of ours")
+    }
+
     /// Every line so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().expect("not poisoned").clone()
@@ -34,7 +39,7 @@ impl ClientProcess {
 
     /// How many lines there are, and the id of the last one.
     pub(crate) fn seen(&mut self) -> (usize, u64) {
-        if let Some(status) = self.child.try_wait().expect("a child of ours") {
+        if let Some(status) = self.ended() {
             panic!("the client ended ({status}): {:?}", self.complaints());
         }
         let lines = self.lines.lock().expect("not poisoned");
@@ -56,7 +61,10 @@ impl Drop for ClientProcess {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let complaints = self.complaints();
-            println!("--- the client's last words: {:?}", &complaints[complaints.len().saturating_sub(5)..]);
+            println!(
+                "--- the client's last words: {:?}",
+                &complaints[complaints.len().saturating_sub(5)..]
+            );
         }
         let group = rustix::process::Pid::from_child(&self.child);
         let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);

@@ -96,12 +96,6 @@ impl Gateway {
         Gateway::launch(options, dir, home)
     }
 
-    /// Starts it on a given data directory.
-    pub(crate) fn start_in(options: Options, dir: &Path) -> Gateway {
-        let home = Arc::new(tempfile::tempdir().expect("a temporary directory"));
-        Gateway::launch(options, dir.to_owned(), home)
-    }
-
     fn launch(options: Options, dir: PathBuf, home: Arc<tempfile::TempDir>) -> Gateway {
         let mut child = options.command(&dir).spawn().expect("the program starts");
         let log = Log::default();
@@ -130,11 +124,6 @@ impl Gateway {
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
-    }
-
-    /// What it printed so far.
-    pub(crate) fn log(&self) -> String {
-        self.log.text()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -197,7 +186,8 @@ impl Gateway {
 
     /// Resident memory now.
     pub(crate) fn memory_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("procfs");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("procfs");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
         line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
     }

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 pub(crate) use capture::Capture;
 pub(crate) use client_process::ClientProcess;
 pub(crate) use gateway::{Gateway, Options};
-pub(crate) use http::{Reply, exchange, get, post, post_json, request};
+pub(crate) use http::{exchange, get, post, post_json, request};
 pub(crate) use proxy::{Cut, Proxy};
-pub(crate) use stream::{Events, Frame};
+pub(crate) use stream::Events;
 
 /// How long anything may take before the test gives up on it: generous, for a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,7 +29,7 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
             return value;
         }
         assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        std::thread::park_timeout(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

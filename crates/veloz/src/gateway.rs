@@ -91,7 +91,7 @@ async fn serve(config: Config) -> Result<()> {
             stall_ms: millis(config.stall),
             ..StreamConfig::default()
         },
-        Arc::clone(&store.reader) as Arc<dyn crate::journal::LogReader>,
+        Arc::<JournalReader>::clone(&store.reader),
         Arc::new(handle.clone()),
     )
     .context("cannot start the stream")?;

@@ -5,12 +5,16 @@
 //! no space, numbers as exact decimals; [`Event::decode`] reads that back to the same event. What is
 //! written here is what is stored and what is sent: there is no second form.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::order::{OrderStatus, OrderType, TimeInForce};
 use crate::types::{
     Asset, AvgPrice, ClientOrderId, Money, Price, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
 };
+use crate::wire::wire_enum;
 
 /// The type of an event: the `event:` line of its frame and the `type` of its JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -61,19 +65,25 @@ impl EventKind {
 /// A trade of a market source, or a changed price of one that has no trades.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Market {
+    /// The instrument.
     pub symbol: Symbol,
     /// The venue's own time, untouched: it may go back.
     pub ts_ns: TsNs,
+    /// The price.
     pub price: Price,
+    /// The venue's number of the trade.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trade_id: Option<u64>,
+    /// The quantity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qty: Option<Qty>,
     /// The taker's side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<Side>,
+    /// The best bid of the book, when it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bid: Option<Price>,
+    /// The best ask of the book, when it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ask: Option<Price>,
 }
@@ -81,15 +91,22 @@ pub struct Market {
 /// A change of an order's status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderUpdate {
+    /// When, in nanoseconds since the epoch.
     pub ts_ns: TsNs,
+    /// The client's name for the order.
     pub client_order_id: ClientOrderId,
+    /// The venue's name for it, when known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub venue_order_id: Option<VenueOrderId>,
+    /// The status it has now.
     pub status: OrderStatus,
+    /// The instrument.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symbol: Option<Symbol>,
+    /// Which way it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<Side>,
+    /// The quantity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qty: Option<Qty>,
     /// Left out on a MARKET order.
@@ -100,30 +117,42 @@ pub struct OrderUpdate {
     pub reason: Option<Text>,
 }
 
-/// Whether a fill made or took liquidity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Liquidity {
-    Maker,
-    Taker,
+wire_enum! {
+    /// Whether a fill made or took liquidity.
+    Liquidity {
+        /// The order rested.
+        Maker = "MAKER",
+        /// The order took what rested.
+        Taker = "TAKER",
+    }
 }
 
 /// One execution, partial or full.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fill {
+    /// When, in nanoseconds since the epoch.
     pub ts_ns: TsNs,
+    /// The client's name for the order.
     pub client_order_id: ClientOrderId,
+    /// The instrument.
     pub symbol: Symbol,
+    /// The quantity.
     pub qty: Qty,
+    /// The price.
     pub price: Price,
+    /// The venue's number of the trade.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trade_id: Option<u64>,
+    /// What the venue took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fee: Option<Money>,
+    /// In which asset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fee_asset: Option<Asset>,
+    /// Whether it made or took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liquidity: Option<Liquidity>,
+    /// Which way it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<Side>,
 }
@@ -131,29 +160,41 @@ pub struct Fill {
 /// The state of an order after a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderState {
+    /// The client's name for the order.
     pub client_order_id: ClientOrderId,
+    /// The status it has now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<OrderStatus>,
+    /// The instrument.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symbol: Option<Symbol>,
+    /// Which way it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<Side>,
+    /// What was ordered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_qty: Option<Qty>,
+    /// Left out on a MARKET order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit_price: Option<Price>,
+    /// The venue's name for it, when known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub venue_order_id: Option<VenueOrderId>,
+    /// Executed so far.
     pub executed_qty: Qty,
     /// Rounded; `cum_quote` is exact.
     pub avg_price: AvgPrice,
+    /// Empty on an order that was not refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Text>,
+    /// When it last changed.
     pub last_ts_ns: TsNs,
     /// Quote asset paid or received so far.
     pub cum_quote: Money,
+    /// What it asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order_type: Option<OrderType>,
+    /// How long it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_in_force: Option<TimeInForce>,
 }
@@ -161,21 +202,27 @@ pub struct OrderState {
 /// What the account has of one asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balance {
+    /// The asset.
     pub asset: Asset,
+    /// Not locked.
     pub free: Money,
+    /// Locked by open orders.
     pub locked: Money,
 }
 
 /// The balances that a step changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
+    /// When, in nanoseconds since the epoch.
     pub ts_ns: TsNs,
+    /// What is changed, as it is now.
     pub balances: Vec<Balance>,
 }
 
 /// A source, a venue or the engine failed or came back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorEvent {
+    /// When, in nanoseconds since the epoch.
     pub ts_ns: TsNs,
     /// A code that a program can match: `market_source_error`.
     pub message: Text,
@@ -187,11 +234,17 @@ pub struct ErrorEvent {
 /// An event of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// A trade.
     Market(Market),
+    /// A change of an order's status.
     OrderUpdate(OrderUpdate),
+    /// An execution.
     Fill(Fill),
+    /// An order as it stands.
     OrderState(OrderState),
+    /// Changed balances.
     Account(Account),
+    /// A failure or a recovery.
     Error(ErrorEvent),
 }
 
@@ -263,6 +316,28 @@ impl Event {
             EventKind::Account => Event::Account(serde_json::from_slice(json)?),
             EventKind::Error => Event::Error(serde_json::from_slice(json)?),
         })
+    }
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
+        let mut json = Vec::with_capacity(256);
+        self.encode(&mut json);
+        serde_json::from_slice::<&RawValue>(&json).map_err(S::Error::custom)?.serialize(ser)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Event, D::Error> {
+        #[derive(Deserialize)]
+        struct Typed<'a> {
+            #[serde(rename = "type")]
+            kind: &'a str,
+        }
+        let json = <&RawValue>::deserialize(de)?.get();
+        let typed: Typed<'_> = serde_json::from_str(json).map_err(D::Error::custom)?;
+        let kind = EventKind::parse(typed.kind).ok_or_else(|| D::Error::custom("unknown type"))?;
+        Event::decode(kind, json.as_bytes()).map_err(D::Error::custom)
     }
 }
 
@@ -398,16 +473,6 @@ impl<'a> Object<'a> {
         self.int("ts_ns", e.ts_ns);
         self.text("message", &e.message);
         self.opt_text("detail", e.detail.as_deref());
-    }
-}
-
-impl Liquidity {
-    /// `MAKER` or `TAKER`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Liquidity::Maker => "MAKER",
-            Liquidity::Taker => "TAKER",
-        }
     }
 }
 

@@ -220,6 +220,9 @@ pub enum ReportBody {
 pub enum Answer {
     /// Of a new order, accepted or refused; the same again for the same request.
     Order(OrderAnswer),
+    /// Of a new order or a cancel that an external venue was told of and has not answered: what became of
+    /// it comes with the order's next event.
+    Pending(ClientOrderId),
     /// The cancelled order.
     Cancelled(ClientOrderId),
     /// The orders that a cancel of all took back.

@@ -1,4 +1,167 @@
-//! Every cap in the system, in one place, its unit last in the name.
+//! Every cap of the system, by name, with its unit last.
+
+// The core.
+
+/// The recent order events that [`crate::state::State`] keeps for `GET /api/orders` and `/api/fills`.
+pub const RECENT_ORDER_EVENTS_COUNT: usize = 1_000;
+
+/// The most open orders there can be at once, whatever the risk settings allow.
+pub const OPEN_ORDERS_COUNT: usize = 100_000;
+
+/// The depth updates of one instrument that wait for its snapshot; the oldest go first.
+pub const BUFFERED_DEPTH_UPDATES_COUNT: usize = 4_096;
+
+/// The levels of one side of one book; the worst go first.
+pub const BOOK_SIDE_LEVELS_COUNT: usize = 20_000;
+
+/// The longest line of a capture: a snapshot of 5,000 levels a side has about 350 kB.
+pub const MAX_CAPTURE_LINE_BYTES: usize = 4 << 20;
+
+/// What a capture is read in.
+pub const CAPTURE_READ_BYTES: usize = 256 << 10;
+
+/// The lines at the head of a capture that are looked at to learn its symbols.
+pub const CAPTURE_HEAD_LINES: u64 = 1_000;
+
+/// The instruments of one capture.
+pub const CAPTURE_SYMBOLS_COUNT: usize = 1_024;
+
+/// The messages that a market source hands over at once.
+pub const MARKET_BATCH_MESSAGES: usize = 256;
+
+/// The unreadable lines of one capture that are told one by one; more are told as a number at the end.
+pub const TOLD_BAD_LINES_COUNT: u64 = 100;
+
+/// The longest pause in a capture that is played as long as it was, in nanoseconds: a jump of the
+/// recorder's clock must not stall a replay.
+pub const MAX_REPLAY_PAUSE_NS: i64 = 60_000_000_000;
+
+/// The orders to a replay (run, pause, step) that wait to be obeyed.
+pub const REPLAY_CONTROLS_COUNT: usize = 16;
+// The client.
+
+/// The most doublings of a client's wait before it tries again.
+pub const BACKOFF_DOUBLINGS_COUNT: u32 = 16;
+
+/// The longest wait before a stream client tries again, when the server asks for no longer one.
+pub const RECONNECT_MAX_MS: u64 = 30_000;
+
+/// The first wait before a stream client tries again, until the server tells its `retry:`.
+pub const RECONNECT_MIN_MS: u64 = 500;
+
+/// The longest `Retry-After` that a client obeys before it tries again by itself.
+pub const RETRY_AFTER_MAX_MS: u64 = 300_000;
+
+/// How often an order is sent before its sender is told that it did not get through.
+pub const ORDER_ATTEMPTS_COUNT: u32 = 5;
+
+/// The longest `Retry-After` that the sender of an order waits for.
+pub const ORDER_RETRY_AFTER_MAX_MS: u64 = 10_000;
+
+/// The first wait before an order is sent again.
+pub const ORDER_RETRY_MIN_MS: u64 = 100;
+
+/// How long a client waits for a connection.
+pub const CONNECT_TIMEOUT_MS: u64 = 5_000;
+
+/// How long a client waits for an answer: longer than a gateway waits for its venue.
+pub const REQUEST_TIMEOUT_MS: u64 = 10_000;
+
+/// The largest answer that a client takes.
+pub const ANSWER_MAX_BYTES: usize = 64 << 20;
+
+/// The largest block of a stream that a client takes.
+pub const BLOCK_MAX_BYTES: usize = 1 << 20;
+
+/// The silence between two keep-alives of a gateway, unless configured otherwise.
+pub const KEEP_ALIVE_DEFAULT_MS: u64 = 10_000;
+
+/// After how many missed keep-alives a client takes its connection for dead.
+pub const KEEP_ALIVES_MISSED_COUNT: u32 = 3;
+
+/// How often a stream client asks again for events that were skipped without a word.
+pub const HOLE_RETRIES_COUNT: u32 = 3;
+// The HTTP API.
+
+/// The longest body of a request.
+pub const HTTP_BODY_BYTES: usize = 64 << 10;
+/// What is read and thrown away of a longer one, so that its sender sees the answer.
+pub const HTTP_BODY_DRAIN_BYTES: usize = 1 << 20;
+/// The time for a whole body.
+pub const HTTP_BODY_MS: u64 = 10_000;
+/// The longest request head.
+pub const HTTP_HEAD_BYTES: usize = 32 << 10;
+/// The most fields in a request head.
+pub const HTTP_HEAD_FIELDS: usize = 100;
+/// The time for a whole request head, from its first byte (on a new connection, from the start).
+pub const HTTP_HEAD_MS: u64 = 10_000;
+/// The time between two requests of a connection, and for taking an answer.
+pub const HTTP_IDLE_MS: u64 = 75_000;
+/// The time a client has to take the last answer before its connection is closed.
+pub const HTTP_LINGER_MS: u64 = 1_000;
+/// What is read and thrown away in that time.
+pub const HTTP_LINGER_BYTES: usize = 1 << 20;
+/// Refused connections that are given that time at once; more are closed without an answer.
+pub const HTTP_LINGERING_CONNECTIONS: usize = 64;
+/// Connections that wait to be accepted.
+pub const HTTP_BACKLOG_CONNECTIONS: u32 = 4_096;
+/// Connections beyond the configured number that are taken for requests, never for streams.
+pub const HTTP_REQUEST_CONNECTIONS: usize = 16;
+/// File handles that are not for connections: the journal, the market source, logs.
+pub const HTTP_RESERVED_HANDLES: usize = 128;
+/// What a client that comes too early is told to wait.
+pub const HTTP_RETRY_AFTER_S: u32 = 1;
+/// The most items in one page of any list.
+pub const HTTP_PAGE_ITEMS: usize = 1_000;
+/// The most levels a side in an answer with a book.
+pub const HTTP_BOOK_LEVELS: usize = 1_000;
+/// The most lines of a capture that one request steps.
+pub const HTTP_REPLAY_STEP_LINES: u64 = 10_000_000;
+/// What one read of the log takes for a page of events.
+pub const HTTP_EVENTS_READ_BYTES: usize = 256 << 10;
+/// What is looked through for one page of events.
+pub const HTTP_EVENTS_SCAN_BYTES: usize = 16 << 20;
+/// Pages of events that are read at once; more wait.
+pub const HTTP_EVENTS_READS: usize = 2;
+
+/// What `veloz events` reads of a log at once.
+pub const EVENTS_READ_BYTES: usize = 1 << 20;
+// The stream.
+
+/// Encoded events that the stream keeps in memory; who is further behind reads the log.
+pub const STREAM_WINDOW_BYTES: usize = 8 << 20;
+/// The window is kept and dropped in pieces of about this size.
+pub const STREAM_BLOCK_BYTES: usize = 512 << 10;
+/// What one subscriber is given in one turn, from the window or in one read of the log.
+pub const STREAM_TURN_BYTES: usize = 256 << 10;
+/// The smallest read of the log, for subscribers that take little.
+pub const STREAM_MIN_READ_BYTES: usize = 16 << 10;
+/// Reads of the log under way for all subscribers together.
+pub const STREAM_READS_IN_FLIGHT: usize = 8;
+/// Threads that read the log for subscribers.
+pub const STREAM_READ_THREADS: usize = 2;
+/// Sockets handed over that wait for the stream's thread.
+pub const STREAM_ATTACH_QUEUE_SOCKETS: usize = 4096;
+/// What a client may send after its request, all of it ignored, before it is closed.
+pub const STREAM_IGNORED_INPUT_BYTES: usize = 64 << 10;
+/// Symbols in one filter.
+pub const STREAM_FILTER_SYMBOLS: usize = 64;
+/// Silence on a connection before a keep-alive.
+pub const STREAM_KEEP_ALIVE_MS: u64 = 10_000;
+/// The reconnection time told to clients, before jitter.
+pub const STREAM_RETRY_MS: u64 = 3_000;
+/// A socket that takes nothing for so long is closed.
+pub const STREAM_STALL_MS: u64 = 60_000;
+/// How long a shutdown waits for subscribers to reach the tail.
+pub const STREAM_DRAIN_MS: u64 = 5_000;
+/// The timers of subscribers are looked at in slices, one in this time.
+pub const STREAM_SWEEP_SLICE_MS: u64 = 25;
+/// In so many slices every subscriber's turn comes.
+pub const STREAM_SWEEP_SLICES: usize = 8;
+/// The least time between two book frames.
+pub const STREAM_BOOK_INTERVAL_MS: u64 = 100;
+
+// The journal.
 
 /// The largest record of the journal: one step with its facts and frames.
 pub const JOURNAL_RECORD_MAX_BYTES: usize = 64 * MIB;
@@ -44,3 +207,16 @@ pub const JOURNAL_SNAPSHOT_MAX_BYTES: u64 = 4 << 30;
 pub const JOURNAL_SYNC_INTERVAL_MS: u64 = 50;
 
 const MIB: usize = 1 << 20;
+/// Levels a side of a book frame.
+pub const STREAM_BOOK_LEVELS: usize = 20;
+
+// The service.
+
+/// Commands that wait for the service; more are refused.
+pub const SERVICE_QUEUE_MESSAGES: usize = 4_096;
+/// Commands taken into one batch.
+pub const SERVICE_BATCH_INPUTS: usize = 256;
+/// Batches of a market source that wait for the service; then the source waits.
+pub const SERVICE_MARKET_QUEUE_BATCHES: usize = 16;
+/// Between two looks at what retention takes.
+pub const SERVICE_RETENTION_INTERVAL_MS: u64 = 10_000;

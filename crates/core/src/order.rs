@@ -2,28 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-macro_rules! wire_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),+ }
-
-        impl $name {
-            /// Every value, in the order of the documents.
-            pub const ALL: &'static [$name] = &[$($name::$variant),+];
-
-            /// The name on the wire.
-            pub const fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $text),+ }
-            }
-
-            /// Reads a name in any case.
-            pub fn parse(text: &str) -> Option<$name> {
-                $name::ALL.iter().copied().find(|v| v.as_str().eq_ignore_ascii_case(text))
-            }
-        }
-    };
-}
+use crate::event::OrderState;
+use crate::input::{NewOrder, OrderAnswer};
+use crate::types::{AvgPrice, ClientOrderId, Money, Qty, Side, Text, TsNs, VenueOrderId};
+use crate::wire::wire_enum;
 
 wire_enum! {
     /// The state of an order.
@@ -76,6 +58,190 @@ impl OrderStatus {
             | OrderStatus::Cancelled
             | OrderStatus::Rejected
             | OrderStatus::Expired => true,
+        }
+    }
+}
+
+/// What can befall an order that exists on a venue, or is about to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderChange {
+    /// The venue took it.
+    Accept,
+    /// The venue refused it.
+    Reject,
+    /// Some of it was executed.
+    Execute {
+        /// With this, all of it is.
+        complete: bool,
+    },
+    /// It was taken back.
+    Cancel,
+    /// The venue ended what remained.
+    Expire,
+}
+
+/// The state that follows, or `None` when that cannot happen to an order in this state: the report is
+/// late, doubled or wrong, and changes nothing. `from` is `None` before the venue has said anything.
+///
+/// The one race: an execution reported after CANCELLED or EXPIRED counts, and the order becomes FILLED
+/// only when all of it is executed; otherwise it stays closed as it was.
+pub const fn next_status(from: Option<OrderStatus>, change: OrderChange) -> Option<OrderStatus> {
+    use OrderChange as C;
+    use OrderStatus as S;
+    match (from, change) {
+        (None, C::Accept) => Some(S::Accepted),
+        (None, C::Reject) => Some(S::Rejected),
+        (None, C::Execute { .. } | C::Cancel | C::Expire) => None,
+        (Some(S::Accepted | S::PartiallyFilled), C::Execute { complete: false }) => {
+            Some(S::PartiallyFilled)
+        }
+        (
+            Some(S::Accepted | S::PartiallyFilled | S::Cancelled | S::Expired),
+            C::Execute { complete: true },
+        ) => Some(S::Filled),
+        (Some(S::Accepted | S::PartiallyFilled), C::Cancel) => Some(S::Cancelled),
+        (Some(S::Accepted | S::PartiallyFilled), C::Expire) => Some(S::Expired),
+        (Some(S::Accepted | S::PartiallyFilled), C::Accept | C::Reject) => None,
+        (Some(S::Cancelled), C::Execute { complete: false }) => Some(S::Cancelled),
+        (Some(S::Expired), C::Execute { complete: false }) => Some(S::Expired),
+        (Some(S::Cancelled | S::Expired), C::Accept | C::Reject | C::Cancel | C::Expire) => None,
+        (Some(S::Filled | S::Rejected), _) => None,
+    }
+}
+
+/// How an order stood at the end of the step in which its venue first spoke of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FirstAnswer {
+    pub(crate) status: OrderStatus,
+    pub(crate) executed_qty: Qty,
+    pub(crate) reason: Text,
+}
+
+/// An order and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// What was asked for.
+    pub request: NewOrder,
+    /// The venue's name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub venue_order_id: Option<VenueOrderId>,
+    /// `None`: the venue has not said anything yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<OrderStatus>,
+    /// Executed so far.
+    pub executed_qty: Qty,
+    /// Quote asset paid or received so far, exact.
+    pub cum_quote: Money,
+    /// What it locks now: quote asset of a BUY, base asset of a SELL.
+    pub locked: Money,
+    /// Why it was refused or expired; empty otherwise.
+    pub reason: Text,
+    /// When it last changed.
+    pub last_ts_ns: TsNs,
+    /// The venue is not the built-in one: its executions may be told twice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub external: bool,
+    /// Executions that an external venue told of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) trade_ids: Vec<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) first: Option<FirstAnswer>,
+    /// The index of its pair in the state.
+    pub(crate) pair: usize,
+}
+
+impl Order {
+    /// The client's own name for it.
+    pub const fn client_order_id(&self) -> ClientOrderId {
+        self.request.client_order_id
+    }
+
+    /// Not executed yet.
+    pub fn remaining(&self) -> Qty {
+        self.request.qty.checked_sub(self.executed_qty).unwrap_or_default()
+    }
+
+    /// Whether more may happen to it.
+    pub fn is_open(&self) -> bool {
+        !self.status.is_some_and(OrderStatus::is_final)
+    }
+
+    /// What it was first answered with; `None` while its venue has not answered.
+    pub fn answer(&self) -> Option<OrderAnswer> {
+        self.first.as_ref().map(|first| OrderAnswer {
+            client_order_id: self.request.client_order_id,
+            venue_order_id: self.venue_order_id,
+            status: first.status,
+            executed_qty: first.executed_qty,
+            reason: first.reason.clone(),
+        })
+    }
+
+    /// The `order_state` event that tells how it stands.
+    pub fn state_event(&self) -> OrderState {
+        OrderState {
+            client_order_id: self.request.client_order_id,
+            status: self.status,
+            symbol: Some(self.request.symbol),
+            side: Some(self.request.side),
+            order_qty: Some(self.request.qty),
+            limit_price: self.request.price,
+            venue_order_id: self.venue_order_id,
+            executed_qty: self.executed_qty,
+            avg_price: AvgPrice::of(self.cum_quote, self.executed_qty).unwrap_or_default(),
+            reason: Some(self.reason.clone()),
+            last_ts_ns: self.last_ts_ns,
+            cum_quote: self.cum_quote,
+            order_type: Some(self.request.order_type),
+            time_in_force: Some(self.request.time_in_force),
+        }
+    }
+
+    /// What an order locks that is executed this far: a BUY its rest at its limit (MARKET: what is left
+    /// of `locked` after paying `cost`), a SELL its rest, a closed one nothing.
+    pub(crate) fn lock_after(&self, remaining: Qty, cost: Money) -> Money {
+        if !self.is_open() || remaining.is_zero() {
+            return Money::ZERO;
+        }
+        match (self.request.side, self.request.price) {
+            (Side::Sell, _) => remaining.into(),
+            (Side::Buy, Some(limit)) => Money::notional(limit, remaining),
+            (Side::Buy, None) => self.locked.checked_sub(cost).unwrap_or_default().max(Money::ZERO),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows: from. Columns: accept, reject, part, all, cancel, expire.
+    const TABLE: [(&str, [&str; 6]); 7] = [
+        ("-", ["ACCEPTED", "REJECTED", "", "", "", ""]),
+        ("ACCEPTED", ["", "", "PARTIALLY_FILLED", "FILLED", "CANCELLED", "EXPIRED"]),
+        ("PARTIALLY_FILLED", ["", "", "PARTIALLY_FILLED", "FILLED", "CANCELLED", "EXPIRED"]),
+        ("FILLED", ["", "", "", "", "", ""]),
+        ("CANCELLED", ["", "", "CANCELLED", "FILLED", "", ""]),
+        ("REJECTED", ["", "", "", "", "", ""]),
+        ("EXPIRED", ["", "", "EXPIRED", "FILLED", "", ""]),
+    ];
+
+    #[test]
+    fn every_way_between_states_is_in_the_table() {
+        let changes = [
+            OrderChange::Accept,
+            OrderChange::Reject,
+            OrderChange::Execute { complete: false },
+            OrderChange::Execute { complete: true },
+            OrderChange::Cancel,
+            OrderChange::Expire,
+        ];
+        assert_eq!(TABLE.len(), OrderStatus::ALL.len() + 1);
+        for (from, row) in TABLE {
+            for (change, to) in changes.into_iter().zip(row) {
+                let next = next_status(OrderStatus::parse(from), change);
+                assert_eq!(next, OrderStatus::parse(to), "{from} {change:?}");
+            }
         }
     }
 }

@@ -14,6 +14,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::wire::wire_enum;
+
 /// Text that is usually a constant of the program (a reason code) but may come from a venue.
 pub type Text = Cow<'static, str>;
 
@@ -135,8 +137,7 @@ fn serialize_decimal<S: Serializer>(ser: S, mantissa: i128, scale: u32) -> Resul
     use serde::ser::Error as _;
     let mut out = Vec::with_capacity(24);
     write_decimal(&mut out, mantissa, scale);
-    let text = String::from_utf8(out).map_err(S::Error::custom)?;
-    RawValue::from_string(text).map_err(S::Error::custom)?.serialize(ser)
+    serde_json::from_slice::<&RawValue>(&out).map_err(S::Error::custom)?.serialize(ser)
 }
 
 macro_rules! decimal {
@@ -196,6 +197,18 @@ macro_rules! decimal {
                     Some(raw) => Some(Self(raw)),
                     None => None,
                 }
+            }
+
+            /// `self + other`, held at the end of the range.
+            #[must_use]
+            pub const fn saturating_add(self, other: Self) -> Self {
+                Self(self.0.saturating_add(other.0))
+            }
+
+            /// `self - other`, held at the end of the range.
+            #[must_use]
+            pub const fn saturating_sub(self, other: Self) -> Self {
+                Self(self.0.saturating_sub(other.0))
             }
         }
 
@@ -266,11 +279,13 @@ impl Money {
     pub fn fee(amount: Money, rate: Qty, decimals: u32) -> Option<Money> {
         let unit = 10_i128.pow(Money::SCALE.saturating_sub(decimals.min(Money::SCALE)));
         let divisor = 10_i128.pow(Qty::SCALE);
-        let exact = amount.0.checked_mul(i128::from(rate.0))?;
-        let fee = exact / divisor + i128::from(exact % divisor > 0);
+        let rate = i128::from(rate.0);
+        // The whole part and the rest apart, so that no amount there is overflows.
+        let whole = (amount.0 / divisor).checked_mul(rate)?;
+        let part = amount.0 % divisor * rate;
+        let fee = whole.checked_add(part / divisor + i128::from(part % divisor > 0))?;
         let rest = fee % unit;
-        let rounded = if rest > 0 { fee - rest + unit } else { fee };
-        Some(Money(rounded))
+        if rest > 0 { fee.checked_add(unit - rest).map(Money) } else { Some(Money(fee)) }
     }
 }
 
@@ -286,10 +301,13 @@ impl AvgPrice {
         if executed.0 == 0 {
             return Some(AvgPrice::ZERO);
         }
-        // Units: 10^-16 / 10^-8 = 10^-8, so 10^4 more gives 10^-12.
-        let numerator = cum_quote.0.checked_mul(10_000)?;
+        // Units: 10^-16 / 10^-8 = 10^-8, so 10^4 more gives 10^-12: the whole part and the rest apart,
+        // so that no price and quantity there is overflows.
         let divisor = i128::from(executed.0);
-        let (quotient, rest) = (numerator / divisor, numerator % divisor);
+        let whole = (cum_quote.0 / divisor).checked_mul(10_000)?;
+        let part = (cum_quote.0 % divisor).checked_mul(10_000)?;
+        let quotient = whole.checked_add(part / divisor)?;
+        let rest = part % divisor;
         let up = match (rest * 2).cmp(&divisor) {
             std::cmp::Ordering::Greater => 1,
             std::cmp::Ordering::Equal => quotient & 1,
@@ -375,8 +393,21 @@ macro_rules! name {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
-                let text = Cow::<str>::deserialize(de)?;
-                Self::parse(&text).map_err(D::Error::custom)
+                struct NameVisitor;
+
+                impl serde::de::Visitor<'_> for NameVisitor {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        write!(f, "1 to {} {}", $max, $allowed)
+                    }
+
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        $name::parse(text).map_err(E::custom)
+                    }
+                }
+
+                de.deserialize_str(NameVisitor)
             }
         }
     };
@@ -399,41 +430,22 @@ name! {
     VenueOrderId, max 36, "visible ASCII characters", |c| c.is_ascii_graphic()
 }
 
-/// Which way an order goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Side {
-    /// Takes base, pays quote.
-    Buy,
-    /// Gives base, receives quote.
-    Sell,
+wire_enum! {
+    /// Which way an order goes.
+    Side {
+        /// Takes base, pays quote.
+        Buy = "BUY",
+        /// Gives base, receives quote.
+        Sell = "SELL",
+    }
 }
 
 impl Side {
-    /// `BUY` or `SELL`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Side::Buy => "BUY",
-            Side::Sell => "SELL",
-        }
-    }
-
     /// The other one.
     pub const fn opposite(self) -> Side {
         match self {
             Side::Buy => Side::Sell,
             Side::Sell => Side::Buy,
-        }
-    }
-
-    /// Reads a side in any case.
-    pub fn parse(text: &str) -> Option<Side> {
-        if text.eq_ignore_ascii_case("BUY") {
-            Some(Side::Buy)
-        } else if text.eq_ignore_ascii_case("SELL") {
-            Some(Side::Sell)
-        } else {
-            None
         }
     }
 }

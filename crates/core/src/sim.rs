@@ -1,0 +1,390 @@
+//! The simulated venue: pure matching of the account's orders against the market's book and its trades.
+//!
+//! Contract, so that no fill is one that could not have happened:
+//! - A taking order walks what the book offers, never worse than its limit, never more than is shown;
+//!   what it took stays taken (see [`crate::book`]).
+//! - A resting order stands behind what was at its price when it came. Trades at its price use that up
+//!   first, a shrinking level shortens it; then trades at its price, trades through its price, and the
+//!   book's other side when it reaches its price, fill it, at its own price.
+//! - One traded volume, one shown quantity, fills once: it is shared among the account's orders by price,
+//!   then time.
+//! - Own orders never trade with each other: the incoming one expires.
+//! - While the book is not known, an order that must take at once gets nothing; a resting order does not
+//!   know who stands before it, and only fills by trades through its price.
+//!
+//! Order: reports of one order come together; those of several come by price, then time.
+
+use std::collections::BTreeMap;
+
+use crate::book::{Book, PriceLevel, price_at, rank};
+use crate::event::Liquidity;
+use crate::input::{MarketBody, NewOrder};
+use crate::order::{OrderType, TimeInForce};
+use crate::risk::Reason;
+use crate::types::{Money, Price, Qty, Side, TsNs};
+
+/// The venue's handle of an order: orders that came later have higher ones.
+pub type OrderKey = usize;
+
+/// What became of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SimReport {
+    /// Whose.
+    pub key: OrderKey,
+    /// What.
+    pub body: SimOutcome,
+}
+
+/// What can become of an order here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SimOutcome {
+    /// It was taken in.
+    Accepted,
+    /// It was refused.
+    Rejected(Reason),
+    /// It was executed, in part or in full.
+    Fill {
+        /// How much.
+        qty: Qty,
+        /// At what price.
+        price: Price,
+        /// Whether it rested.
+        liquidity: Liquidity,
+    },
+    /// What remains of it has ended.
+    Expired(Reason),
+}
+
+/// One instrument's market: the source's book and the account's resting orders.
+#[derive(Debug, Clone, Default)]
+pub struct SimMarket {
+    book: Book,
+    bids: Resting,
+    asks: Resting,
+    /// Resting orders whose place in the queue is not known yet.
+    unplaced: usize,
+    plan: Vec<PriceLevel>,
+    done: Vec<(i64, OrderKey)>,
+}
+
+/// The account's resting orders of one side, by price rank, then time.
+type Resting = BTreeMap<(i64, OrderKey), Place>;
+
+/// A resting order's place.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    remaining: Qty,
+    /// What must trade or leave before it at its price; `None` while the book is not known.
+    ahead: Option<Qty>,
+}
+
+/// Why a taking order stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    Filled,
+    NothingOffered,
+    OwnOrder,
+}
+
+impl SimMarket {
+    /// The market's book.
+    pub fn book(&self) -> &Book {
+        &self.book
+    }
+
+    /// How many of the account's orders rest here.
+    pub fn resting_count(&self) -> usize {
+        self.bids.len() + self.asks.len()
+    }
+
+    /// What remains of a resting order.
+    pub fn remaining(&self, side: Side, price: Price, key: OrderKey) -> Option<Qty> {
+        self.resting(side).get(&(rank(side, price), key)).map(|place| place.remaining)
+    }
+
+    /// What a MARKET order costs at most, in quote: the walk through what is offered.
+    pub fn market_cost(&self, side: Side, qty: Qty) -> Money {
+        let mut left = qty;
+        let mut cost = Money::ZERO;
+        for (price, offered) in self.book.offers(side.opposite()) {
+            let part = offered.min(left);
+            cost = cost.saturating_add(Money::notional(price, part));
+            left = left.saturating_sub(part);
+            if left.is_zero() {
+                break;
+            }
+        }
+        cost
+    }
+
+    /// A new order.
+    pub fn place(&mut self, key: OrderKey, order: &NewOrder, out: &mut Vec<SimReport>) {
+        let mut report = |body| out.push(SimReport { key, body });
+        let stop = self.plan(order);
+        if order.order_type == OrderType::LimitMaker
+            && (stop == Stop::OwnOrder || !self.plan.is_empty())
+        {
+            return report(SimOutcome::Rejected(Reason::WouldTake));
+        }
+        report(SimOutcome::Accepted);
+        if order.time_in_force == TimeInForce::Fok && stop != Stop::Filled {
+            let own = stop == Stop::OwnOrder;
+            let reason = if own { Reason::SelfTrade } else { Reason::FokUnfilled };
+            return report(SimOutcome::Expired(reason));
+        }
+        let mut remaining = order.qty;
+        for &(price, qty) in &self.plan {
+            self.book.take(order.side.opposite(), price, qty);
+            remaining = remaining.saturating_sub(qty);
+            report(SimOutcome::Fill { qty, price, liquidity: Liquidity::Taker });
+        }
+        match (stop, order.price, order.time_in_force) {
+            (Stop::Filled, ..) => {}
+            (Stop::OwnOrder, ..) => report(SimOutcome::Expired(Reason::SelfTrade)),
+            (Stop::NothingOffered, Some(price), TimeInForce::Gtc) => {
+                self.rest(key, order.side, price, remaining);
+            }
+            (Stop::NothingOffered, limit, _) => {
+                let empty = self.book.offers(order.side.opposite()).next().is_none();
+                let nothing = limit.is_none() || (empty && self.plan.is_empty());
+                let reason = if nothing { Reason::NoLiquidity } else { Reason::IocRemainder };
+                report(SimOutcome::Expired(reason));
+            }
+        }
+    }
+
+    /// Puts an order of an earlier run back, at the back of the queue.
+    pub fn restore(&mut self, key: OrderKey, side: Side, price: Price, remaining: Qty) {
+        self.unplaced += 1;
+        let place = Place { remaining, ahead: None };
+        self.resting_mut(side).insert((rank(side, price), key), place);
+    }
+
+    /// Takes an order back. Says whether it rested here.
+    pub fn cancel(&mut self, key: OrderKey, side: Side, price: Price) -> bool {
+        let place = self.resting_mut(side).remove(&(rank(side, price), key));
+        self.unplaced -= usize::from(place.is_some_and(|place| place.ahead.is_none()));
+        place.is_some()
+    }
+
+    /// What the source said before an earlier run ended: it makes the book, and fills nothing.
+    pub fn rebuild(&mut self, now: TsNs, body: &MarketBody) {
+        self.update_book(now, body);
+    }
+
+    /// What the source says.
+    pub fn market(&mut self, now: TsNs, body: &MarketBody, out: &mut Vec<SimReport>) {
+        if let MarketBody::Trade { price, qty, side, .. } = body {
+            self.find_places();
+            return self.trade(*price, *qty, *side, out);
+        }
+        if !self.update_book(now, body) || self.resting_count() == 0 {
+            return;
+        }
+        for change in self.book.changes() {
+            let queue = match change.side {
+                Side::Buy => &mut self.bids,
+                Side::Sell => &mut self.asks,
+            };
+            let rank = rank(change.side, change.price);
+            for (_, place) in queue.range_mut((rank, 0)..=(rank, OrderKey::MAX)) {
+                place.ahead = place.ahead.map(|ahead| ahead.min(change.qty));
+            }
+        }
+        self.find_places();
+        self.cross(Side::Buy, out);
+        self.cross(Side::Sell, out);
+    }
+}
+
+impl SimMarket {
+    fn resting(&self, side: Side) -> &Resting {
+        match side {
+            Side::Buy => &self.bids,
+            Side::Sell => &self.asks,
+        }
+    }
+
+    fn resting_mut(&mut self, side: Side) -> &mut Resting {
+        match side {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        }
+    }
+
+    fn rest(&mut self, key: OrderKey, side: Side, price: Price, remaining: Qty) {
+        let ahead = self.book.is_known().then(|| self.book.offered_at(side, price));
+        self.unplaced += usize::from(ahead.is_none());
+        self.resting_mut(side).insert((rank(side, price), key), Place { remaining, ahead });
+    }
+
+    /// Fills `plan` with what the order takes at once: price and quantity, best first.
+    fn plan(&mut self, order: &NewOrder) -> Stop {
+        let maker = order.side.opposite();
+        let limit = order.price.map_or(i64::MAX, |price| rank(maker, price));
+        let own = self.resting(maker).first_key_value();
+        let own = own.filter(|((own, _), _)| *own <= limit).map(|(&(own, _), place)| (own, *place));
+        let mut left = order.qty;
+        self.plan.clear();
+        for (price, mut offered) in self.book.offers(maker) {
+            let level = rank(maker, price);
+            if level > limit {
+                break;
+            }
+            if let Some((own, place)) = own
+                && level >= own
+            {
+                // Only what stands before the own order at its price can be had.
+                let ahead = place.ahead.unwrap_or_default();
+                offered = if level == own { offered.min(ahead) } else { Qty::ZERO };
+            }
+            let part = offered.min(left);
+            if part.is_zero() {
+                break;
+            }
+            self.plan.push((price, part));
+            left = left.saturating_sub(part);
+            if left.is_zero() {
+                return Stop::Filled;
+            }
+        }
+        if own.is_some() { Stop::OwnOrder } else { Stop::NothingOffered }
+    }
+
+    /// Says whether the message was about the book.
+    fn update_book(&mut self, now: TsNs, body: &MarketBody) -> bool {
+        match body {
+            MarketBody::Trade { .. } | MarketBody::Price { .. } => return false,
+            MarketBody::Quote { update_id, bid, ask } => {
+                self.book.quote(now, *update_id, *bid, *ask);
+            }
+            MarketBody::Depth { first_id, last_id, bids, asks } => {
+                self.book.depth(now, (*first_id, *last_id), bids, asks);
+            }
+            MarketBody::Snapshot { last_id, bids, asks } => {
+                self.book.snapshot(now, *last_id, bids, asks);
+            }
+        }
+        true
+    }
+
+    /// Orders that came while the book was unknown go to the back of the queue once it is known.
+    fn find_places(&mut self) {
+        if self.unplaced == 0 || !self.book.is_known() {
+            return;
+        }
+        for (side, queue) in [(Side::Buy, &mut self.bids), (Side::Sell, &mut self.asks)] {
+            for (&(rank, _), place) in queue.iter_mut() {
+                if place.ahead.is_none() {
+                    place.ahead = Some(self.book.offered_at(side, price_at(side, rank)));
+                }
+            }
+        }
+        self.unplaced = 0;
+    }
+
+    /// A trade of others, whose taker was on `taker`'s side.
+    fn trade(&mut self, price: Price, qty: Qty, taker: Side, out: &mut Vec<SimReport>) {
+        if price <= Price::ZERO || qty <= Qty::ZERO {
+            return;
+        }
+        let left = self.traded_through(taker.opposite(), price, qty, out);
+        self.traded_at(taker.opposite(), price, left, out);
+        // Whoever sold below a bid would have met that bid first. A known book shows such a seller, and
+        // fills by it; without one the trade is all there is.
+        if !self.book.is_known() {
+            self.traded_through(taker, price, left, out);
+        }
+    }
+
+    /// Fills the orders of a side that are better than the traded price. What is left of the volume.
+    fn traded_through(
+        &mut self,
+        side: Side,
+        price: Price,
+        mut left: Qty,
+        out: &mut Vec<SimReport>,
+    ) -> Qty {
+        let traded = rank(side, price);
+        let mut done = std::mem::take(&mut self.done);
+        let mut placed = 0;
+        for (&(level, key), place) in self.resting_mut(side).range_mut(..(traded, 0)) {
+            if left.is_zero() {
+                break;
+            }
+            placed += usize::from(place.ahead.is_none());
+            place.ahead = Some(Qty::ZERO);
+            let qty = place.remaining.min(left);
+            left = left.saturating_sub(qty);
+            fill(key, price_at(side, level), qty, place, out);
+            if place.remaining.is_zero() {
+                done.push((level, key));
+            }
+        }
+        self.unplaced -= placed;
+        self.remove(side, done);
+        left
+    }
+
+    /// Uses up what stands before the orders at the traded price, then fills them.
+    fn traded_at(&mut self, side: Side, price: Price, traded: Qty, out: &mut Vec<SimReport>) {
+        let level = rank(side, price);
+        let mut left = traded;
+        let mut done = std::mem::take(&mut self.done);
+        for (&(level, key), place) in
+            self.resting_mut(side).range_mut((level, 0)..=(level, OrderKey::MAX))
+        {
+            let Some(ahead) = place.ahead else { continue };
+            place.ahead = Some(ahead.saturating_sub(left).max(Qty::ZERO));
+            let qty = left.saturating_sub(ahead).max(Qty::ZERO).min(place.remaining);
+            if qty.is_zero() {
+                continue;
+            }
+            left = left.saturating_sub(qty);
+            fill(key, price, qty, place, out);
+            if place.remaining.is_zero() {
+                done.push((level, key));
+            }
+        }
+        self.remove(side, done);
+    }
+
+    /// Fills the orders of a side that the book's other side has reached.
+    fn cross(&mut self, side: Side, out: &mut Vec<SimReport>) {
+        while let Some((&(level, key), place)) = self.resting(side).first_key_value() {
+            let (price, mut left) = (price_at(side, level), place.remaining);
+            while !left.is_zero() {
+                let best = self.book.offers(side.opposite()).next();
+                let reached = |(best, _): &PriceLevel| rank(side, *best) >= level;
+                let Some((best, offered)) = best.filter(reached) else { break };
+                let part = offered.min(left);
+                self.book.take(side.opposite(), best, part);
+                left = left.saturating_sub(part);
+            }
+            let Some(place) = self.resting_mut(side).get_mut(&(level, key)) else { return };
+            let qty = place.remaining.saturating_sub(left);
+            if qty.is_zero() {
+                return;
+            }
+            place.ahead = Some(Qty::ZERO);
+            fill(key, price, qty, place, out);
+            if !left.is_zero() {
+                return;
+            }
+            self.resting_mut(side).remove(&(level, key));
+        }
+    }
+
+    fn remove(&mut self, side: Side, mut done: Vec<(i64, OrderKey)>) {
+        for place in done.drain(..) {
+            self.resting_mut(side).remove(&place);
+        }
+        self.done = done;
+    }
+}
+
+fn fill(key: OrderKey, price: Price, qty: Qty, place: &mut Place, out: &mut Vec<SimReport>) {
+    place.remaining = place.remaining.saturating_sub(qty);
+    let body = SimOutcome::Fill { qty, price, liquidity: Liquidity::Maker };
+    out.push(SimReport { key, body });
+}

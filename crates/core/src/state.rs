@@ -1,0 +1,452 @@
+//! The state: all that a restart needs, and nothing else.
+//!
+//! Contract: only [`State::apply_event`] and [`State::apply_fact`] change it, and replaying a log is those
+//! two and nothing else: within a record the facts first, then the events. Both are total: what makes no
+//! sense changes nothing. The same state serializes to the same bytes.
+//!
+//! Known limit: closed orders stay, because an id is never free again.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use rustc_hash::FxHashMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::event::{Account, Event, Fill, Market, OrderState, OrderUpdate};
+use crate::input::{NewOrder, RiskSettings};
+use crate::ledger::{AssetIndex, Ledger};
+use crate::limits;
+use crate::order::{FirstAnswer, Order, OrderStatus};
+use crate::types::{
+    Asset, ClientOrderId, EventId, Money, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
+};
+
+/// What the state needs besides the public events of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fact {
+    /// The assets of an instrument, before its first order.
+    Pair {
+        /// The instrument.
+        symbol: Symbol,
+        /// What it buys and sells.
+        base: Asset,
+        /// What it is paid with.
+        quote: Asset,
+    },
+    /// An order is about to be sent, or refused.
+    Intent {
+        /// As it was asked for.
+        order: NewOrder,
+        /// What it locks; nothing when it is refused.
+        lock: Money,
+        /// Its venue is not the built-in one.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        external: bool,
+    },
+    /// The risk settings from here on.
+    Risk(RiskSettings),
+    /// The market source from here on: another one, or the same from its beginning. Positions of the one
+    /// before mean nothing any more.
+    Source(Text),
+    /// How far the market source was.
+    Position {
+        /// Of this instrument.
+        symbol: Symbol,
+        /// The source's own count.
+        position: u64,
+    },
+}
+
+/// Appends the facts of a record as JSON; nothing when there are none.
+///
+/// # Errors
+/// Never in practice: facts hold nothing that JSON cannot.
+pub fn facts_to_json(facts: &[Fact], out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    if facts.is_empty() { Ok(()) } else { serde_json::to_writer(out, facts) }
+}
+
+/// Reads the facts of a record.
+///
+/// # Errors
+/// When the bytes are not what [`facts_to_json`] writes.
+pub fn facts_from_json(json: &[u8]) -> Result<Vec<Fact>, serde_json::Error> {
+    if json.is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(json) }
+}
+
+/// All that a restart needs.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    data: Data,
+    index: Index,
+}
+
+/// What is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Data {
+    last_event_id: EventId,
+    last_ts_ns: TsNs,
+    last_venue_order_id: u64,
+    last_trade_id: u64,
+    risk: RiskSettings,
+    ledger: Ledger,
+    pairs: Vec<Pair>,
+    markets: Vec<Market>,
+    source: Text,
+    positions: BTreeMap<Symbol, u64>,
+    orders: Vec<Order>,
+    recent: VecDeque<(EventId, Event)>,
+}
+
+/// What follows from [`Data`], for speed.
+#[derive(Debug, Clone, Default)]
+struct Index {
+    orders: FxHashMap<ClientOrderId, usize>,
+    open: BTreeSet<usize>,
+    markets: FxHashMap<Symbol, usize>,
+    pairs: FxHashMap<Symbol, usize>,
+}
+
+/// The assets of an instrument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Pair {
+    symbol: Symbol,
+    base: AssetIndex,
+    quote: AssetIndex,
+}
+
+impl Pair {
+    /// The asset that an order of that side locks.
+    const fn paid(self, side: Side) -> AssetIndex {
+        match side {
+            Side::Buy => self.quote,
+            Side::Sell => self.base,
+        }
+    }
+}
+
+impl State {
+    /// Takes an event of the log, numbered `id`.
+    pub fn apply_event(&mut self, id: EventId, event: &Event) {
+        self.data.last_event_id = id;
+        match event {
+            Event::Market(market) => self.apply_market(market),
+            Event::OrderUpdate(update) => self.apply_order_update(id, update),
+            Event::Fill(fill) => self.apply_fill(id, fill),
+            Event::OrderState(state) => self.apply_order_state(state),
+            Event::Account(account) => {
+                self.seen_at(account.ts_ns);
+                for balance in &account.balances {
+                    self.data.ledger.set(*balance);
+                }
+            }
+            Event::Error(error) => self.seen_at(error.ts_ns),
+        }
+    }
+
+    /// Takes a fact of the log.
+    pub fn apply_fact(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Pair { symbol, base, quote } => {
+                let (base, quote) =
+                    (self.data.ledger.index_of(*base), self.data.ledger.index_of(*quote));
+                self.index.pairs.insert(*symbol, self.data.pairs.len());
+                self.data.pairs.push(Pair { symbol: *symbol, base, quote });
+            }
+            Fact::Intent { order, lock, external } => self.apply_intent(order, *lock, *external),
+            Fact::Risk(settings) => self.data.risk = settings.clone(),
+            Fact::Source(name) => {
+                self.data.source = name.clone();
+                self.data.positions.clear();
+            }
+            Fact::Position { symbol, position } => {
+                self.data.positions.insert(*symbol, *position);
+            }
+        }
+    }
+
+    /// The market source that the positions are of; empty before the first.
+    pub fn source(&self) -> &str {
+        &self.data.source
+    }
+
+    /// The order of that name, open or closed.
+    pub fn order(&self, id: &ClientOrderId) -> Option<&Order> {
+        self.index.orders.get(id).and_then(|&key| self.data.orders.get(key))
+    }
+
+    /// Every order in the order of creation, closed ones too.
+    pub fn orders(&self) -> &[Order] {
+        &self.data.orders
+    }
+
+    /// The open orders, in the order of creation.
+    pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
+        self.index.open.iter().filter_map(|&key| self.data.orders.get(key))
+    }
+
+    /// The open orders from position `from` of the order of creation on, each with its position.
+    pub fn open_orders_from(&self, from: usize) -> impl Iterator<Item = (usize, &Order)> {
+        self.index.open.range(from..).filter_map(|&key| Some((key, self.data.orders.get(key)?)))
+    }
+
+    /// How many orders are open.
+    pub fn open_order_count(&self) -> usize {
+        self.index.open.len()
+    }
+
+    /// Every balance.
+    pub fn account(&self) -> Account {
+        Account { ts_ns: self.data.last_ts_ns, balances: self.data.ledger.balances().to_vec() }
+    }
+
+    /// The last `market` event of an instrument.
+    pub fn market(&self, symbol: &Symbol) -> Option<&Market> {
+        self.index.markets.get(symbol).and_then(|&index| self.data.markets.get(index))
+    }
+
+    /// The last `market` event of each instrument.
+    pub fn markets(&self) -> impl Iterator<Item = &Market> {
+        self.data.markets.iter()
+    }
+
+    /// The last `order_update` and `fill` events, oldest first: [`limits::RECENT_ORDER_EVENTS_COUNT`].
+    pub fn recent_order_events(&self) -> impl DoubleEndedIterator<Item = &(EventId, Event)> {
+        self.data.recent.iter()
+    }
+
+    /// The number of the last event; 0 before the first.
+    pub fn last_event_id(&self) -> EventId {
+        self.data.last_event_id
+    }
+
+    /// The latest time of an event that is not the market's.
+    pub fn last_ts_ns(&self) -> TsNs {
+        self.data.last_ts_ns
+    }
+
+    /// The risk settings.
+    pub fn risk(&self) -> &RiskSettings {
+        &self.data.risk
+    }
+
+    /// How far the market source of an instrument was.
+    pub fn position(&self, symbol: &Symbol) -> Option<u64> {
+        self.data.positions.get(symbol).copied()
+    }
+}
+
+/// For the engine.
+impl State {
+    pub(crate) fn order_key(&self, id: &ClientOrderId) -> Option<usize> {
+        self.index.orders.get(id).copied()
+    }
+
+    pub(crate) fn order_at(&self, key: usize) -> Option<&Order> {
+        self.data.orders.get(key)
+    }
+
+    pub(crate) fn open_keyed(&self) -> impl Iterator<Item = (usize, &Order)> {
+        self.index.open.iter().filter_map(|&key| Some((key, self.data.orders.get(key)?)))
+    }
+
+    pub(crate) fn has_pair(&self, symbol: &Symbol) -> bool {
+        self.index.pairs.contains_key(symbol)
+    }
+
+    pub(crate) fn free(&self, asset: Asset) -> Money {
+        let ledger = &self.data.ledger;
+        ledger.find(asset).map(|index| ledger.free(index)).unwrap_or_default()
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.data.ledger
+    }
+
+    pub(crate) fn clear_changes(&mut self) {
+        self.data.ledger.clear_changes();
+    }
+
+    pub(crate) fn next_venue_order_id(&self) -> u64 {
+        self.data.last_venue_order_id + 1
+    }
+
+    pub(crate) fn next_trade_id(&self) -> u64 {
+        self.data.last_trade_id + 1
+    }
+
+    /// What each asset must have locked, by the orders that are open.
+    pub(crate) fn locks_needed(&self) -> Vec<(Asset, Money)> {
+        let balances = self.data.ledger.balances();
+        let mut needed: Vec<_> = balances.iter().map(|b| (b.asset, Money::ZERO)).collect();
+        for order in &self.data.orders {
+            let Some(pair) = self.data.pairs.get(order.pair) else { continue };
+            let lock = if order.request.price.is_some() || order.request.side == Side::Sell {
+                order.lock_after(order.remaining(), Money::ZERO)
+            } else {
+                order.locked
+            };
+            if let Some((_, sum)) = needed.get_mut(pair.paid(order.request.side)) {
+                *sum = sum.saturating_add(lock);
+            }
+        }
+        needed
+    }
+}
+
+impl State {
+    fn seen_at(&mut self, ts_ns: TsNs) {
+        self.data.last_ts_ns = self.data.last_ts_ns.max(ts_ns);
+    }
+
+    fn remember(&mut self, id: EventId, event: Event) {
+        if self.data.recent.len() >= limits::RECENT_ORDER_EVENTS_COUNT {
+            self.data.recent.pop_front();
+        }
+        self.data.recent.push_back((id, event));
+    }
+
+    fn apply_market(&mut self, market: &Market) {
+        let known = self.index.markets.get(&market.symbol);
+        if let Some(slot) = known.and_then(|&index| self.data.markets.get_mut(index)) {
+            slot.clone_from(market);
+        } else {
+            self.index.markets.insert(market.symbol, self.data.markets.len());
+            self.data.markets.push(market.clone());
+        }
+    }
+
+    fn apply_intent(&mut self, request: &NewOrder, lock: Money, external: bool) {
+        let Some(&pair) = self.index.pairs.get(&request.symbol) else { return };
+        let Some(assets) = self.data.pairs.get(pair) else { return };
+        if self.index.orders.contains_key(&request.client_order_id) {
+            return;
+        }
+        if !lock.is_zero() {
+            self.data.ledger.lock(assets.paid(request.side), lock);
+        }
+        let key = self.data.orders.len();
+        self.index.orders.insert(request.client_order_id, key);
+        self.index.open.insert(key);
+        self.data.orders.push(Order {
+            request: request.clone(),
+            venue_order_id: None,
+            status: None,
+            executed_qty: Qty::ZERO,
+            cum_quote: Money::ZERO,
+            locked: lock,
+            reason: Text::Borrowed(""),
+            last_ts_ns: self.data.last_ts_ns,
+            external,
+            trade_ids: Vec::new(),
+            first: None,
+            pair,
+        });
+    }
+
+    fn apply_order_update(&mut self, id: EventId, update: &OrderUpdate) {
+        self.seen_at(update.ts_ns);
+        self.remember(id, Event::OrderUpdate(update.clone()));
+        let Some(key) = self.order_key(&update.client_order_id) else { return };
+        let Some(order) = self.data.orders.get_mut(key) else { return };
+        order.status = Some(update.status);
+        order.last_ts_ns = update.ts_ns;
+        if let Some(reason) = &update.reason {
+            order.reason.clone_from(reason);
+        }
+        if let Some(venue_order_id) = update.venue_order_id {
+            order.venue_order_id = Some(venue_order_id);
+            if update.status == OrderStatus::Accepted && !order.external {
+                self.data.last_venue_order_id =
+                    self.data.last_venue_order_id.max(number_of(&venue_order_id));
+            }
+        }
+        if update.status.is_final() {
+            self.index.open.remove(&key);
+            let released = std::mem::take(&mut order.locked);
+            if let Some(pair) = self.data.pairs.get(order.pair)
+                && !released.is_zero()
+            {
+                self.data.ledger.release(pair.paid(order.request.side), released);
+            }
+        }
+    }
+
+    fn apply_fill(&mut self, id: EventId, fill: &Fill) {
+        self.seen_at(fill.ts_ns);
+        self.remember(id, Event::Fill(fill.clone()));
+        let Some(key) = self.order_key(&fill.client_order_id) else { return };
+        let Some(order) = self.data.orders.get_mut(key) else { return };
+        let cost = Money::notional(fill.price, fill.qty);
+        order.executed_qty = order.executed_qty.saturating_add(fill.qty);
+        order.cum_quote = order.cum_quote.saturating_add(cost);
+        order.last_ts_ns = fill.ts_ns;
+        if let Some(trade_id) = fill.trade_id {
+            if order.external {
+                order.trade_ids.push(trade_id);
+            } else {
+                self.data.last_trade_id = self.data.last_trade_id.max(trade_id);
+            }
+        }
+        let lock = order.lock_after(order.remaining(), cost);
+        let released = order.locked.saturating_sub(lock);
+        order.locked = lock;
+        let (side, pair) = (order.request.side, order.pair);
+        let Some(&pair) = self.data.pairs.get(pair) else { return };
+        self.data.ledger.release(pair.paid(side), released);
+        let (paid, received, income) = match side {
+            Side::Buy => (cost, pair.base, fill.qty.into()),
+            Side::Sell => (fill.qty.into(), pair.quote, cost),
+        };
+        self.data.ledger.debit(pair.paid(side), paid);
+        self.data.ledger.credit(received, income);
+        if let (Some(fee), Some(asset)) = (fill.fee, fill.fee_asset) {
+            let index = self.data.ledger.index_of(asset);
+            self.data.ledger.debit(index, fee);
+        }
+    }
+
+    fn apply_order_state(&mut self, state: &OrderState) {
+        self.seen_at(state.last_ts_ns);
+        let Some(key) = self.order_key(&state.client_order_id) else { return };
+        let Some(order) = self.data.orders.get_mut(key) else { return };
+        if let (None, Some(status)) = (&order.first, state.status) {
+            order.first = Some(FirstAnswer {
+                status,
+                executed_qty: state.executed_qty,
+                reason: order.reason.clone(),
+            });
+        }
+    }
+}
+
+/// The number that the built-in venue gave; 0 for a name that is no number.
+fn number_of(id: &VenueOrderId) -> u64 {
+    id.as_str().parse().unwrap_or(0)
+}
+
+impl Index {
+    fn of(data: &Data) -> Index {
+        let mut index = Index::default();
+        for (key, order) in data.orders.iter().enumerate() {
+            index.orders.insert(order.client_order_id(), key);
+            if order.is_open() {
+                index.open.insert(key);
+            }
+        }
+        index.markets = data.markets.iter().enumerate().map(|(i, m)| (m.symbol, i)).collect();
+        index.pairs = data.pairs.iter().enumerate().map(|(i, p)| (p.symbol, i)).collect();
+        index
+    }
+}
+
+impl Serialize for State {
+    fn serialize<S: Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
+        self.data.serialize(ser)
+    }
+}
+
+impl<'de> Deserialize<'de> for State {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<State, D::Error> {
+        let data = Data::deserialize(de)?;
+        Ok(State { index: Index::of(&data), data })
+    }
+}

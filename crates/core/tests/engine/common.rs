@@ -1,0 +1,210 @@
+//! What the engine's tests share: short ways to write inputs and to read steps.
+
+use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
+use veloz_core::event::Event;
+use veloz_core::input::{
+    Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, Refusal, ReportBody, VenueReport,
+};
+use veloz_core::instrument::Instrument;
+use veloz_core::order::{OrderType, TimeInForce};
+use veloz_core::state::{State, facts_from_json, facts_to_json};
+use veloz_core::types::{Asset, ClientOrderId, Price, Qty, Side, Symbol};
+
+pub(crate) fn symbol(text: &str) -> Symbol {
+    Symbol::parse(text).unwrap()
+}
+
+pub(crate) fn id(text: &str) -> ClientOrderId {
+    ClientOrderId::parse(text).unwrap()
+}
+
+pub(crate) fn price(text: &str) -> Price {
+    text.parse().unwrap()
+}
+
+pub(crate) fn qty(text: &str) -> Qty {
+    text.parse().unwrap()
+}
+
+/// `"99 2, 98 5"` as levels.
+pub(crate) fn levels(text: &str) -> Vec<(Price, Qty)> {
+    let level = |level: &str| {
+        let (p, q) = level.trim().split_once(' ').unwrap();
+        (price(p), qty(q))
+    };
+    text.split(',').filter(|level| !level.trim().is_empty()).map(level).collect()
+}
+
+pub(crate) fn config(venue: Venue) -> EngineConfig {
+    let instruments = ["BTCUSDT", "ETHUSDT", "ETHBTC"];
+    let balance = |asset, amount: &str| (Asset::parse(asset).unwrap(), amount.parse().unwrap());
+    EngineConfig {
+        instruments: instruments
+            .iter()
+            .map(|name| Instrument::for_symbol(symbol(name)).unwrap())
+            .collect(),
+        balances: vec![balance("USDT", "100000"), balance("BTC", "100"), balance("ETH", "1000")],
+        venue,
+    }
+}
+
+/// An order in words: `"a BUY 2 @ 100"`, `"a SELL 1 MARKET"`, with `IOC`, `FOK` or `POST` at the end;
+/// another symbol by `ETHBTC:` in front.
+pub(crate) fn order(text: &str) -> NewOrder {
+    let (name, text) = text.split_once(':').unwrap_or(("BTCUSDT", text));
+    let words: Vec<_> = text.split_whitespace().collect();
+    let limit = words.iter().position(|word| *word == "@").map(|at| price(words[at + 1]));
+    let has = |word| words.contains(&word);
+    NewOrder {
+        client_order_id: id(words[0]),
+        symbol: symbol(name),
+        side: Side::parse(words[1]).unwrap(),
+        order_type: match (has("MARKET"), has("POST")) {
+            (true, _) => OrderType::Market,
+            (_, true) => OrderType::LimitMaker,
+            _ => OrderType::Limit,
+        },
+        time_in_force: match (has("IOC") || has("MARKET"), has("FOK")) {
+            (true, _) => TimeInForce::Ioc,
+            (_, true) => TimeInForce::Fok,
+            _ => TimeInForce::Gtc,
+        },
+        qty: qty(words[2]),
+        price: limit,
+    }
+}
+
+pub(crate) fn market(name: &str, body: MarketBody) -> Input {
+    Input::Market(MarketData { symbol: symbol(name), position: None, body })
+}
+
+pub(crate) fn snapshot(last_id: u64, bids: &str, asks: &str) -> MarketBody {
+    MarketBody::Snapshot { last_id, bids: levels(bids), asks: levels(asks) }
+}
+
+pub(crate) fn depth(first_id: u64, last_id: u64, bids: &str, asks: &str) -> MarketBody {
+    MarketBody::Depth { first_id, last_id, bids: levels(bids), asks: levels(asks) }
+}
+
+pub(crate) fn quote(update_id: u64, bid: &str, ask: &str) -> MarketBody {
+    MarketBody::Quote { update_id, bid: levels(bid)[0], ask: levels(ask)[0] }
+}
+
+/// `"SELL 2 @ 99"`: a trade whose taker sold.
+pub(crate) fn trade(text: &str) -> MarketBody {
+    let words: Vec<_> = text.split_whitespace().collect();
+    let side = Side::parse(words[0]).unwrap();
+    MarketBody::Trade { ts_ns: 5, price: price(words[3]), qty: qty(words[1]), side, trade_id: 7 }
+}
+
+/// An engine whose every step is checked and written down as a journal would.
+pub(crate) struct Rig {
+    pub(crate) engine: Engine,
+    pub(crate) step: Step,
+    pub(crate) journal: Vec<Record>,
+    pub(crate) now: i64,
+}
+
+/// A step as it is stored: its facts and its events, as bytes.
+pub(crate) struct Record {
+    pub(crate) facts: Vec<u8>,
+    pub(crate) events: Vec<(veloz_core::event::EventKind, Vec<u8>)>,
+}
+
+impl Rig {
+    pub(crate) fn new(venue: Venue) -> Rig {
+        let engine = Engine::new(config(venue));
+        let mut rig = Rig { engine, step: Step::default(), journal: Vec::new(), now: 1_000 };
+        rig.engine.start(rig.now, &mut rig.step);
+        rig.write();
+        rig
+    }
+
+    pub(crate) fn input(&mut self, input: &Input) -> Result<Answer, Refusal> {
+        self.now += 1;
+        let before = serde_json::to_vec(self.engine.state()).unwrap();
+        let answer = self.engine.step(self.now, input, &mut self.step);
+        if answer.is_err() {
+            assert!(self.step.is_empty() && self.step.commands.is_empty());
+            assert_eq!(before, serde_json::to_vec(self.engine.state()).unwrap());
+        }
+        self.engine.check_invariants().unwrap();
+        self.write();
+        answer
+    }
+
+    pub(crate) fn market(&mut self, body: MarketBody) -> String {
+        self.input(&market("BTCUSDT", body)).unwrap();
+        self.shown()
+    }
+
+    pub(crate) fn order(&mut self, text: &str) -> String {
+        self.input(&Input::NewOrder(order(text))).unwrap();
+        self.shown()
+    }
+
+    pub(crate) fn cancel(&mut self, name: &str) -> Result<Answer, Refusal> {
+        self.input(&Input::Cancel(CancelOrder { client_order_id: id(name), symbol: None }))
+    }
+
+    pub(crate) fn report(&mut self, name: &str, body: ReportBody) -> String {
+        let client_order_id = id(name);
+        let venue_order_id = "v1".parse().ok();
+        self.input(&Input::Report(VenueReport { client_order_id, venue_order_id, body })).unwrap();
+        self.shown()
+    }
+
+    /// The step in short: `a ACCEPTED; a 2.0@100.0; a FILLED; =a; account`.
+    pub(crate) fn shown(&self) -> String {
+        let shown: Vec<_> = self.step.events.iter().map(show).collect();
+        shown.join("; ")
+    }
+
+    /// The state that the journal gives.
+    pub(crate) fn replayed(&self) -> State {
+        let mut state = State::default();
+        let mut event_id = 0;
+        for record in &self.journal {
+            for fact in facts_from_json(&record.facts).unwrap() {
+                state.apply_fact(&fact);
+            }
+            for (kind, json) in &record.events {
+                event_id += 1;
+                state.apply_event(event_id, &Event::decode(*kind, json).unwrap());
+            }
+        }
+        state
+    }
+
+    /// Starts again from the journal.
+    pub(crate) fn restart(&mut self) {
+        self.engine = Engine::restore(config(Venue::Simulated), self.replayed());
+    }
+
+    fn write(&mut self) {
+        let mut facts = Vec::new();
+        facts_to_json(&self.step.facts, &mut facts).unwrap();
+        let encode = |event: &Event| {
+            let mut json = Vec::new();
+            event.encode(&mut json);
+            (event.kind(), json)
+        };
+        let events = self.step.events.iter().map(encode).collect();
+        self.journal.push(Record { facts, events });
+    }
+}
+
+fn show(event: &Event) -> String {
+    match event {
+        Event::Market(e) => format!("market {}", e.price),
+        Event::OrderUpdate(e) => {
+            let reason = e.reason.as_deref().unwrap_or("?");
+            let space = if reason.is_empty() { "" } else { " " };
+            format!("{} {}{space}{reason}", e.client_order_id, e.status.as_str())
+        }
+        Event::Fill(e) => format!("{} {}@{}", e.client_order_id, e.qty, e.price),
+        Event::OrderState(e) => format!("={}", e.client_order_id),
+        Event::Account(_) => "account".into(),
+        Event::Error(e) => format!("error {}", e.message),
+    }
+}

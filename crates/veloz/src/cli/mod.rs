@@ -1,0 +1,171 @@
+//! The command line: `veloz serve`, and everything one does with a gateway that runs.
+//!
+//! Contract: what was asked for goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed,
+//! 2 wrong usage, 3 refused by the gateway, 4 no connection, 130 interrupted. A reader of stdout that
+//! goes away ends a command quietly, with 0. Each command is one request, but for `order`, which is
+//! sent again with the same id until it is answered, and `tail`, which goes on.
+
+mod error;
+mod events;
+mod output;
+mod serve;
+mod show;
+mod tail;
+mod trade;
+mod views;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use veloz_client::Client;
+
+use crate::config::Config;
+pub use error::CliError;
+use output::Output;
+pub use serve::ServeArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  veloz serve                                  start the gateway on 127.0.0.1:8080
+  veloz order buy BTCUSDT 0.001 50000          place a limit order
+  veloz order sell BTCUSDT 0.001 --type market
+  veloz orders --open                          what stands
+  veloz tail --types fill,order_update         follow what happens
+  veloz halt --cancel-all                      the kill switch
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the gateway, 4 no connection,
+130 interrupted.";
+
+/// VeloZ, a self-hosted trading gateway.
+#[derive(Debug, Parser)]
+#[command(name = "veloz", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// Address of the gateway.
+    #[arg(
+        long,
+        global = true,
+        env = "VELOZ_URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
+    url: String,
+    /// Print JSON, as the gateway sent it.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve(ServeArgs),
+    /// Place an order; it is sent again, with the same id, until it is answered.
+    Order(trade::OrderArgs),
+    /// Take an order back.
+    Cancel(trade::CancelArgs),
+    /// Take every open order back.
+    CancelAll(trade::CancelAllArgs),
+    /// Orders and how they stand.
+    Orders(trade::OrdersArgs),
+    /// Balances.
+    Account,
+    /// The last price of a symbol.
+    Market(views::SymbolArgs),
+    /// The order book that the simulated venue trades on.
+    Book(views::BookArgs),
+    /// Whether the gateway works.
+    Health,
+    /// Stop taking orders: the kill switch. Cancels are still taken.
+    Halt(trade::HaltArgs),
+    /// Take orders again.
+    Resume,
+    /// Follow the events as they happen; resumes by itself.
+    Tail(tail::TailArgs),
+    /// Print the log of a data directory; no gateway is needed.
+    Events(events::EventsArgs),
+    /// Print the completion script of a shell.
+    #[command(after_help = "Example: veloz completions bash > /etc/bash_completion.d/veloz")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the program; `serve` starts a gateway with a checked configuration and returns when it ends.
+pub fn main(serve: impl FnOnce(Config) -> anyhow::Result<()>) -> ExitCode {
+    let cli = match Cli::try_parse_from(std::env::args_os().collect::<Vec<OsString>>()) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, with code 0. A closed pipe is no failure.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::FAILED));
+        }
+    };
+    let url = cli.global.url.clone();
+    match run(cli, serve) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => error.report(&url),
+    }
+}
+
+fn run(cli: Cli, serve: impl FnOnce(Config) -> anyhow::Result<()>) -> Result<(), CliError> {
+    match cli.command {
+        Command::Serve(args) => serve::run(&args, serve),
+        Command::Completions { shell } => completions(shell),
+        Command::Events(args) => {
+            let mut output = Output::stdout(cli.global.json);
+            events::events(&args, &mut output)?;
+            Ok(output.flush()?)
+        }
+        command => {
+            let client = Client::new(&cli.global.url)?;
+            let mut output = Output::stdout(cli.global.json);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(online(command, &client, &mut output))?;
+            Ok(output.flush()?)
+        }
+    }
+}
+
+async fn online(command: Command, client: &Client, output: &mut Output) -> Result<(), CliError> {
+    match command {
+        Command::Order(args) => trade::order(client, &args, output).await,
+        Command::Cancel(args) => trade::cancel(client, &args, output).await,
+        Command::CancelAll(args) => trade::cancel_all(client, &args, output).await,
+        Command::Orders(args) => trade::orders(client, &args, output).await,
+        Command::Halt(args) => trade::halt(client, &args, output).await,
+        Command::Resume => trade::resume(client, output).await,
+        Command::Account => views::account(client, output).await,
+        Command::Market(args) => views::market(client, &args, output).await,
+        Command::Book(args) => views::book(client, &args, output).await,
+        Command::Health => views::health(client, output).await,
+        Command::Tail(args) => tail::tail(client, &args, output).await,
+        Command::Serve(_) | Command::Events(_) | Command::Completions { .. } => Ok(()),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), CliError> {
+    use std::io::Write as _;
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "veloz", &mut script);
+    Ok(std::io::stdout().lock().write_all(&script)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+}

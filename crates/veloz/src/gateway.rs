@@ -1,0 +1,453 @@
+//! Start-up and shutdown: the one place that sees every part.
+//!
+//! Order at start: the address, the data directory (locked), the journal (recovered), the state
+//! (replayed), the stream, the service, the market source, the HTTP API. Order at shutdown: no more
+//! orders, the market source ends, the service stores what it has, streams drain, sockets close.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{SignalKind, signal};
+use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
+use veloz_core::event::Event;
+use veloz_core::input::Input;
+use veloz_core::instrument::Instrument;
+use veloz_core::limits::SERVICE_MARKET_QUEUE_BATCHES;
+use veloz_core::state::{State, facts_from_json};
+use veloz_core::types::Symbol;
+
+use crate::config::{self, Config};
+use crate::frame::frames;
+use crate::http::{
+    self, ConfigView, HttpConfig, HttpMetrics, HttpParts, HttpServer, MarketControl,
+};
+use crate::journal::{
+    Batch, DataDir, Durability, Journal, JournalConfig, JournalReader, RecordRef, Recovery,
+    RetentionConfig, Stamp,
+};
+use crate::market::{
+    self, MarketSource, ReplayConfig, ReplayControl, ReplaySpeed, SimConfig, SimSymbol,
+    SourceConfig, SourceMonitor,
+};
+use crate::service::{self, Clock, HealthBoard, Parts, ServiceHandle, ServiceMetrics};
+use crate::stream::page::Pages;
+use crate::stream::{Stream, StreamConfig};
+
+/// How long requests under way may take at shutdown.
+const REQUEST_DRAIN: Duration = Duration::from_secs(1);
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// Why it could not start, in one line that says what to do.
+pub fn run(config: Config) -> Result<()> {
+    start_log();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(serve(config))
+}
+
+/// The log goes to standard error; `VELOZ_LOG` says how much of it (`info`, `debug`, …).
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("VELOZ_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // Fails only when there is a log already, which is as good.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
+}
+
+async fn serve(config: Config) -> Result<()> {
+    for (name, value, origin) in &config.set {
+        tracing::info!("{name}={value} (from {origin})");
+    }
+    let listener = http::bind(SocketAddr::new(config.host, config.port))?;
+    let max_connections = match config.max_connections {
+        Some(count) => count,
+        None => http::max_connections_by_handles(),
+    };
+    let plan = MarketPlan::new(&config)?;
+    let store = Store::open(&config, &plan)?;
+    // Held until the end: nobody else may write the journal.
+    let _dir = store.dir;
+
+    let mut registry = Registry::default();
+    let health = Arc::new(HealthBoard::default());
+    let (handle, inbox) = service::channel(Arc::clone(&health));
+    let stream = Stream::start(
+        StreamConfig {
+            keep_alive_ms: millis(config.keep_alive),
+            retry_ms: millis(config.retry),
+            stall_ms: millis(config.stall),
+            ..StreamConfig::default()
+        },
+        Arc::<JournalReader>::clone(&store.reader),
+        Arc::new(handle.clone()),
+    )
+    .context("cannot start the stream")?;
+
+    let source = plan.source(&config, &store.engine);
+    let clock = store.clock;
+    let (market_out, market_in) = crossbeam_channel::bounded(SERVICE_MARKET_QUEUE_BATCHES);
+    let service = service::start(
+        Parts {
+            engine: store.engine,
+            journal: store.journal,
+            tail: stream.tail(),
+            market: source.is_some().then_some(market_in),
+            clock,
+            metrics: ServiceMetrics::register(&mut registry),
+            health,
+        },
+        inbox,
+    )
+    .context("cannot start the service")?;
+    let source = source.map(|source| market::start(source, market_out)).transpose()?;
+    let control = SourceControl {
+        monitor: source.as_ref().map(MarketSource::monitor),
+        replay: source.as_ref().and_then(MarketSource::replay),
+    };
+
+    let metrics = HttpMetrics::register(&mut registry);
+    let server = HttpServer::start(
+        listener,
+        http_config(&config, &plan, max_connections),
+        HttpParts {
+            service: handle.clone(),
+            pages: Pages::new(store.reader),
+            stream: stream.handle(),
+            market: Arc::new(control),
+            registry: Arc::new(registry),
+            metrics,
+        },
+    )?;
+    announce(&config, &plan, server.address());
+
+    told_to_stop().await?;
+    tracing::info!("stopping: no more orders are taken");
+    stop(handle, source, service, stream).await?;
+    server.shutdown(REQUEST_DRAIN).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Ends everything behind the HTTP API, in the order that loses nothing.
+async fn stop(
+    handle: ServiceHandle,
+    source: Option<MarketSource>,
+    service: std::thread::JoinHandle<()>,
+    stream: Stream,
+) -> Result<()> {
+    handle.close_intake();
+    let all = tokio::task::spawn_blocking(move || {
+        drop(source);
+        handle.stop();
+        if service.join().is_err() {
+            tracing::error!("the service ended by a panic");
+        }
+        stream.shut_down();
+    });
+    tokio::select! {
+        done = all => done.context("the shutdown panicked"),
+        // A second signal: whoever sent it will not wait.
+        told = told_to_stop() => {
+            told?;
+            anyhow::bail!("stopped before everything was sent: a second signal came")
+        }
+    }
+}
+
+/// Comes back at SIGTERM or SIGINT.
+async fn told_to_stop() -> Result<()> {
+    let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut int = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+/// Says where it is and what it does: the one line of standard output, and a program may read it.
+fn announce(config: &Config, plan: &MarketPlan, address: SocketAddr) {
+    let symbols: Vec<_> = plan.symbols.iter().map(Symbol::as_str).collect();
+    tracing::info!(
+        "market: {} ({}); orders: the simulated exchange; journal: {}",
+        plan.name,
+        symbols.join(", "),
+        config.data_dir.display()
+    );
+    let mut out = std::io::stdout().lock();
+    // A closed standard output is no reason to stop.
+    let _ = writeln!(out, "listening on http://{address}").and_then(|()| out.flush());
+}
+
+fn http_config(config: &Config, plan: &MarketPlan, max_connections: usize) -> HttpConfig {
+    HttpConfig {
+        allowed_hosts: config.allowed_hosts.clone(),
+        allowed_origins: config.allowed_origins.clone(),
+        max_connections,
+        timeouts: http::Timeouts::default(),
+        symbol: plan.symbol,
+        view: ConfigView {
+            market_source: config.market_source.as_str(),
+            market_symbol: plan.symbol,
+            market_symbols: plan.symbols.clone(),
+            binance_base_url: "https://api.binance.com".to_owned(),
+            execution_mode: "sim_engine",
+            binance_trade_enabled: false,
+            binance_trade_base_url: String::new(),
+        },
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What is traded, and which source speaks of it.
+struct MarketPlan {
+    /// Tells one source from another: the log's positions are of this one.
+    name: String,
+    symbol: Symbol,
+    symbols: Vec<Symbol>,
+    instruments: Vec<Instrument>,
+}
+
+impl MarketPlan {
+    fn new(config: &Config) -> Result<MarketPlan> {
+        let (mut symbol, mut symbols) = (config.symbol, config.symbols.clone());
+        let mut name = config.market_source.as_str().to_owned();
+        if let Some(path) = &config.replay_file {
+            let played = market::capture_symbols(path, config.symbol)?;
+            if !config.symbol_is_set
+                && let Some(first) = played.first()
+            {
+                symbol = *first;
+                symbols.retain(|known| *known != config.symbol);
+            }
+            symbols.extend(played);
+            name = replay_name(path)?;
+        }
+        symbols.insert(0, symbol);
+        let mut seen = Vec::new();
+        symbols.retain(|symbol| {
+            !seen.contains(symbol) && {
+                seen.push(*symbol);
+                true
+            }
+        });
+        let (maker, taker) = config.sim_fees;
+        let instruments = symbols
+            .iter()
+            .map(|symbol| {
+                Instrument::for_symbol(*symbol)
+                    .map(|instrument| instrument.with_fees(maker, taker))
+                    .with_context(|| format!("{symbol} ends in no quote asset that is known here"))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(MarketPlan { name, symbol, symbols, instruments })
+    }
+
+    /// How the source is to be started, for an engine that goes on from a log.
+    fn source(&self, config: &Config, engine: &Engine) -> Option<SourceConfig> {
+        let state = engine.state();
+        match config.market_source {
+            config::MarketSource::None => None,
+            config::MarketSource::Sim => {
+                let seed = config.sim_seed.unwrap_or_else(|| fastrand::u64(..));
+                tracing::info!("the simulated market's seed is {seed}");
+                let symbol = |instrument: &Instrument| {
+                    let symbol = SimSymbol::new(instrument);
+                    match state.market(&instrument.symbol) {
+                        Some(last) => symbol.after(last.price, last.trade_id.unwrap_or_default()),
+                        None => symbol,
+                    }
+                };
+                let symbols = self.instruments.iter().map(symbol).collect();
+                Some(SourceConfig::Sim(SimConfig { seed, interval: config.sim_interval, symbols }))
+            }
+            config::MarketSource::Replay => Some(SourceConfig::Replay(ReplayConfig {
+                path: config.replay_file.clone()?,
+                speed: match config.replay_speed {
+                    config::ReplaySpeed::Factor(factor) => ReplaySpeed::Factor(factor),
+                    config::ReplaySpeed::Max => ReplaySpeed::Max,
+                },
+                paused: config.replay_paused,
+                start_after: self.symbols.iter().filter_map(|s| state.position(s)).max(),
+                symbol: self.symbol,
+            })),
+        }
+    }
+}
+
+/// A capture is the same one when its name and its length are.
+fn replay_name(path: &Path) -> Result<String> {
+    let unreadable = || format!("cannot read the capture {}", path.display());
+    let length = std::fs::metadata(path).with_context(unreadable)?.len();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(format!("replay of {name}, {length} bytes"))
+}
+
+/// What is kept, recovered.
+struct Store {
+    dir: DataDir,
+    journal: Journal,
+    reader: Arc<JournalReader>,
+    engine: Engine,
+    clock: Clock,
+}
+
+impl Store {
+    fn open(config: &Config, plan: &MarketPlan) -> Result<Store> {
+        let dir = DataDir::open(&config.data_dir)?;
+        let stamp = Stamp::new("sim_engine", "", "", config.market_source.as_str());
+        match dir.stamp()? {
+            Some(stored) => dir.check_owner(&stored, &stamp)?,
+            None => dir.write_stamp(&stamp)?,
+        }
+        let durability = match config.durability {
+            config::Durability::Process => Durability::Process,
+            config::Durability::Disk => Durability::Disk,
+        };
+        let retention = RetentionConfig {
+            bytes: config.retention_bytes,
+            market_age: config.retention_market,
+            order_age: config.retention_orders,
+        };
+        let journal_config = JournalConfig { durability, retention, ..JournalConfig::default() };
+        let (mut journal, reader, recovery) = Journal::open(dir.path(), journal_config)?;
+        let state = replayed(&recovery)?;
+        let engine_config = EngineConfig {
+            instruments: plan.instruments.clone(),
+            balances: config.sim_balances.clone(),
+            venue: Venue::Simulated,
+        };
+        let mut engine = Engine::restore(engine_config, state);
+        let clock = clock(config, &engine)?;
+        first_steps(config, plan, &mut engine, clock, &mut journal)?;
+        Ok(Store { dir, journal, reader, engine, clock })
+    }
+}
+
+/// The state that the log leads to: a snapshot, and what came after it.
+fn replayed(recovery: &Recovery) -> Result<State> {
+    for passed in &recovery.passed_over {
+        tracing::warn!("a damaged snapshot is passed over: {passed}");
+    }
+    if let Some(torn) = &recovery.torn {
+        tracing::warn!(
+            "{} bytes of an unfinished write are cut from {} at {}: nobody was told of them",
+            torn.bytes,
+            torn.file,
+            torn.offset
+        );
+    }
+    let mut state = match &recovery.snapshot {
+        Some(snapshot) => serde_json::from_slice(&snapshot.bytes)
+            .context("the snapshot is not of this version: remove the snapshot files, and the log is replayed")?,
+        None => State::default(),
+    };
+    recovery.replay(|record| apply(&mut state, &record))?;
+    Ok(state)
+}
+
+fn apply(state: &mut State, record: &RecordRef<'_>) -> Result<(), serde_json::Error> {
+    for fact in facts_from_json(record.facts)? {
+        state.apply_fact(&fact);
+    }
+    for frame in frames(record.frames) {
+        state.apply_event(frame.id, &Event::decode(frame.kind, frame.data)?);
+    }
+    Ok(())
+}
+
+/// A replay's clock is that of its data; it never goes back behind what the log says.
+fn clock(config: &Config, engine: &Engine) -> Result<Clock> {
+    match &config.replay_file {
+        Some(path) => {
+            let first = market::replay::first_time_ns(path)?.unwrap_or_default();
+            Ok(Clock::Replay(first.max(engine.state().last_ts_ns())))
+        }
+        None => Ok(Clock::Wall),
+    }
+}
+
+/// What has to be in the log before anything else: the account of a new one, the source that speaks,
+/// the end of what was open if so asked.
+fn first_steps(
+    config: &Config,
+    plan: &MarketPlan,
+    engine: &mut Engine,
+    clock: Clock,
+    journal: &mut Journal,
+) -> Result<()> {
+    let now = match clock {
+        Clock::Wall => service::wall_ns(),
+        Clock::Replay(now) => now,
+    };
+    let (mut step, mut facts, mut batch) = (Step::default(), Vec::new(), Batch::new());
+    let mut first_id = engine.state().last_event_id() + 1;
+    if first_id == 1 {
+        engine.start(now, &mut step);
+        first_id += u64::from(service::record(&step, first_id, &mut facts, &mut batch));
+    }
+    if config.cancel_open {
+        engine
+            .step(now, &Input::CancelAll { symbol: None }, &mut step)
+            .context("cannot cancel the open orders")?;
+        first_id += u64::from(service::record(&step, first_id, &mut facts, &mut batch));
+    }
+    let state = engine.state();
+    if !state.source().is_empty() && state.source() != plan.name && state.open_order_count() > 0 {
+        anyhow::bail!(
+            "the {} orders that are open in {} stand in the market \"{}\", not in \"{}\": start with \
+             that source, cancel them with --cancel-open, or use another VELOZ_DATA_DIR",
+            state.open_order_count(),
+            config.data_dir.display(),
+            state.source(),
+            plan.name
+        );
+    }
+    engine.begin_source(&plan.name, config.from_start, &mut step);
+    service::record(&step, first_id, &mut facts, &mut batch);
+    journal.append(&mut batch, service::wall_ns())?;
+    Ok(())
+}
+
+/// The market source, as far as the HTTP API asks it.
+struct SourceControl {
+    monitor: Option<SourceMonitor>,
+    replay: Option<ReplayControl>,
+}
+
+impl SourceControl {
+    fn replay(&self) -> Result<&ReplayControl, String> {
+        self.replay.as_ref().ok_or_else(|| "the market source is no replay".to_owned())
+    }
+}
+
+impl MarketControl for SourceControl {
+    fn state(&self) -> &'static str {
+        // Without a source there is nothing more to come.
+        self.monitor.as_ref().map_or("finished", |monitor| monitor.status().state.as_str())
+    }
+
+    fn run(&self) -> Result<(), String> {
+        self.replay()?.run().map_err(|error| error.to_string())
+    }
+
+    fn step(&self, lines: u64) -> Result<(), String> {
+        self.replay()?.step(lines).map(|_| ()).map_err(|error| error.to_string())
+    }
+}

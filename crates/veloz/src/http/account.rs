@@ -1,0 +1,121 @@
+//! The account: balances, executions, and the limits in front of it.
+
+use axum::extract::State;
+use bytes::Bytes;
+use http::Uri;
+use veloz_core::engine::Engine;
+use veloz_core::event::Event;
+use veloz_core::input::{Answer, Input, RiskChange, TradingState};
+use veloz_core::limits::HTTP_PAGE_ITEMS;
+use veloz_core::types::Money;
+
+use super::body::Fields;
+use super::error::ApiError;
+use super::orders::{newest, parse_symbol, unexpected};
+use super::query::Query;
+use super::router::{Answered, Shared, items, json, raw_json};
+
+/// `GET /api/account`
+pub(super) async fn balances(State(app): Shared) -> Answered {
+    json(&app.service.read(|engine| engine.state().account()).await?)
+}
+
+/// `GET /api/fills`
+pub(super) async fn fills(State(app): Shared, uri: Uri) -> Answered {
+    let query = Query::of(&uri);
+    let limit = query.number("limit", HTTP_PAGE_ITEMS, 1, HTTP_PAGE_ITEMS)?;
+    let symbol = query.parsed("symbol", parse_symbol)?;
+    let wanted = move |event: &Event| match event {
+        Event::Fill(fill) => symbol.is_none_or(|symbol| symbol == fill.symbol),
+        _ => false,
+    };
+    let fills = app.service.read(move |engine: &Engine| newest(engine, limit, wanted)).await?;
+    let mut out = items(fills.iter().rev().map(|(id, event)| (Some(*id), event)));
+    out.push(b'}');
+    Ok(raw_json(out))
+}
+
+/// `GET /api/risk`
+pub(super) async fn risk(State(app): Shared) -> Answered {
+    json(&app.service.read(|engine| engine.state().risk().clone()).await?)
+}
+
+/// `POST /api/risk`: what is not named stays, `null` lifts a limit.
+pub(super) async fn change_risk(State(app): Shared, body: Bytes) -> Answered {
+    match app.service.submit(Input::Risk(parse_risk(&body)?)).await? {
+        Answer::Risk(settings) => json(&settings),
+        other => Err(unexpected(&other, "risk")),
+    }
+}
+
+fn parse_risk(body: &[u8]) -> Result<RiskChange, ApiError> {
+    let known = ["state", "max_order_notional", "max_open_orders", "cancel_all"];
+    let fields = Fields::parse(body, &known)?;
+    let state = fields.text("state", |text| match text.to_ascii_uppercase().as_str() {
+        "ACTIVE" => Ok(TradingState::Active),
+        "REDUCE_ONLY" => Ok(TradingState::ReduceOnly),
+        "HALTED" => Ok(TradingState::Halted),
+        _ => Err("must be ACTIVE, REDUCE_ONLY or HALTED".to_owned()),
+    })?;
+    let max_order_notional = if fields.is_null("max_order_notional") {
+        Some(None)
+    } else {
+        fields.decimal::<Money>("max_order_notional")?.map(Some)
+    };
+    if max_order_notional.flatten().is_some_and(|limit| limit < Money::ZERO) {
+        return Err(ApiError::bad_params("max_order_notional: must not be negative"));
+    }
+    let max_open_orders = if fields.is_null("max_open_orders") {
+        Some(None)
+    } else {
+        fields.count("max_open_orders")?.map(Some)
+    };
+    let cancel_all = fields.flag("cancel_all")?;
+    Ok(RiskChange { state, max_order_notional, max_open_orders, cancel_all })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, expected: Result<RiskChange, &str>) {
+        match (parse_risk(body.as_bytes()), expected) {
+            (Ok(got), Ok(wanted)) => assert_eq!(got, wanted, "{body}"),
+            (Err(error), Err(wanted)) => {
+                let text = String::from_utf8(error.body()).unwrap();
+                assert!(text.contains(wanted), "{body}: {text}");
+            }
+            (got, wanted) => panic!("{body}: {got:?}, wanted {wanted:?}"),
+        }
+    }
+
+    #[test]
+    fn risk_changes() {
+        check("{}", Ok(RiskChange::default()));
+        let state = Some(TradingState::Halted);
+        check(
+            r#"{"state":"halted","cancel_all":true}"#,
+            Ok(RiskChange { state, cancel_all: true, ..RiskChange::default() }),
+        );
+        let lifted = RiskChange {
+            max_order_notional: Some(None),
+            max_open_orders: Some(None),
+            ..RiskChange::default()
+        };
+        check(r#"{"max_order_notional":null,"max_open_orders":null}"#, Ok(lifted));
+        let set = RiskChange {
+            max_order_notional: Some("1000.5".parse().ok()),
+            max_open_orders: Some(Some(0)),
+            ..RiskChange::default()
+        };
+        check(r#"{"max_order_notional":"1000.5","max_open_orders":0}"#, Ok(set));
+        check(r#"{"state":null}"#, Err("state: null must be a string"));
+        check(r#"{"state":"off"}"#, Err("must be ACTIVE, REDUCE_ONLY or HALTED"));
+        check(r#"{"max_open_orders":-1}"#, Err("max_open_orders: -1 must be a whole number"));
+        check(r#"{"max_open_orders":1.5}"#, Err("must be a whole number"));
+        check(r#"{"max_open_orders":4294967296}"#, Err("must be a whole number"));
+        check(r#"{"max_order_notional":-1}"#, Err("must not be negative"));
+        check(r#"{"cancel_all":1}"#, Err("must be true or false"));
+        check(r#"{"State":"HALTED"}"#, Err("State: unknown field"));
+    }
+}

@@ -1,0 +1,261 @@
+//! Request bodies: read with a limit, then taken apart field by field.
+//!
+//! Contract: a body of at most [`HTTP_BODY_BYTES`] that is one JSON object with known fields, each once.
+//! A number never passes through a float. Whatever is refused is named: field, value, rule.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use veloz_core::limits::{HTTP_BODY_BYTES, HTTP_BODY_DRAIN_BYTES};
+
+use super::error::ApiError;
+
+/// How the reading of a body ended.
+pub(super) struct BodyRead {
+    /// The body, or what is wrong with it.
+    pub(super) body: Result<Bytes, ApiError>,
+    /// Whether all of it was taken from the socket, so that the connection can go on.
+    pub(super) whole: bool,
+}
+
+/// Reads a request's body. One that is too long is read on for a while and thrown away: a client that
+/// is still sending would otherwise see a reset instead of the answer.
+pub(super) async fn read(body: Incoming, limit: Duration) -> BodyRead {
+    if body.is_end_stream() {
+        return BodyRead { body: Ok(Bytes::new()), whole: true };
+    }
+    match tokio::time::timeout(limit, read_limited(body)).await {
+        Ok(read) => read,
+        Err(_) => BodyRead {
+            body: Err(ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "request_timeout",
+                format!("the body did not arrive within {limit:?}"),
+            )),
+            whole: false,
+        },
+    }
+}
+
+async fn read_limited(mut body: Incoming) -> BodyRead {
+    let mut bytes = BytesMut::new();
+    let mut seen_bytes = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            let error = ApiError::bad_params("the body broke off");
+            return BodyRead { body: Err(error), whole: false };
+        };
+        let Some(data) = frame.data_ref() else { continue };
+        seen_bytes = seen_bytes.saturating_add(data.len());
+        if seen_bytes <= HTTP_BODY_BYTES {
+            bytes.extend_from_slice(data);
+        } else if seen_bytes > HTTP_BODY_DRAIN_BYTES {
+            return BodyRead { body: Err(too_large()), whole: false };
+        }
+    }
+    let body = if seen_bytes > HTTP_BODY_BYTES { Err(too_large()) } else { Ok(bytes.freeze()) };
+    BodyRead { body, whole: true }
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body_too_large",
+        format!("a body may have {HTTP_BODY_BYTES} bytes at most"),
+    )
+}
+
+/// The fields of a JSON object, each as its own text.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'a> Fields<'a> {
+    /// Takes a body apart; it may have the fields of `known` and no other.
+    pub(super) fn parse(body: &'a [u8], known: &[&str]) -> Result<Fields<'a>, ApiError> {
+        let fields: Fields = serde_json::from_slice(body).map_err(|error| {
+            let message = format!("the body is not one JSON object: {error}");
+            ApiError::new(StatusCode::BAD_REQUEST, "bad_json", message)
+        })?;
+        for (i, (name, _)) in fields.fields.iter().enumerate() {
+            if !known.contains(&name.as_ref()) {
+                let name = shown(name);
+                return Err(ApiError::bad_params(format!(
+                    "{name}: unknown field, known are {}",
+                    known.join(", ")
+                )));
+            }
+            if fields.fields.iter().take(i).any(|(other, _)| other == name) {
+                return Err(ApiError::bad_params(format!("{name}: given twice")));
+            }
+        }
+        Ok(fields)
+    }
+
+    /// Whether the field is there.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Whether the field is there and `null`.
+    pub(super) fn is_null(&self, name: &str) -> bool {
+        self.get(name) == Some("null")
+    }
+
+    /// A JSON string read by `parse`, whose refusal is the rule for the message.
+    pub(super) fn text<T>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, ApiError> {
+        let Some(raw) = self.get(name) else { return Ok(None) };
+        let text: Cow<str> =
+            serde_json::from_str(raw).map_err(|_| refused(name, raw, "must be a string"))?;
+        parse(&text).map(Some).map_err(|rule| refused(name, raw, &rule))
+    }
+
+    /// A decimal, as a number or as a string of its digits.
+    pub(super) fn decimal<T>(&self, name: &str) -> Result<Option<T>, ApiError>
+    where
+        T: FromStr<Err: fmt::Display>,
+    {
+        let Some(raw) = self.get(name) else { return Ok(None) };
+        let text = raw.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(raw);
+        text.parse().map(Some).map_err(|rule: T::Err| refused(name, raw, &rule.to_string()))
+    }
+
+    /// A whole number that is not negative.
+    pub(super) fn count<T: FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
+        let Some(raw) = self.get(name) else { return Ok(None) };
+        raw.parse().map(Some).map_err(|_| refused(name, raw, "must be a whole number in range"))
+    }
+
+    /// `true` or `false`; a field that is not there is false.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.get(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(raw) => Err(refused(name, raw, "must be true or false")),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, raw)| raw.get())
+    }
+}
+
+/// The 400 for one value: which field, what it was, what it has to be.
+pub(super) fn refused(name: &str, raw: &str, rule: &str) -> ApiError {
+    ApiError::bad_params(format!("{name}: {} {rule}", shown(raw)))
+}
+
+/// The 400 for a field that must be there.
+pub(super) fn missing(name: &str) -> ApiError {
+    ApiError::bad_params(format!("{name}: is required"))
+}
+
+/// A client's text for a message: not longer than a line.
+fn shown(text: &str) -> Cow<'_, str> {
+    const SHOWN_MAX_CHARS: usize = 64;
+    match text.char_indices().nth(SHOWN_MAX_CHARS) {
+        Some((end, _)) => Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(text),
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'a>, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        // No request has that many fields; a body of 64 KiB must not cost a quadratic search.
+        const FIELDS_MAX: usize = 64;
+        let mut fields = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            if fields.len() == FIELDS_MAX {
+                return Err(A::Error::custom("too many fields"));
+            }
+            fields.push(entry);
+        }
+        Ok(Fields { fields })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use veloz_core::types::Qty;
+
+    fn check(body: &str, expected: Result<&str, &str>) {
+        let result = Fields::parse(body.as_bytes(), &["qty", "side", "flag"]).and_then(|fields| {
+            let qty: Option<Qty> = fields.decimal("qty")?;
+            let side = fields.text("side", |s| Ok(s.to_owned()))?;
+            Ok(format!("{qty:?} {side:?} {}", fields.flag("flag")?))
+        });
+        match (result, expected) {
+            (Ok(got), Ok(wanted)) => assert_eq!(got, wanted, "{body}"),
+            (Err(error), Err(wanted)) => {
+                let text = String::from_utf8(error.body()).unwrap();
+                assert!(text.contains(wanted), "{body}: {text}");
+            }
+            (got, wanted) => panic!("{body}: {got:?}, wanted {wanted:?}"),
+        }
+    }
+
+    #[test]
+    fn fields_are_strict() {
+        check("{}", Ok("None None false"));
+        check(r#"{"qty":1,"flag":true}"#, Ok("Some(1.0) None true"));
+        check(r#"{"qty":"0.00100000"}"#, Ok("Some(0.001) None false"));
+        check(r#"{"qty":1e-3}"#, Ok("Some(0.001) None false"));
+        check(r#"{"qty":0.1234567890}"#, Err("qty: 0.1234567890 has more than 8 decimals"));
+        check(r#"{"qty":1e400}"#, Err("qty: 1e400 is out of range"));
+        check(r#"{"qty":1e99999999999999999999}"#, Err("is out of range"));
+        check(r#"{"qty":NaN}"#, Err("bad_json"));
+        check(r#"{"qty":Infinity}"#, Err("bad_json"));
+        check(r#"{"qty":"NaN"}"#, Err(r#"qty: \"NaN\" is not a decimal number"#));
+        check(r#"{"qty":"\u0031"}"#, Err("is not a decimal number"));
+        check(r#"{"qty":" 1"}"#, Err("is not a decimal number"));
+        check(r#"{"qty":null}"#, Err("qty: null is not a decimal number"));
+        check(r#"{"qty":[1]}"#, Err("qty: [1] is not a decimal number"));
+        check(r#"{"side":1}"#, Err("side: 1 must be a string"));
+        check(r#"{"flag":"yes"}"#, Err(r#"flag: \"yes\" must be true or false"#));
+        check(r#"{"qty":1,"qty":1}"#, Err("qty: given twice"));
+        check(r#"{"qty":1,"qt\u0079":1}"#, Err("qty: given twice"));
+        check(r#"{"quantity":1}"#, Err("quantity: unknown field"));
+        check(r#"{"qty":1"#, Err("bad_json"));
+        check(r#"{"qty":1}x"#, Err("bad_json"));
+        check("[]", Err("bad_json"));
+        check("", Err("bad_json"));
+    }
+
+    #[test]
+    fn long_values_are_cut_in_messages() {
+        let body = format!(r#"{{"side":{}}}"#, "9".repeat(60_000));
+        let error = Fields::parse(body.as_bytes(), &["side"])
+            .and_then(|fields| fields.text("side", |s| Ok(s.to_owned())))
+            .expect_err("no string");
+        assert!(error.body().len() < 200);
+    }
+}

@@ -1,0 +1,154 @@
+//! One request from its head to its answer.
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, StatusCode, Version};
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+use tower::ServiceExt;
+
+use crate::stream::request::StreamRequest;
+use crate::stream::{Attach, StreamHandle};
+
+use super::body::{self, BodyRead};
+use super::error::ApiError;
+use super::guard::{Guard, is_preflight, is_stream};
+use super::metrics::{HttpMetrics, Refused};
+use super::router::{App, router};
+use super::{HttpConfig, HttpParts, Timeouts};
+
+/// What all connections share.
+pub(super) struct Gateway {
+    guard: Guard,
+    router: Router,
+    stream: StreamHandle,
+    metrics: HttpMetrics,
+    timeouts: Timeouts,
+    max_connections: usize,
+}
+
+/// What becomes of a request.
+pub(super) enum Outcome {
+    /// It is answered.
+    Response(Response),
+    /// Its connection becomes a stream.
+    Stream(Box<Attach>),
+}
+
+impl Gateway {
+    /// Puts the layer together.
+    pub(super) fn new(config: HttpConfig, parts: HttpParts) -> Gateway {
+        Gateway {
+            guard: Guard::new(config.allowed_hosts.clone(), config.allowed_origins.clone()),
+            stream: parts.stream.clone(),
+            metrics: parts.metrics.clone(),
+            timeouts: config.timeouts,
+            max_connections: config.max_connections,
+            router: router(App::new(config, parts)),
+        }
+    }
+
+    /// Checks, reads and answers a request.
+    pub(super) async fn handle(&self, request: Request<Incoming>) -> Outcome {
+        let (parts, body) = request.into_parts();
+        let cors = self.guard.cors(&parts.headers);
+        let checked = match self.guard.check(&parts) {
+            Ok(()) if is_stream(&parts.method, &parts.uri) => match self.stream(&parts, &cors) {
+                Ok(attach) => return Outcome::Stream(Box::new(attach)),
+                Err(error) => Err(error),
+            },
+            checked => checked,
+        };
+        let BodyRead { body, whole } = body::read(body, self.timeouts.body).await;
+        let mut response = match checked.and(body) {
+            Ok(body) => self.route(parts, body).await,
+            Err(error) => error.into_response(),
+        };
+        let headers = response.headers_mut();
+        headers.extend(cors);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if !whole {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        self.metrics.answered(response.status());
+        Outcome::Response(response)
+    }
+
+    /// Hands a connection over to the stream, which writes the response.
+    pub(super) fn attach(&self, socket: TcpStream, attach: Attach) {
+        let attached = socket
+            .into_std()
+            .map_err(|error| error.to_string())
+            .and_then(|socket| self.stream.attach(socket, attach).map_err(|e| e.to_string()));
+        if let Err(error) = attached {
+            self.metrics.refused(Refused::Stream);
+            tracing::warn!(%error, "a stream was not taken");
+        }
+    }
+
+    /// How many connections there are, streams included.
+    pub(super) fn connections(&self) -> usize {
+        let streams = usize::try_from(self.stream.metrics().connections.get());
+        self.metrics.connections().saturating_add(streams.unwrap_or(usize::MAX))
+    }
+
+    pub(super) fn metrics(&self) -> &HttpMetrics {
+        &self.metrics
+    }
+
+    pub(super) fn timeouts(&self) -> Timeouts {
+        self.timeouts
+    }
+
+    fn stream(
+        &self,
+        parts: &Parts,
+        cors: &[(HeaderName, HeaderValue)],
+    ) -> Result<Attach, ApiError> {
+        let request = StreamRequest::parse(parts.uri.query(), &parts.headers)
+            .map_err(|error| ApiError::bad_params(error.to_string()))?;
+        if self.connections() > self.max_connections {
+            self.metrics.refused(Refused::TooMany);
+            return Err(ApiError::too_many_connections());
+        }
+        let extra_headers = cors
+            .iter()
+            .filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value.to_str().ok()?)))
+            .collect();
+        Ok(Attach { request, http10: parts.version < Version::HTTP_11, extra_headers })
+    }
+
+    async fn route(&self, parts: Parts, body: Bytes) -> Response {
+        if is_preflight(&parts.method, &parts.headers) {
+            return preflight();
+        }
+        let is_options = parts.method == Method::OPTIONS;
+        let request = Request::from_parts(parts, Body::from(body));
+        let mut response = match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        // OPTIONS asks for the methods, which the refusal of it tells.
+        if is_options && response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            let allow = response.headers_mut().remove(header::ALLOW);
+            response = StatusCode::NO_CONTENT.into_response();
+            response.headers_mut().extend(allow.map(|allow| (header::ALLOW, allow)));
+        }
+        response
+    }
+}
+
+/// The answer to a browser's question before a request; the origin is allowed, or it would not be here.
+fn preflight() -> Response {
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Last-Event-ID, Authorization"),
+        (header::ACCESS_CONTROL_MAX_AGE, "600"),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
+}

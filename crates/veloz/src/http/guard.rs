@@ -1,0 +1,225 @@
+//! Who may ask: the checks on a request's head that come before everything else.
+//!
+//! Contract: a `Host` that is not the gateway's own is 421 (a name that is made to point here reaches
+//! nothing), a foreign `Origin` is 403 (no web page reads or orders), a POST that is not
+//! `application/json` is 415 (no form reaches an order). Loopback names with any port are own names and
+//! own origins; the configuration adds to both.
+//!
+//! Authentication and rate limits, when they come, are further steps of [`Guard::check`].
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{Method, StatusCode, Uri, Version};
+
+use super::error::ApiError;
+
+/// The rules for a request's head.
+#[derive(Debug)]
+pub(super) struct Guard {
+    hosts: Vec<String>,
+    origins: Vec<String>,
+}
+
+impl Guard {
+    /// The gateway's own names besides the loopback ones, and the origins whose pages may ask.
+    pub(super) fn new(hosts: Vec<String>, origins: Vec<String>) -> Guard {
+        Guard { hosts, origins }
+    }
+
+    /// Refuses what may not ask.
+    pub(super) fn check(&self, request: &Parts) -> Result<(), ApiError> {
+        self.check_host(request)?;
+        self.check_origin(&request.headers)?;
+        if request.method == Method::POST && !is_json(&request.headers) {
+            return Err(ApiError::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "a POST needs Content-Type: application/json",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What the answer to a page of an allowed origin must carry, so that the page may read it.
+    pub(super) fn cors(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+        let mut cors = vec![(header::VARY, HeaderValue::from_static("Origin"))];
+        if let Some(origin) = headers.get(header::ORIGIN)
+            && self.check_origin(headers).is_ok()
+        {
+            cors.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()));
+            let exposed = HeaderValue::from_static("Retry-After");
+            cors.push((header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed));
+        }
+        cors
+    }
+
+    fn check_host(&self, request: &Parts) -> Result<(), ApiError> {
+        let mut hosts = request.headers.get_all(header::HOST).iter();
+        let host = hosts.next();
+        if hosts.next().is_some() {
+            return Err(ApiError::bad_params("the Host header is given twice"));
+        }
+        // Without a Host header there is no name that could have been made to point here.
+        if host.is_none() && request.version >= Version::HTTP_11 {
+            return Err(ApiError::bad_params("the Host header is missing"));
+        }
+        let host_is_own = host.is_none_or(|host| {
+            host.to_str().is_ok_and(|host| self.is_own(&host.to_ascii_lowercase()))
+        });
+        // `GET http://name/path`: that name counts too.
+        let target_is_own = request
+            .uri
+            .authority()
+            .is_none_or(|target| self.is_own(&target.as_str().to_ascii_lowercase()));
+        if host_is_own && target_is_own {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "misdirected_request",
+            "this gateway does not answer to that host name; VELOZ_ALLOWED_HOSTS adds names",
+        ))
+    }
+
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        if origins.all(|origin| {
+            origin.to_str().is_ok_and(|origin| self.is_own_origin(&origin.to_ascii_lowercase()))
+        }) {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "pages of that origin may not ask; VELOZ_ALLOWED_ORIGINS adds origins",
+        ))
+    }
+
+    fn is_own_origin(&self, origin: &str) -> bool {
+        if self.origins.iter().any(|own| own.eq_ignore_ascii_case(origin)) {
+            return true;
+        }
+        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        host.is_some_and(|host| self.is_own(host))
+    }
+
+    /// Whether `host` (with or without a port, in lower case) is a name of this gateway.
+    fn is_own(&self, host: &str) -> bool {
+        const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+        let Ok(authority) = host.parse::<Authority>() else { return false };
+        // A user part or a trailing colon parses, but no client sends it.
+        let name = authority.host();
+        let plain = match authority.port() {
+            Some(port) => host.len() == name.len() + 1 + port.as_str().len(),
+            None => host == name,
+        };
+        plain
+            && (LOOPBACK.contains(&name)
+                || self
+                    .hosts
+                    .iter()
+                    .any(|own| own.eq_ignore_ascii_case(name) || own.eq_ignore_ascii_case(host)))
+    }
+}
+
+/// Whether this is a browser's question before a request across origins.
+pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS
+        && headers.contains_key(header::ORIGIN)
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Whether this asks for the event stream, which is not answered here.
+pub(super) fn is_stream(method: &Method, uri: &Uri) -> bool {
+    method == Method::GET && uri.path() == "/api/stream"
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let json = types.next().and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        let media_type = value.split(';').next().unwrap_or_default();
+        media_type.trim().eq_ignore_ascii_case("application/json")
+    });
+    json && types.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::response::IntoResponse;
+    use http::Request;
+
+    fn check(request: http::request::Builder, expected: Option<u16>) {
+        let guard = Guard::new(
+            vec!["desk.example".to_owned(), "pinned.example:8443".to_owned()],
+            vec!["https://pages.example".to_owned()],
+        );
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let status = guard.check(&parts).err().map(|error| error.into_response().status().as_u16());
+        assert_eq!(status, expected, "{parts:?}");
+    }
+
+    #[test]
+    fn hosts() {
+        let get = |host: &str| Request::get("/health").header("host", host);
+        check(get("localhost"), None);
+        check(get("LocalHost:1"), None);
+        check(get("127.0.0.1:8080"), None);
+        check(get("[::1]:8080"), None);
+        check(get("desk.example"), None);
+        check(get("DESK.example:99"), None);
+        check(get("pinned.example:8443"), None);
+        check(get("pinned.example:8444"), Some(421));
+        check(get("pinned.example"), Some(421));
+        check(get("evil.example"), Some(421));
+        check(get("evil.example:8080"), Some(421));
+        check(get("localhost.evil.example"), Some(421));
+        check(get("evil@localhost"), Some(421));
+        check(get("localhost:"), Some(421));
+        check(get("localhost:80:80"), Some(421));
+        check(get("127.0.0.1/"), Some(421));
+        check(get(""), Some(421));
+        check(get("localhost").header("host", "localhost"), Some(400));
+        check(Request::get("/health"), Some(400));
+        check(Request::get("/health").version(Version::HTTP_10), None);
+        check(Request::get("http://evil.example/health").header("host", "localhost"), Some(421));
+        check(Request::get("http://localhost:80/health").header("host", "localhost"), None);
+    }
+
+    #[test]
+    fn origins() {
+        let get = |origin: &str| {
+            Request::get("/health").header("host", "localhost:8080").header("origin", origin)
+        };
+        check(get("http://localhost:8080"), None);
+        check(get("http://127.0.0.1:3000"), None);
+        check(get("https://pages.example"), None);
+        check(get("http://desk.example"), None);
+        check(get("http://pages.example"), Some(403));
+        check(get("https://pages.example:444"), Some(403));
+        check(get("https://evil.example"), Some(403));
+        check(get("http://localhost.evil.example"), Some(403));
+        check(get("http://localhost@evil.example"), Some(403));
+        check(get("file://localhost"), Some(403));
+        check(get("null"), Some(403));
+        check(get(""), Some(403));
+        check(get("http://localhost").header("origin", "http://evil.example"), Some(403));
+    }
+
+    #[test]
+    fn content_types() {
+        let post = |content_type: &str| {
+            Request::post("/api/order")
+                .header("host", "localhost")
+                .header("content-type", content_type)
+        };
+        check(post("application/json"), None);
+        check(post("Application/JSON; charset=utf-8"), None);
+        check(post("application/x-www-form-urlencoded"), Some(415));
+        check(post("text/plain"), Some(415));
+        check(post("application/jsonp"), Some(415));
+        check(post("application/json").header("content-type", "text/plain"), Some(415));
+        check(Request::post("/api/order").header("host", "localhost"), Some(415));
+    }
+}

@@ -1,0 +1,118 @@
+//! The gateway itself: health, settings, metrics, the replay, the page.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderName, StatusCode, header};
+use serde::Serialize;
+use veloz_core::limits::HTTP_REPLAY_STEP_LINES;
+
+use super::ConfigView;
+use super::body::Fields;
+use super::error::ApiError;
+use super::router::{Answered, Shared, json};
+
+/// `GET /health`
+pub(super) async fn health(State(app): Shared) -> Answered {
+    #[derive(Serialize)]
+    struct Problem {
+        code: &'static str,
+        message: String,
+    }
+    let problems = app.service.health().problems;
+    let Some(first) = problems.first() else { return json(&serde_json::json!({ "ok": true })) };
+    let error = ApiError::unavailable(first.code, first.message.clone()).with("ok", &false);
+    let problems: Vec<Problem> = problems
+        .into_iter()
+        .map(|problem| Problem { code: problem.code, message: problem.message })
+        .collect();
+    Err(error.with("problems", &problems))
+}
+
+/// `GET /api/config`
+pub(super) async fn config(State(app): Shared) -> Answered {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        #[serde(flatten)]
+        view: &'a ConfigView,
+        binance_user_stream_connected: bool,
+        market_source_state: &'static str,
+        version: &'static str,
+    }
+    json(&Body {
+        view: &app.view,
+        binance_user_stream_connected: false,
+        market_source_state: app.market.state(),
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// `GET /api/execution/ping`
+pub(super) async fn ping(State(app): Shared) -> Answered {
+    match app.service.health().problems.first() {
+        None => json(&serde_json::json!({ "ok": true, "result": {} })),
+        Some(problem) => {
+            let error = format!("{}: {}", problem.code, problem.message);
+            json(&serde_json::json!({ "ok": false, "error": error }))
+        }
+    }
+}
+
+/// `GET /metrics`
+pub(super) async fn metrics(State(app): Shared) -> Answered {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &app.registry).map_err(|error| {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+    })?;
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, content_type)], text).into_response())
+}
+
+/// `POST /api/replay`: `{"run":true}` or `{"steps":N}`. The answer comes when what was stepped is
+/// stored, with the id of the newest event.
+pub(super) async fn replay(State(app): Shared, body: Bytes) -> Answered {
+    let fields = Fields::parse(&body, &["run", "steps"])?;
+    let steps: Option<u64> = fields.count("steps")?;
+    let market = std::sync::Arc::clone(&app.market);
+    let told = match (fields.flag("run")?, steps) {
+        (true, None) => market.run(),
+        (false, Some(lines)) if (1..=HTTP_REPLAY_STEP_LINES).contains(&lines) => {
+            tokio::task::spawn_blocking(move || market.step(lines)).await.map_err(|error| {
+                ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+            })?
+        }
+        (false, Some(_)) => {
+            Err(format!("steps: must be a whole number from 1 to {HTTP_REPLAY_STEP_LINES}"))
+        }
+        _ => Err(r#"one of {"run":true} and {"steps":N} is needed"#.to_owned()),
+    };
+    told.map_err(ApiError::bad_params)?;
+    let last_id = app.service.settle(|engine| engine.state().last_event_id()).await?;
+    json(&serde_json::json!({ "ok": true, "last_id": last_id, "state": app.market.state() }))
+}
+
+/// Nothing from elsewhere, no inline code: text of events cannot become code in this page.
+const POLICY: (HeaderName, &str) = (
+    header::CONTENT_SECURITY_POLICY,
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// `GET /`
+pub(super) async fn page() -> Response {
+    asset("text/html; charset=utf-8", include_str!("../../../../web/index.html"))
+}
+
+/// `GET /app.js`
+pub(super) async fn script() -> Response {
+    asset("text/javascript; charset=utf-8", include_str!("../../../../web/app.js"))
+}
+
+/// `GET /style.css`
+pub(super) async fn style() -> Response {
+    asset("text/css; charset=utf-8", include_str!("../../../../web/style.css"))
+}
+
+fn asset(content_type: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, content_type), POLICY], text).into_response()
+}

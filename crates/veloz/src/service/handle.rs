@@ -1,0 +1,163 @@
+//! How the rest of the program speaks to the service.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use tokio::sync::oneshot;
+use veloz_core::engine::Engine;
+use veloz_core::input::{Answer, Input, Refusal};
+use veloz_core::limits::SERVICE_QUEUE_MESSAGES;
+
+use super::health::{Health, HealthBoard};
+
+/// Where the answer to an input goes.
+pub type Reply = oneshot::Sender<Result<Answer, ServiceError>>;
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServiceError {
+    /// The input changed nothing.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Too much waits already: come again.
+    #[error("the gateway is busy: its queue is full")]
+    Overloaded,
+    /// It takes no more.
+    #[error("the gateway is shutting down")]
+    ShuttingDown,
+    /// The engine or the journal does not work.
+    #[error("the gateway cannot execute: {0}")]
+    Unavailable(String),
+    /// The venue was asked and did not say.
+    #[error("the venue did not answer: the outcome is unknown, ask for the order's state")]
+    UnknownOutcome,
+}
+
+/// A look at the engine, on the service's thread.
+pub(super) type Look = Box<dyn FnOnce(&Engine) + Send>;
+
+/// What the service is told.
+pub(super) enum Message {
+    /// An input that somebody waits on.
+    Submit { input: Input, reply: Reply },
+    /// A look at the state, once everything before it is stored.
+    Read(Look),
+    /// The same, after the market data that waits.
+    Settle(Look),
+    /// Store what is there and end.
+    Stop,
+}
+
+/// A handle to the service: cheap to clone, shared by all.
+#[derive(Clone)]
+pub struct ServiceHandle {
+    commands: Sender<Message>,
+    health: Arc<HealthBoard>,
+    stopping: Arc<AtomicBool>,
+}
+
+/// Where the service takes what it is told from.
+pub struct Inbox {
+    pub(super) messages: Receiver<Message>,
+}
+
+/// The two ends of the service's queue.
+pub fn channel(health: Arc<HealthBoard>) -> (ServiceHandle, Inbox) {
+    let (commands, messages) = crossbeam_channel::bounded(SERVICE_QUEUE_MESSAGES);
+    (ServiceHandle { commands, health, stopping: Arc::default() }, Inbox { messages })
+}
+
+impl ServiceHandle {
+    /// Steps an input; the answer comes after its events are stored.
+    ///
+    /// # Errors
+    /// When it was refused, or could not be taken: see [`ServiceError`].
+    pub async fn submit(&self, input: Input) -> Result<Answer, ServiceError> {
+        if self.stopping.load(Ordering::Acquire) {
+            return Err(ServiceError::ShuttingDown);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Submit { input, reply })?;
+        answer.await.unwrap_or_else(|_| Err(self.gone()))
+    }
+
+    /// Looks at the engine: what is seen is stored and published.
+    ///
+    /// # Errors
+    /// When the service does not work or its queue is full.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        self.look(look, Message::Read).await
+    }
+
+    /// Like [`ServiceHandle::read`], after the market data that waits has been taken.
+    ///
+    /// # Errors
+    /// When the service does not work or its queue is full.
+    pub async fn settle<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Engine) -> T + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        self.look(look, Message::Settle).await
+    }
+
+    /// Looks at the engine from the service's own thread, which must not be held up: for those who
+    /// cannot wait.
+    ///
+    /// # Errors
+    /// When the service does not work or its queue is full.
+    pub fn read_later(
+        &self,
+        look: impl FnOnce(&Engine) + Send + 'static,
+    ) -> Result<(), ServiceError> {
+        self.send(Message::Read(Box::new(look)))
+    }
+
+    /// What is wrong now.
+    pub fn health(&self) -> Health {
+        self.health.read()
+    }
+
+    /// Takes no more orders; reads go on.
+    pub fn close_intake(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Stores what is there and ends the service.
+    pub fn stop(&self) {
+        self.close_intake();
+        // Waits for a place in the queue; an error means that the service has ended already.
+        let _ = self.commands.send(Message::Stop);
+    }
+
+    async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Engine) -> T + Send + 'static,
+        message: fn(Look) -> Message,
+    ) -> Result<T, ServiceError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(message(Box::new(move |engine| {
+            // Whoever asked may have gone.
+            let _ = reply.send(look(engine));
+        })))?;
+        answer.await.map_err(|_| self.gone())
+    }
+
+    fn send(&self, message: Message) -> Result<(), ServiceError> {
+        self.commands.try_send(message).map_err(|error| match error {
+            TrySendError::Full(_) => ServiceError::Overloaded,
+            TrySendError::Disconnected(_) => self.gone(),
+        })
+    }
+
+    /// Why nobody answers any more.
+    fn gone(&self) -> ServiceError {
+        match self.health.read().problems.into_iter().next() {
+            Some(problem) => ServiceError::Unavailable(problem.message),
+            None => ServiceError::ShuttingDown,
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The one loop: a thread that owns the engine and the journal's writer.
+//!
+//! Contract, in this order for every batch: inputs are stepped in the order they came (commands before
+//! market data), all their records are appended with one write (and one sync when durability is
+//! `disk`), then the frames are published, then the requests are answered and reads of the state run.
+//! So nobody sees what is not stored, and a read sees exactly what is published.
+//!
+//! A failed append poisons the service: nothing more is stepped, stored, published or answered as
+//! accepted; [`ServiceHandle::health`] tells why.
+
+mod handle;
+mod health;
+mod metrics;
+mod views;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::BytesMut;
+use crossbeam_channel::{Receiver, never, select, tick};
+use veloz_core::engine::{Engine, Step};
+use veloz_core::input::{Answer, Input, MarketBody, Refusal};
+use veloz_core::limits::{SERVICE_BATCH_INPUTS, SERVICE_RETENTION_INTERVAL_MS};
+use veloz_core::state::facts_to_json;
+use veloz_core::types::{EventId, TsNs};
+
+use crate::frame::write_frame;
+use crate::journal::{Batch, Journal, JournalError};
+use crate::market::SourceMessage;
+use crate::stream::Tail;
+
+pub use handle::{Inbox, Reply, ServiceError, ServiceHandle, channel};
+pub use health::{Health, HealthBoard, Problem};
+pub use metrics::ServiceMetrics;
+
+use handle::{Look, Message};
+
+/// How often an idle service looks after itself.
+const IDLE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What time it is for events that are not a market's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The machine's.
+    Wall,
+    /// A replay's: the latest time that its trades told, from this one on.
+    Replay(TsNs),
+}
+
+/// What the service is made of.
+pub struct Parts {
+    /// The engine, restored.
+    pub engine: Engine,
+    /// The journal, recovered.
+    pub journal: Journal,
+    /// Where published frames go.
+    pub tail: Tail,
+    /// Market data; `None` without a source.
+    pub market: Option<Receiver<SourceMessage>>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Counters.
+    pub metrics: Arc<ServiceMetrics>,
+    /// Where trouble is told.
+    pub health: Arc<HealthBoard>,
+}
+
+/// Starts the service's thread, which ends when its handle tells it to.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub fn start(parts: Parts, inbox: Inbox) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let Parts { engine, journal, tail, market, clock, metrics, health } = parts;
+    let notice = DeathNotice { health: Arc::clone(&health), expected: false };
+    let mut service = Service {
+        engine,
+        journal,
+        tail,
+        clock,
+        health,
+        metrics,
+        step: Step::default(),
+        batch: Batch::new(),
+        frames: BytesMut::new(),
+        facts: Vec::new(),
+        unpublished: None,
+        after: Vec::new(),
+        phase: Phase::Running,
+        next_retention: Instant::now(),
+    };
+    std::thread::Builder::new().name("service".to_owned()).spawn(move || {
+        let mut notice = notice;
+        service.run(&inbox.messages, market);
+        notice.expected = true;
+    })
+}
+
+/// Tells of a service thread that ended by a panic.
+struct DeathNotice {
+    health: Arc<HealthBoard>,
+    expected: bool,
+}
+
+impl Drop for DeathNotice {
+    fn drop(&mut self) {
+        if !self.expected {
+            let message = "the service ended by a defect: see the log, and start it again";
+            self.health.raise("service_died", message.to_owned());
+        }
+    }
+}
+
+struct Service {
+    engine: Engine,
+    journal: Journal,
+    tail: Tail,
+    clock: Clock,
+    health: Arc<HealthBoard>,
+    metrics: Arc<ServiceMetrics>,
+    // Buffers of the batch, kept for their capacity.
+    step: Step,
+    batch: Batch,
+    frames: BytesMut,
+    facts: Vec<u8>,
+    /// First id and count of the batch's events.
+    unpublished: Option<(EventId, u64)>,
+    /// What waits for the batch to be stored.
+    after: Vec<After>,
+    phase: Phase,
+    next_retention: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// Told to stop: what came before is stored and answered.
+    Stopping,
+    /// The journal failed: nothing is stored any more.
+    Poisoned,
+}
+
+/// Something that runs once the batch is stored and published.
+enum After {
+    Answer(Reply, Result<Answer, Refusal>),
+    Read(Look),
+}
+
+impl Service {
+    fn run(&mut self, inbox: &Receiver<Message>, market: Option<Receiver<SourceMessage>>) {
+        let mut market = market.unwrap_or_else(never);
+        let idle = tick(IDLE_INTERVAL);
+        while self.phase == Phase::Running {
+            select! {
+                recv(inbox) -> message => match message {
+                    Ok(message) => self.take(message, &market),
+                    Err(_) => self.phase = Phase::Stopping,
+                },
+                recv(market) -> message => match message {
+                    Ok(message) => self.take_market(message),
+                    // The source's thread has ended, and all that it told was taken.
+                    Err(_) => market = never(),
+                },
+                recv(idle) -> _ => self.look_after_the_journal(),
+            }
+            for message in inbox.try_iter().take(SERVICE_BATCH_INPUTS) {
+                self.take(message, &market);
+            }
+            self.finish_batch();
+        }
+        if self.phase == Phase::Stopping {
+            self.close(inbox);
+        }
+    }
+
+    fn take(&mut self, message: Message, market: &Receiver<SourceMessage>) {
+        match message {
+            Message::Submit { input, reply } => {
+                let result = self.step(&input);
+                self.after.push(After::Answer(reply, result));
+            }
+            Message::Read(read) => self.after.push(After::Read(read)),
+            Message::Settle(read) => {
+                for message in market.try_iter().take(market.len()) {
+                    self.take_market(message);
+                }
+                self.after.push(After::Read(read));
+            }
+            Message::Stop => self.phase = Phase::Stopping,
+        }
+    }
+
+    fn take_market(&mut self, message: SourceMessage) {
+        match message {
+            SourceMessage::Data(all) => {
+                for data in all {
+                    if let (Clock::Replay(now), MarketBody::Trade { ts_ns, .. }) =
+                        (&mut self.clock, &data.body)
+                    {
+                        *now = (*now).max(*ts_ns);
+                    }
+                    if let Err(refusal) = self.step(&Input::Market(data)) {
+                        tracing::warn!(%refusal, "market data refused");
+                    }
+                }
+            }
+            SourceMessage::Fault { code, detail } | SourceMessage::Failed { code, detail } => {
+                tracing::warn!(code, detail, "market source");
+                let fault = Input::Fault { code: code.into(), detail: detail.into() };
+                if let Err(refusal) = self.step(&fault) {
+                    tracing::error!(%refusal, "a fault was refused");
+                }
+            }
+            SourceMessage::Finished => tracing::info!("the market source has finished"),
+        }
+    }
+
+    /// Steps one input and puts what came of it into the batch.
+    fn step(&mut self, input: &Input) -> Result<Answer, Refusal> {
+        let now = self.now();
+        let first_id = self.engine.state().last_event_id() + 1;
+        let answer = self.engine.step(now, input, &mut self.step);
+        self.metrics.inputs.inc();
+        let answer = answer?;
+        let events = record(&self.step, first_id, &mut self.facts, &mut self.batch);
+        if events > 0 {
+            self.unpublished.get_or_insert((first_id, 0)).1 += u64::from(events);
+        }
+        Ok(answer)
+    }
+
+    /// Stores the batch, then shows it, then answers.
+    fn finish_batch(&mut self) {
+        if !self.batch.is_empty() {
+            match self.store() {
+                Ok(()) => self.publish(),
+                Err(error) => return self.poison(&error),
+            }
+        }
+        for after in self.after.drain(..) {
+            match after {
+                // Whoever asked may have gone.
+                After::Answer(reply, result) => {
+                    let _ = reply.send(result.map_err(ServiceError::Refused));
+                }
+                After::Read(read) => read(&self.engine),
+            }
+        }
+    }
+
+    fn store(&mut self) -> Result<(), JournalError> {
+        let start = Instant::now();
+        let appended = self.journal.append(&mut self.batch, wall_ns())?;
+        self.metrics.append_seconds.observe(start.elapsed().as_secs_f64());
+        if appended.rolled {
+            self.snapshot();
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        if let Some((first_id, count)) = self.unpublished.take() {
+            for frames in self.batch.frames() {
+                self.frames.extend_from_slice(frames);
+            }
+            self.metrics.events.inc_by(count);
+            self.tail.publish(self.frames.split().freeze(), first_id, count);
+        }
+        self.batch.clear();
+    }
+
+    /// Nothing that was not stored may be seen: every answer and read of the batch fails, and the
+    /// service takes no more.
+    fn poison(&mut self, error: &JournalError) {
+        tracing::error!(%error, "the journal failed: nothing more is accepted");
+        self.health.raise("journal_failed", error.to_string());
+        for after in self.after.drain(..) {
+            if let After::Answer(reply, _) = after {
+                let _ = reply.send(Err(ServiceError::Unavailable(error.to_string())));
+            }
+        }
+        self.phase = Phase::Poisoned;
+    }
+
+    /// A sync in the background can fail too; retention runs there.
+    fn look_after_the_journal(&mut self) {
+        if let Some(failure) = self.journal.failure() {
+            tracing::error!(failure, "the journal failed: nothing more is accepted");
+            self.health.raise("journal_failed", failure);
+            self.phase = Phase::Poisoned;
+        } else if Instant::now() >= self.next_retention {
+            self.journal.retain(wall_ns());
+            self.next_retention =
+                Instant::now() + Duration::from_millis(SERVICE_RETENTION_INTERVAL_MS);
+        }
+    }
+
+    /// Writes the state beside the log, so that a start need not read the log from its beginning.
+    fn snapshot(&mut self) {
+        let state = self.engine.state();
+        let at = state.last_event_id();
+        let written =
+            serde_json::to_vec(state).map_err(|error| error.to_string()).and_then(|bytes| {
+                self.journal.write_snapshot(at, bytes).map_err(|error| error.to_string())
+            });
+        if let Err(error) = written {
+            tracing::warn!(error, "no snapshot was written: the next start takes longer");
+        }
+    }
+
+    /// Takes nothing more, stores what is there, and writes a snapshot for a quick start.
+    fn close(&mut self, inbox: &Receiver<Message>) {
+        for message in inbox.try_iter() {
+            match message {
+                Message::Submit { reply, .. } => {
+                    let _ = reply.send(Err(ServiceError::ShuttingDown));
+                }
+                Message::Read(read) | Message::Settle(read) => self.after.push(After::Read(read)),
+                Message::Stop => {}
+            }
+        }
+        self.finish_batch();
+        if let Err(error) = self.journal.sync() {
+            tracing::error!(%error, "the last sync failed");
+        }
+        self.snapshot();
+    }
+
+    fn now(&self) -> TsNs {
+        match self.clock {
+            Clock::Wall => wall_ns(),
+            Clock::Replay(now) => now,
+        }
+    }
+}
+
+/// Puts a step into a batch; gives back how many events it has.
+pub(crate) fn record(
+    step: &Step,
+    first_id: EventId,
+    facts: &mut Vec<u8>,
+    batch: &mut Batch,
+) -> u32 {
+    if step.is_empty() {
+        return 0;
+    }
+    facts.clear();
+    if let Err(error) = facts_to_json(&step.facts, facts) {
+        // Facts hold numbers and text: there is nothing that JSON refuses.
+        tracing::error!(%error, "facts cannot be written as JSON");
+    }
+    let events = u32::try_from(step.events.len()).unwrap_or(u32::MAX);
+    batch.step(first_id, events, facts, |out| {
+        for (id, event) in (first_id..).zip(&step.events) {
+            write_frame(out, id, event);
+        }
+    });
+    events
+}
+
+/// Nanoseconds since the Unix epoch; a clock before it is taken for it.
+pub(crate) fn wall_ns() -> TsNs {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| TsNs::try_from(since.as_nanos()).ok())
+        .unwrap_or_default()
+}

@@ -214,11 +214,21 @@ impl Raw {
         head + &String::from_utf8_lossy(&body)
     }
 
-    /// Reads until the peer closes.
+    /// Reads until the peer closes, however it does.
     pub(crate) async fn rest(mut self) -> String {
-        let wait = async { while self.0.read_buf(&mut self.1).await.is_ok_and(|read| read > 0) {} };
-        tokio::time::timeout(PATIENCE, wait).await.expect("it closes in time");
+        let _ = self.read_to_end().await;
         String::from_utf8_lossy(&self.1).into_owned()
+    }
+
+    /// Reads until the peer closes; an error when it resets.
+    pub(crate) async fn end(mut self) -> std::io::Result<String> {
+        self.read_to_end().await?;
+        Ok(String::from_utf8_lossy(&self.1).into_owned())
+    }
+
+    async fn read_to_end(&mut self) -> std::io::Result<usize> {
+        let wait = self.0.read_to_end(&mut self.1);
+        tokio::time::timeout(PATIENCE, wait).await.expect("it closes in time")
     }
 }
 

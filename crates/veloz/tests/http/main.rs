@@ -9,6 +9,7 @@
 )]
 
 mod api;
+mod docs;
 mod harness;
 mod hostile;
 mod sockets;

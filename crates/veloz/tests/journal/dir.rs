@@ -1,3 +1,5 @@
+//! The data directory: made, locked, stamped; each refusal one clear line.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 

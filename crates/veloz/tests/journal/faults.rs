@@ -1,3 +1,5 @@
+//! Full disks and failed syncs: the journal stops, and nothing half stored is ever seen.
+
 use std::sync::Arc;
 
 use veloz::journal::{Batch, Durability, Journal, JournalConfig, JournalError, LogReader};

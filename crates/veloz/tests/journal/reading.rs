@@ -1,3 +1,5 @@
+//! Reading from any position with any budget, offline, and beside a writer.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

@@ -1,3 +1,5 @@
+//! What a start finds after cuts, flipped bits, lost files and lost power.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! What retention takes, what it leaves, and that a start never misses it.
+
 use std::sync::Arc;
 use std::time::Duration;
 

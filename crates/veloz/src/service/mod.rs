@@ -87,6 +87,7 @@ pub fn start(parts: Parts, inbox: Inbox) -> std::io::Result<std::thread::JoinHan
         after: Vec::new(),
         phase: Phase::Running,
         next_retention: Instant::now(),
+        snapshot_is_due: false,
     };
     std::thread::Builder::new().name("service".to_owned()).spawn(move || {
         let mut notice = notice;
@@ -128,6 +129,8 @@ struct Service {
     after: Vec<After>,
     phase: Phase,
     next_retention: Instant,
+    /// The background had no room for the last one.
+    snapshot_is_due: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,7 +254,7 @@ impl Service {
         let start = Instant::now();
         let appended = self.journal.append(&mut self.batch, wall_ns())?;
         self.metrics.append_seconds.observe(start.elapsed().as_secs_f64());
-        if appended.rolled {
+        if appended.rolled || self.snapshot_is_due {
             self.snapshot();
         }
         Ok(())
@@ -302,8 +305,12 @@ impl Service {
             serde_json::to_vec(state).map_err(|error| error.to_string()).and_then(|bytes| {
                 self.journal.write_snapshot(at, bytes).map_err(|error| error.to_string())
             });
-        if let Err(error) = written {
-            tracing::warn!(error, "no snapshot was written: the next start takes longer");
+        match written {
+            Ok(taken) => self.snapshot_is_due = !taken,
+            Err(error) => {
+                self.snapshot_is_due = false;
+                tracing::warn!(error, "no snapshot was written: the next start takes longer");
+            }
         }
     }
 

@@ -254,7 +254,7 @@ impl Service {
         let start = Instant::now();
         let appended = self.journal.append(&mut self.batch, wall_ns())?;
         self.metrics.append_seconds.observe(start.elapsed().as_secs_f64());
-        if appended.rolled || self.snapshot_is_due {
+        if appended.rolled {
             self.snapshot();
         }
         Ok(())
@@ -290,7 +290,12 @@ impl Service {
             tracing::error!(failure, "the journal failed: nothing more is accepted");
             self.health.raise("journal_failed", failure);
             self.phase = Phase::Poisoned;
-        } else if Instant::now() >= self.next_retention {
+            return;
+        }
+        if self.snapshot_is_due {
+            self.snapshot();
+        }
+        if Instant::now() >= self.next_retention {
             self.journal.retain(wall_ns());
             self.next_retention =
                 Instant::now() + Duration::from_millis(SERVICE_RETENTION_INTERVAL_MS);

@@ -33,7 +33,7 @@ pub use handle::{Inbox, Reply, ServiceError, ServiceHandle, channel};
 pub use health::{Health, HealthBoard, Problem};
 pub use metrics::ServiceMetrics;
 
-use handle::Message;
+use handle::{Look, Message};
 
 /// How often an idle service looks after itself.
 const IDLE_INTERVAL: Duration = Duration::from_millis(250);
@@ -142,7 +142,7 @@ enum Phase {
 /// Something that runs once the batch is stored and published.
 enum After {
     Answer(Reply, Result<Answer, Refusal>),
-    Read(Box<dyn FnOnce(&Engine) + Send>),
+    Read(Look),
 }
 
 impl Service {

@@ -28,6 +28,7 @@ pub(crate) struct Fixture {
     pub(crate) server: Option<HttpServer>,
     pub(crate) stream: Stream,
     pub(crate) health: Arc<HealthBoard>,
+    registry: Arc<Registry>,
     _dir: tempfile::TempDir,
 }
 
@@ -107,19 +108,20 @@ pub(crate) async fn gateway_with(config: HttpConfig) -> Fixture {
     };
     service::start(parts, inbox).unwrap();
     let metrics = HttpMetrics::register(&mut registry);
+    let registry = Arc::new(registry);
     let parts = HttpParts {
         service: service.clone(),
         pages: Pages::new(reader),
         stream: stream.handle(),
         market: Arc::new(Market),
-        registry: Arc::new(registry),
+        registry: registry.clone(),
         metrics,
     };
     let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let server = HttpServer::start(listener, config, parts).unwrap();
     let address = server.address();
     let server = Some(server);
-    let fixture = Fixture { address, service, server, stream, health, _dir: dir };
+    let fixture = Fixture { address, service, server, stream, health, registry, _dir: dir };
     fixture.quote(1, "50000", "50010").await;
     fixture
 }
@@ -153,6 +155,14 @@ impl Fixture {
 
     pub(crate) async fn connect(&self) -> Raw {
         Raw(TcpStream::connect(self.address).await.unwrap(), Vec::new())
+    }
+
+    /// Requests answered with 200 so far.
+    pub(crate) fn answered(&self) -> usize {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
+        let count = text.split("veloz_http_requests_total{status=\"200\"} ").nth(1);
+        count.and_then(|rest| rest.lines().next()?.parse().ok()).unwrap_or_default()
     }
 
     /// One request by raw bytes on its own connection: all that comes back.

@@ -40,6 +40,20 @@ async fn a_stream_behind_pipelined_requests() {
 }
 
 #[tokio::test]
+async fn a_stream_behind_more_answers_than_the_sockets_take() {
+    const ANSWERS: usize = 400;
+    let g = gateway().await;
+    let mut raw = g.connect().await;
+    let get = "GET /api/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    raw.send(format!("{}{STREAM}", get.repeat(ANSWERS)).as_bytes()).await;
+    eventually("the sockets are full", || g.answered() > 20).await;
+    for _ in 0..ANSWERS {
+        assert_eq!(status(&raw.response().await), 200);
+    }
+    check_stream(raw).await;
+}
+
+#[tokio::test]
 async fn a_request_for_a_stream_in_pieces() {
     let g = gateway().await;
     let mut raw = g.connect().await;

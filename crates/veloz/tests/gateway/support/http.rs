@@ -1,7 +1,7 @@
 //! A plain HTTP/1.1 client that can also send what a good one never would.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use serde_json::Value;
 
@@ -79,14 +79,25 @@ pub(crate) fn request(
     })
 }
 
-/// Sends any bytes, closes its half, and gives back all that comes until the other half is closed.
-/// A connection that the server resets ends there.
+/// Sends any bytes and gives back all that comes until the server closes or resets the connection.
 pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    talk(address, bytes, false)
+}
+
+/// The same from a client that goes away after these bytes.
+pub(crate) fn exchange_and_leave(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    talk(address, bytes, true)
+}
+
+fn talk(address: SocketAddr, bytes: &[u8], leave: bool) -> Vec<u8> {
     let mut socket = TcpStream::connect(address).expect("the port is open");
     socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
     socket.set_write_timeout(Some(PATIENCE)).expect("a socket");
     // A server that refuses early may close while we still send: its answer counts.
-    let _ = socket.write_all(bytes);
+    socket.write_all(bytes).unwrap_or_default();
+    if leave {
+        socket.shutdown(Shutdown::Write).unwrap_or_default();
+    }
     let mut answer = Vec::new();
     let mut chunk = [0; 16 * 1024];
     loop {

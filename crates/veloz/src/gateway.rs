@@ -35,6 +35,7 @@ use crate::market::{
     SourceConfig, SourceMonitor,
 };
 use crate::service::{self, Clock, HealthBoard, Parts, ServiceHandle, ServiceMetrics};
+use crate::stream::page::Pages;
 use crate::stream::{Stream, StreamConfig};
 
 /// How long requests under way may take at shutdown.
@@ -71,10 +72,7 @@ async fn serve(config: Config) -> Result<()> {
         tracing::info!("{name}={value} (from {origin})");
     }
     let listener = http::bind(SocketAddr::new(config.host, config.port))?;
-    let max_connections = match config.max_connections {
-        Some(count) => count,
-        None => http::max_connections_by_handles(),
-    };
+    let max_connections = max_connections(&config);
     let plan = MarketPlan::new(&config)?;
     let store = Store::open(&config, &plan)?;
     // Held until the end: nobody else may write the journal.
@@ -90,7 +88,7 @@ async fn serve(config: Config) -> Result<()> {
             stall_ms: millis(config.stall),
             ..StreamConfig::default()
         },
-        Arc::clone(&store.reader) as Arc<dyn crate::journal::LogReader>,
+        Arc::<JournalReader>::clone(&store.reader),
         Arc::new(handle.clone()),
     )
     .context("cannot start the stream")?;
@@ -123,7 +121,7 @@ async fn serve(config: Config) -> Result<()> {
         http_config(&config, &plan, max_connections),
         HttpParts {
             service: handle.clone(),
-            log: store.reader,
+            pages: Pages::new(store.reader),
             stream: stream.handle(),
             market: Arc::new(control),
             registry: Arc::new(registry),
@@ -138,6 +136,19 @@ async fn serve(config: Config) -> Result<()> {
     server.shutdown(REQUEST_DRAIN).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// As many as asked for, but never so many that the journal gets no file handle.
+fn max_connections(config: &Config) -> usize {
+    let possible = http::max_connections_by_handles();
+    let wanted = config.max_connections.unwrap_or(possible);
+    if wanted > possible {
+        tracing::warn!(
+            "VELOZ_MAX_CONNECTIONS={wanted} is more than the limit of file handles allows: \
+             {possible} it is; `ulimit -n` raises that limit"
+        );
+    }
+    wanted.min(possible)
 }
 
 /// Ends everything behind the HTTP API, in the order that loses nothing.
@@ -353,8 +364,9 @@ fn replayed(recovery: &Recovery) -> Result<State> {
         );
     }
     let mut state = match &recovery.snapshot {
-        Some(snapshot) => serde_json::from_slice(&snapshot.bytes)
-            .context("the snapshot is not of this version: remove the snapshot files, and the log is replayed")?,
+        Some(snapshot) => serde_json::from_slice(&snapshot.bytes).context(
+            "the snapshot was written by another version: start that one, or restore a backup",
+        )?,
         None => State::default(),
     };
     recovery.replay(|record| apply(&mut state, &record))?;

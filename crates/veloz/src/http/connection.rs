@@ -2,7 +2,8 @@
 //!
 //! hyper cannot give a socket back once it has answered. So the stream's request is answered with an
 //! error that carries what the stream needs: hyper stops before any byte of a response, and the socket
-//! goes to the stream's own loop. Bytes that the client sent behind that request are dropped.
+//! goes to the stream's own loop. Earlier answers are sent by then: hyper reads no request before the
+//! last answer has left it. Bytes that the client sent behind that request are dropped.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -54,8 +55,6 @@ pub(super) async fn serve(
     match end {
         End::Timeout => gateway.metrics().timed_out(),
         End::Closed => linger(socket).await,
-        // Part of an earlier answer is still unsent and lost: a stream must not begin in its middle.
-        End::Stream(_) if watch.is_blocked() => {}
         End::Stream(attach) => gateway.attach(socket, *attach),
     }
 }

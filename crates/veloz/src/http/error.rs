@@ -11,8 +11,8 @@ use veloz_core::event::write_json_string;
 use veloz_core::input::Refusal;
 use veloz_core::limits::HTTP_RETRY_AFTER_S;
 
-use crate::journal::LogError;
 use crate::service::ServiceError;
+use crate::stream::page::LogError;
 
 /// Why a request is not answered as it was asked.
 #[derive(Debug)]
@@ -77,11 +77,6 @@ impl ApiError {
         }
         out.push(b'}');
         out
-    }
-
-    /// The status.
-    pub(super) fn status(&self) -> StatusCode {
-        self.status
     }
 }
 

@@ -1,20 +1,10 @@
-//! `GET /api/events`: pages of the log.
-//!
-//! Contract: ids grow within a page; what retention took is told as `gap`; `next_after` asks on where
-//! this page ended, whatever the filter hid.
-
-use std::sync::Arc;
+//! Pages of the log, and what is left of the stream here.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri, header};
-use veloz_core::event::EventKind;
-use veloz_core::limits::{HTTP_EVENTS_READ_BYTES, HTTP_EVENTS_SCAN_BYTES, HTTP_PAGE_ITEMS};
-use veloz_core::types::EventId;
+use veloz_core::limits::HTTP_PAGE_ITEMS;
 
-use crate::frame::frames;
-use crate::journal::{Bounds, LogError, LogReader, Read};
-use crate::stream::control::{Gap, GapReason};
 use crate::stream::filter::{Encoding, Kinds};
 use crate::stream::request::{RequestError, parse_id, parse_kinds};
 
@@ -35,8 +25,8 @@ pub(super) async fn page(State(app): Shared, uri: Uri) -> Answered {
     let kinds = query.get("types")?.map(parse_kinds).transpose().map_err(text)?;
     let kinds = kinds.unwrap_or(Kinds::ALL);
     let _permit = app.event_reads.acquire().await.map_err(closed)?;
-    let log = Arc::clone(&app.log);
-    let read = tokio::task::spawn_blocking(move || read_page(log.as_ref(), after, limit, kinds));
+    let pages = app.pages.clone();
+    let read = tokio::task::spawn_blocking(move || pages.read(after, limit, kinds));
     Ok(raw_json(read.await.map_err(closed)??))
 }
 
@@ -50,102 +40,4 @@ pub(super) async fn stream_head() -> Response {
 /// Only while the program ends.
 fn closed<E>(_: E) -> ApiError {
     ApiError::unavailable("shutting_down", "the gateway is shutting down")
-}
-
-/// A page as it is written.
-struct Page {
-    json: Vec<u8>,
-    count: usize,
-    limit: usize,
-    kinds: Kinds,
-    /// The first id that is not looked at yet.
-    from: EventId,
-    requested: EventId,
-    gap: Option<Gap>,
-}
-
-fn read_page(
-    log: &dyn LogReader,
-    after: EventId,
-    limit: usize,
-    kinds: Kinds,
-) -> Result<Vec<u8>, LogError> {
-    let bounds = log.bounds();
-    let gap = Gap::at_start(after, bounds);
-    let from = match gap {
-        Some(Gap { reason: GapReason::Ahead, .. }) => bounds.newest + 1,
-        _ => (after + 1).max(bounds.oldest),
-    };
-    let json = b"{\"items\":[".to_vec();
-    let mut page = Page { json, count: 0, limit, kinds, from, requested: after, gap };
-    let mut scanned_bytes = 0;
-    while page.count < limit && scanned_bytes < HTTP_EVENTS_SCAN_BYTES {
-        match log.read(page.from, HTTP_EVENTS_READ_BYTES)? {
-            Read::Frames { bytes, next, compacted } => {
-                scanned_bytes += bytes.len();
-                page.take(&bytes, next, compacted, log);
-            }
-            Read::Trimmed(bounds) => page.trimmed(bounds),
-            Read::AtEnd | Read::Ahead(_) => break,
-        }
-    }
-    Ok(page.finish(log.bounds()))
-}
-
-impl Page {
-    /// Takes frames that stand for the ids up to `next`, as many as the page has room for.
-    fn take(&mut self, bytes: &[u8], next: EventId, compacted: bool, log: &dyn LogReader) {
-        for frame in frames(bytes) {
-            self.hole_until(frame.id, compacted, log);
-            self.from = frame.id + 1;
-            if !self.kinds.has(frame.kind) {
-                continue;
-            }
-            if self.count > 0 {
-                self.json.push(b',');
-            }
-            let name = frame.kind.as_str();
-            Encoding::Ndjson.write(&mut self.json, Some(frame.id), name, frame.data);
-            // The line's end is no part of an array.
-            self.json.pop();
-            self.count += 1;
-            if self.count == self.limit {
-                return;
-            }
-        }
-        self.hole_until(next, compacted, log);
-        self.from = next;
-    }
-
-    /// Tells of market events that were taken out, to those who asked for such.
-    fn hole_until(&mut self, id: EventId, compacted: bool, log: &dyn LogReader) {
-        if compacted && id > self.from && self.gap.is_none() && self.kinds.has(EventKind::Market) {
-            self.gap(GapReason::Compacted, log.bounds());
-        }
-    }
-
-    /// Retention was faster than the reading.
-    fn trimmed(&mut self, bounds: Bounds) {
-        if self.gap.is_none() && (self.count > 0 || self.requested > 0) {
-            self.gap(GapReason::Trimmed, bounds);
-        }
-        self.from = self.from.max(bounds.oldest);
-    }
-
-    fn gap(&mut self, reason: GapReason, Bounds { oldest, newest }: Bounds) {
-        self.gap = Some(Gap { reason, requested: self.requested, oldest, newest });
-    }
-
-    fn finish(mut self, Bounds { oldest, newest }: Bounds) -> Vec<u8> {
-        let next_after = self.from.saturating_sub(1);
-        let end = format!("],\"oldest\":{oldest},\"newest\":{newest},\"next_after\":{next_after}");
-        self.json.extend_from_slice(end.as_bytes());
-        if let Some(gap) = self.gap {
-            self.json.extend_from_slice(b",\"gap\":");
-            // A struct of numbers always serializes.
-            self.json.extend(serde_json::to_vec(&gap).unwrap_or_else(|_| b"{}".to_vec()));
-        }
-        self.json.push(b'}');
-        self.json
-    }
 }

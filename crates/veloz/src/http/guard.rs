@@ -147,6 +147,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::response::IntoResponse;
     use http::Request;
 
     fn check(request: http::request::Builder, expected: Option<u16>) {
@@ -155,7 +156,7 @@ mod tests {
             vec!["https://pages.example".to_owned()],
         );
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let status = guard.check(&parts).err().map(|error| error.status().as_u16());
+        let status = guard.check(&parts).err().map(|error| error.into_response().status().as_u16());
         assert_eq!(status, expected, "{parts:?}");
     }
 

@@ -31,9 +31,9 @@ use serde::Serialize;
 use veloz_core::limits::{HTTP_BODY_MS, HTTP_HEAD_MS, HTTP_IDLE_MS};
 use veloz_core::types::Symbol;
 
-use crate::journal::LogReader;
 use crate::service::ServiceHandle;
 use crate::stream::StreamHandle;
+use crate::stream::page::Pages;
 
 pub use metrics::HttpMetrics;
 pub use server::{HttpError, HttpServer, bind, max_connections_by_handles};
@@ -118,7 +118,7 @@ pub struct HttpParts {
     /// The engine, behind its queue.
     pub service: ServiceHandle,
     /// The log.
-    pub log: Arc<dyn LogReader>,
+    pub pages: Pages,
     /// Where streams go.
     pub stream: StreamHandle,
     /// The market source.

@@ -260,3 +260,68 @@ fn new_id() -> Result<ClientOrderId, ApiError> {
     let text = format!("veloz-{:016x}{:08x}", fastrand::u64(..), fastrand::u32(..));
     ClientOrderId::parse(&text).map_err(|error| ApiError::bad_params(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ORDER: &str =
+        r#"{"side":"BUY","symbol":"BTCUSDT","qty":0.001,"price":50000,"client_order_id":"x"}"#;
+
+    fn check(more: &str, expected: (OrderType, TimeInForce)) {
+        let body = ORDER.replace("\"side\"", &format!("{more}\"side\""));
+        let order = parse_order(body.as_bytes()).unwrap();
+        assert_eq!((order.order_type, order.time_in_force), expected, "{body}");
+    }
+
+    #[test]
+    fn defaults_and_other_words_for_the_same() {
+        let limit = (OrderType::Limit, TimeInForce::Gtc);
+        check("", limit);
+        check(r#""type":"limit","time_in_force":"gtc","post_only":false,"#, limit);
+        check(r#""time_in_force":"Fok","#, (OrderType::Limit, TimeInForce::Fok));
+        let maker = (OrderType::LimitMaker, TimeInForce::Gtc);
+        check(r#""post_only":true,"#, maker);
+        check(r#""type":"LIMIT_MAKER","#, maker);
+        check(r#""type":"limit_maker","post_only":true,"time_in_force":"GTC","#, maker);
+        let market = r#"{"side":"sell","symbol":"BTCUSDT","qty":"1","type":"market"}"#;
+        let market = parse_order(market.as_bytes()).unwrap();
+        assert_eq!((market.side, market.price), (Side::Sell, None));
+        assert_eq!(market.time_in_force, TimeInForce::Ioc);
+    }
+
+    #[test]
+    fn orders_without_an_id_get_one_of_their_own() {
+        let body = ORDER.replace(r#","client_order_id":"x""#, "");
+        let id = || parse_order(body.as_bytes()).unwrap().client_order_id;
+        assert!(id().as_str().starts_with("veloz-"));
+        assert_ne!(id(), id());
+    }
+
+    #[test]
+    fn random_bodies_are_refused_or_in_their_domain() {
+        let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(7_u64);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut parsed = 0;
+        for round in 0..10_000 {
+            let mut body = ORDER.as_bytes().to_vec();
+            if round % 4 == 0 {
+                body = (0..random.usize(..200)).map(|_| random.u8(..)).collect();
+            }
+            for _ in 0..random.usize(..3) {
+                let at = random.usize(..=body.len());
+                match body.get_mut(at) {
+                    Some(byte) if random.bool() => *byte = random.u8(..),
+                    _ => body.insert(at, random.u8(0x20..0x7f)),
+                }
+            }
+            if let Ok(order) = parse_order(&body) {
+                parsed += 1;
+                let text = String::from_utf8_lossy(&body);
+                assert!(order.qty > Qty::ZERO, "SEED={seed} {text}");
+                assert!(order.price.is_some_and(|price| price > Price::ZERO), "SEED={seed} {text}");
+            }
+        }
+        assert!(parsed > 1000, "SEED={seed}: only {parsed} parsed");
+    }
+}

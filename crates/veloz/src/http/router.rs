@@ -14,8 +14,8 @@ use veloz_core::event::Event;
 use veloz_core::limits::HTTP_EVENTS_READS;
 use veloz_core::types::{EventId, Symbol};
 
-use crate::journal::LogReader;
 use crate::service::ServiceHandle;
+use crate::stream::page::Pages;
 
 use super::error::ApiError;
 use super::{ConfigView, HttpConfig, HttpParts, MarketControl};
@@ -24,7 +24,7 @@ use super::{account, events, market, openapi, orders, system};
 /// What the handlers share.
 pub(super) struct App {
     pub(super) service: ServiceHandle,
-    pub(super) log: Arc<dyn LogReader>,
+    pub(super) pages: Pages,
     pub(super) market: Arc<dyn MarketControl>,
     pub(super) registry: Arc<Registry>,
     pub(super) symbol: Symbol,
@@ -44,7 +44,7 @@ impl App {
     pub(super) fn new(config: HttpConfig, parts: HttpParts) -> App {
         App {
             service: parts.service,
-            log: parts.log,
+            pages: parts.pages,
             market: parts.market,
             registry: parts.registry,
             symbol: config.symbol,

@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,7 +29,6 @@ pub(super) struct Watch {
     phase: AtomicU8,
     /// Milliseconds since `born`; `u64::MAX` for none.
     deadline_ms: AtomicU64,
-    blocked: AtomicBool,
 }
 
 impl Watch {
@@ -40,7 +39,6 @@ impl Watch {
             born: Instant::now(),
             phase: AtomicU8::new(HEAD),
             deadline_ms: AtomicU64::new(0),
-            blocked: AtomicBool::new(false),
         };
         watch.enter(HEAD, Some(timeouts.head));
         Arc::new(watch)
@@ -62,11 +60,6 @@ impl Watch {
             u64::MAX => None,
             ms => Some(self.born + Duration::from_millis(ms)),
         }
-    }
-
-    /// Whether the last write found the socket full, so that part of an answer is still to be sent.
-    pub(super) fn is_blocked(&self) -> bool {
-        self.blocked.load(Ordering::Relaxed)
     }
 
     fn read_bytes(&self) {
@@ -100,11 +93,6 @@ impl Watched {
     pub(super) fn into_socket(self) -> TcpStream {
         self.socket
     }
-
-    fn note<T>(&self, written: Poll<T>) -> Poll<T> {
-        self.watch.blocked.store(written.is_pending(), Ordering::Relaxed);
-        written
-    }
 }
 
 impl AsyncRead for Watched {
@@ -128,8 +116,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write(cx, buf);
-        self.note(written)
+        Pin::new(&mut self.socket).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -145,8 +132,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
-        self.note(written)
+        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -19,6 +19,7 @@ pub mod control;
 pub mod filter;
 pub mod index;
 pub mod metrics;
+pub mod page;
 pub mod request;
 
 mod catchup;

@@ -92,6 +92,7 @@ async fn serve(config: Config) -> Result<()> {
         Arc::new(handle.clone()),
     )
     .context("cannot start the stream")?;
+    stream.handle().register_metrics(&mut registry);
 
     let source = plan.source(&config, &store.engine);
     let clock = store.clock;

@@ -21,8 +21,8 @@ use veloz_core::types::{ClientOrderId, EventId, Symbol};
 use crate::backoff::Backoff;
 use crate::error::{ApiError, Error};
 use crate::model::{
-    Book, CancelledAll, Config, EventsPage, Health, Items, MarketPrice, OrderReply, OrdersQuery,
-    RiskUpdate, TypedEvent,
+    Book, CancelledAll, Config, EventsPage, Health, Items, MarketPrice, OrderReply, OrdersPage,
+    OrdersQuery, RiskUpdate, TypedEvent,
 };
 use crate::order::OrderRequest;
 use crate::stream::{EventStream, StreamOptions};
@@ -100,13 +100,13 @@ impl Client {
         self.get("api/market", &[("symbol", symbol.map(|s| s.to_string()))]).await
     }
 
-    /// The book of a symbol, `depth` levels a side.
+    /// The book of a symbol, or of the default one, `depth` levels a side.
     ///
     /// # Errors
     /// Those of any call.
-    pub async fn book(&self, symbol: Symbol, depth: Option<usize>) -> Result<Book, Error> {
-        let depth = depth.map(|d| d.to_string());
-        self.get("api/book", &[("symbol", Some(symbol.to_string())), ("depth", depth)]).await
+    pub async fn book(&self, symbol: Option<Symbol>, depth: Option<usize>) -> Result<Book, Error> {
+        let (symbol, depth) = (symbol.map(|s| s.to_string()), depth.map(|d| d.to_string()));
+        self.get("api/book", &[("symbol", symbol), ("depth", depth)]).await
     }
 
     /// Places an order, once. After an error that [may pass](Error::may_pass) it may stand or not: send
@@ -190,8 +190,8 @@ impl Client {
     ///
     /// # Errors
     /// Those of any call.
-    pub async fn orders_state(&self, query: &OrdersQuery) -> Result<Vec<OrderState>, Error> {
-        Ok(self.get::<Items<_>>("api/orders_state", &query.pairs()).await?.items)
+    pub async fn orders_state(&self, query: &OrdersQuery) -> Result<OrdersPage, Error> {
+        self.get("api/orders_state", &query.pairs()).await
     }
 
     /// One order's state.

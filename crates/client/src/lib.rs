@@ -28,7 +28,7 @@ pub use client::Client;
 pub use error::{ApiError, Error, StreamFault};
 pub use model::{
     Book, CancelledAll, Config, EventsPage, Gap, GapReason, Health, LogEvent, MarketPrice,
-    OrderReply, OrdersQuery, RiskUpdate, View,
+    OrderReply, OrdersPage, OrdersQuery, RiskUpdate, View,
 };
 pub use order::OrderRequest;
 pub use stream::{EventStream, StreamItem, StreamOptions};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
-use veloz_core::event::{Event, EventKind};
+use veloz_core::event::{Event, EventKind, OrderState};
 use veloz_core::input::TradingState;
 use veloz_core::order::OrderStatus;
 use veloz_core::types::{ClientOrderId, EventId, Money, Price, Qty, Symbol, TsNs, VenueOrderId};
@@ -72,14 +72,16 @@ pub struct OrderReply {
     pub status: OrderStatus,
     /// Executed by then.
     pub executed_qty: Qty,
+    /// Why what remained of it expired; empty otherwise.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// `POST /api/cancel_all`: what was taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelledAll {
     /// The orders' ids.
-    #[serde(default)]
-    pub client_order_ids: Vec<ClientOrderId>,
+    pub cancelled: Vec<ClientOrderId>,
 }
 
 /// Which orders are asked for.
@@ -89,8 +91,17 @@ pub struct OrdersQuery {
     pub open: bool,
     /// At most so many.
     pub limit: Option<usize>,
-    /// Only those after this one.
-    pub after: Option<ClientOrderId>,
+    /// Where the page before this one ended: its `next_after`.
+    pub after: Option<u64>,
+}
+
+/// `GET /api/orders_state`: a page of orders, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct OrdersPage {
+    /// How each order stands.
+    pub items: Vec<OrderState>,
+    /// The `after` of the next page.
+    pub next_after: u64,
 }
 
 /// `POST /api/risk`: what is `None` stays as it is.

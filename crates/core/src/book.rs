@@ -48,7 +48,7 @@ pub struct LevelChange {
 /// The order of prices on one side, best first: a lower rank is better.
 pub(crate) const fn rank(side: Side, price: Price) -> i64 {
     match side {
-        Side::Buy => -price.raw(),
+        Side::Buy => price.raw().saturating_neg(),
         Side::Sell => price.raw(),
     }
 }
@@ -56,7 +56,7 @@ pub(crate) const fn rank(side: Side, price: Price) -> i64 {
 /// The price of a rank.
 pub(crate) const fn price_at(side: Side, rank: i64) -> Price {
     match side {
-        Side::Buy => Price::from_raw(-rank),
+        Side::Buy => Price::from_raw(rank.saturating_neg()),
         Side::Sell => Price::from_raw(rank),
     }
 }
@@ -177,7 +177,7 @@ impl Book {
     pub fn quote(&mut self, now: TsNs, id: u64, bid: PriceLevel, ask: PriceLevel) {
         self.changes.clear();
         let newest = self.quote.map_or(self.last_id, |quote| quote.id.max(self.last_id));
-        if !self.known || id <= newest || bid.0 >= ask.0 {
+        if !self.known || id <= newest || bid.0 <= Price::ZERO || bid.0 >= ask.0 {
             return;
         }
         self.ts_ns = now;
@@ -306,5 +306,115 @@ impl Book {
             self.quote = None;
             self.waiting.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn levels(text: &str) -> Vec<PriceLevel> {
+        let level = |level: &str| {
+            let (price, qty) = level.split_once('x').unwrap();
+            (price.parse().unwrap(), qty.parse().unwrap())
+        };
+        text.split_whitespace().map(level).collect()
+    }
+
+    /// What a source says: `S` snapshot at an id, `D` depth of ids, `Q` quote at an id.
+    enum Say {
+        S(u64, &'static str, &'static str),
+        D(u64, u64, &'static str, &'static str),
+        Q(u64, &'static str, &'static str),
+    }
+    use Say::{D, Q, S};
+
+    fn tell(book: &mut Book, say: &Say) {
+        match say {
+            S(id, bids, asks) => book.snapshot(1, *id, &levels(bids), &levels(asks)),
+            D(from, to, bids, asks) => book.depth(1, (*from, *to), &levels(bids), &levels(asks)),
+            Q(id, bid, ask) => book.quote(1, *id, levels(bid)[0], levels(ask)[0]),
+        }
+    }
+
+    /// After all is said, the book is `bids | asks`, or `?` when it is not known.
+    fn check(says: &[Say], expected: &str) {
+        let mut book = Book::default();
+        says.iter().for_each(|say| tell(&mut book, say));
+        let (bids, asks) = book.top(10);
+        let text = |levels: Vec<PriceLevel>| {
+            let levels: Vec<_> = levels.iter().map(|(p, q)| format!("{p}x{q}")).collect();
+            levels.join(" ")
+        };
+        let shown = format!("{} | {}", text(bids), text(asks));
+        assert_eq!(if book.is_known() { shown } else { "?".into() }, expected);
+    }
+
+    #[test]
+    fn a_book_is_known_by_its_snapshot_and_goes_on_without_a_gap() {
+        check(&[], "?");
+        check(&[D(1, 5, "9x1", "11x1"), Q(6, "9x1", "11x1")], "?");
+        check(&[S(5, "9x1 8x2", "11x1")], "9.0x1.0 8.0x2.0 | 11.0x1.0");
+        // Buffered: the old one is dropped, the one that spans the snapshot is applied.
+        let early = [D(1, 4, "7x7", ""), D(5, 6, "9x3", ""), D(7, 7, "", "11x0 12x1")];
+        let [a, b, c] = early;
+        check(&[a, b, c, S(5, "9x1", "11x1")], "9.0x3.0 | 12.0x1.0");
+        // The snapshot is older than what is buffered: wait for a newer one.
+        check(&[D(7, 8, "9x3", ""), S(5, "9x1", "11x1")], "?");
+        check(
+            &[D(7, 8, "9x3", ""), S(5, "9x1", "11x1"), D(9, 9, "8x1", ""), S(6, "9x1", "11x1")],
+            "9.0x3.0 8.0x1.0 | 11.0x1.0",
+        );
+    }
+
+    #[test]
+    fn gaps_and_old_updates() {
+        let start = || S(5, "9x1", "11x1");
+        check(&[start(), D(3, 5, "9x9", ""), D(1, 2, "9x8", "")], "9.0x1.0 | 11.0x1.0");
+        check(&[start(), D(4, 6, "9x2", "")], "9.0x2.0 | 11.0x1.0");
+        check(&[start(), D(7, 7, "9x2", "")], "?");
+        check(&[start(), D(7, 7, "9x2", ""), S(4, "9x1", "11x1")], "?");
+        check(
+            &[start(), D(7, 7, "9x2", ""), D(8, 8, "8x1", ""), S(6, "9x1", "11x1")],
+            "9.0x2.0 8.0x1.0 | 11.0x1.0",
+        );
+        // Older than a book that is known: ignored.
+        check(&[start(), S(4, "5x1", "6x1")], "9.0x1.0 | 11.0x1.0");
+        check(&[start(), S(8, "5x1", "6x1")], "5.0x1.0 | 6.0x1.0");
+    }
+
+    #[test]
+    fn quotes_correct_the_top_and_never_cross_it() {
+        let start = || S(5, "9x1 8x2", "11x1 12x2");
+        check(&[start(), Q(5, "8x9", "12x9")], "9.0x1.0 8.0x2.0 | 11.0x1.0 12.0x2.0");
+        check(&[start(), Q(6, "8x9", "10x1")], "8.0x9.0 | 10.0x1.0 11.0x1.0 12.0x2.0");
+        check(&[start(), Q(7, "8x9", "12x1"), Q(6, "9x1", "11x1")], "8.0x9.0 | 12.0x1.0");
+        check(&[start(), Q(6, "11x9", "11x1")], "9.0x1.0 8.0x2.0 | 11.0x1.0 12.0x2.0");
+        // The update is older than the quote: the top stays, what is behind it follows.
+        check(
+            &[start(), Q(9, "8x9", "10x1"), D(6, 7, "9x5 8x4 7x1", "11x0 10x7")],
+            "8.0x9.0 7.0x1.0 | 10.0x1.0 12.0x2.0",
+        );
+        check(
+            &[start(), Q(9, "8x9", "10x1"), D(6, 10, "9x5", "10x7")],
+            "9.0x5.0 8.0x9.0 | 10.0x7.0 11.0x1.0 12.0x2.0",
+        );
+        // A source that crosses itself is not believed until it tells the whole.
+        check(&[start(), D(6, 6, "11x1", "")], "?");
+        check(&[start(), D(6, 6, "11x1", ""), S(7, "9x1", "10x1")], "9.0x1.0 | 10.0x1.0");
+    }
+
+    #[test]
+    fn what_waits_and_what_is_held_is_bounded() {
+        let mut book = Book::default();
+        for id in 1..10_000 {
+            tell(&mut book, &D(id, id, "9x1", ""));
+        }
+        assert_eq!(book.waiting.len(), limits::BUFFERED_DEPTH_UPDATES_COUNT);
+        let raw = |i| (Price::from_raw(i), Qty::from_raw(1));
+        let many: Vec<_> = (1..=30_000).map(raw).collect();
+        book.snapshot(1, 20_000, &many, &[]);
+        assert_eq!(book.bids.len(), limits::BOOK_SIDE_LEVELS_COUNT);
+        assert_eq!(book.best(Side::Buy), Some(Price::from_raw(30_000)));
     }
 }

@@ -380,6 +380,7 @@ impl Engine {
 
 /// The market.
 impl Engine {
+    /// An instrument that is not traded here says nothing.
     fn market(&mut self, now: TsNs, data: &MarketData, step: &mut Step) -> Answer {
         let Some(&index) = self.index.get(&data.symbol) else { return Answer::Done };
         let Some(market) = self.markets.get_mut(index) else { return Answer::Done };

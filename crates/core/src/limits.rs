@@ -124,6 +124,8 @@ pub const HTTP_EVENTS_SCAN_BYTES: usize = 16 << 20;
 /// Pages of events that are read at once; more wait.
 pub const HTTP_EVENTS_READS: usize = 2;
 
+/// What `veloz events` reads of a log at once.
+pub const EVENTS_READ_BYTES: usize = 1 << 20;
 // The stream.
 
 /// Encoded events that the stream keeps in memory; who is further behind reads the log.
@@ -158,6 +160,7 @@ pub const STREAM_SWEEP_SLICE_MS: u64 = 25;
 pub const STREAM_SWEEP_SLICES: usize = 8;
 /// The least time between two book frames.
 pub const STREAM_BOOK_INTERVAL_MS: u64 = 100;
+
 // The journal.
 
 /// The largest record of the journal: one step with its facts and frames.

@@ -210,3 +210,38 @@ impl Order {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows: from. Columns: accept, reject, part, all, cancel, expire.
+    const TABLE: [(&str, [&str; 6]); 7] = [
+        ("-", ["ACCEPTED", "REJECTED", "", "", "", ""]),
+        ("ACCEPTED", ["", "", "PARTIALLY_FILLED", "FILLED", "CANCELLED", "EXPIRED"]),
+        ("PARTIALLY_FILLED", ["", "", "PARTIALLY_FILLED", "FILLED", "CANCELLED", "EXPIRED"]),
+        ("FILLED", ["", "", "", "", "", ""]),
+        ("CANCELLED", ["", "", "CANCELLED", "FILLED", "", ""]),
+        ("REJECTED", ["", "", "", "", "", ""]),
+        ("EXPIRED", ["", "", "EXPIRED", "FILLED", "", ""]),
+    ];
+
+    #[test]
+    fn every_way_between_states_is_in_the_table() {
+        let changes = [
+            OrderChange::Accept,
+            OrderChange::Reject,
+            OrderChange::Execute { complete: false },
+            OrderChange::Execute { complete: true },
+            OrderChange::Cancel,
+            OrderChange::Expire,
+        ];
+        assert_eq!(TABLE.len(), OrderStatus::ALL.len() + 1);
+        for (from, row) in TABLE {
+            for (change, to) in changes.into_iter().zip(row) {
+                let next = next_status(OrderStatus::parse(from), change);
+                assert_eq!(next, OrderStatus::parse(to), "{from} {change:?}");
+            }
+        }
+    }
+}

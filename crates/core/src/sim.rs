@@ -285,6 +285,9 @@ impl SimMarket {
 
     /// A trade of others, whose taker was on `taker`'s side.
     fn trade(&mut self, price: Price, qty: Qty, taker: Side, out: &mut Vec<SimReport>) {
+        if price <= Price::ZERO || qty <= Qty::ZERO {
+            return;
+        }
         let left = self.traded_through(taker.opposite(), price, qty, out);
         self.traded_at(taker.opposite(), price, left, out);
         // Whoever sold below a bid would have met that bid first. A known book shows such a seller, and

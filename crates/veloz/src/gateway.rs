@@ -88,7 +88,7 @@ async fn serve(config: Config) -> Result<()> {
             stall_ms: millis(config.stall),
             ..StreamConfig::default()
         },
-        Arc::clone(&store.reader) as Arc<dyn crate::journal::LogReader>,
+        Arc::<JournalReader>::clone(&store.reader),
         Arc::new(handle.clone()),
     )
     .context("cannot start the stream")?;
@@ -364,8 +364,9 @@ fn replayed(recovery: &Recovery) -> Result<State> {
         );
     }
     let mut state = match &recovery.snapshot {
-        Some(snapshot) => serde_json::from_slice(&snapshot.bytes)
-            .context("the snapshot is not of this version: remove the snapshot files, and the log is replayed")?,
+        Some(snapshot) => serde_json::from_slice(&snapshot.bytes).context(
+            "the snapshot was written by another version: start that one, or restore a backup",
+        )?,
         None => State::default(),
     };
     recovery.replay(|record| apply(&mut state, &record))?;

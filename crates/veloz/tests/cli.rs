@@ -10,6 +10,10 @@ mod tests {
     use std::io::{BufRead as _, BufReader};
     use std::process::{Command, Output, Stdio};
 
+    use veloz::frame::write_frame;
+    use veloz::journal::{Batch, Journal, JournalConfig};
+    use veloz_client::{ErrorEvent, Event};
+
     use crate::gateway::{Reply, Request, frame, frames, gateway};
 
     fn veloz(args: &[&str]) -> Command {
@@ -124,7 +128,7 @@ mod tests {
                 r#"{"ok":true,"client_order_id":"a-1","venue_order_id":"7","status":"FILLED","executed_qty":0.001}"#,
             )
         };
-        let table = "ID\tSTATUS\tEXECUTED\tVENUE ID\na-1\tFILLED\t0.001\t7\n";
+        let table = "ID\tSTATUS\tEXECUTED\tVENUE ID\tREASON\na-1\tFILLED\t0.001\t7\t-\n";
         check_with(&order, taken, 0, &[table], &[]).await;
         let answer = |status: &'static str, body: &'static str| {
             move |_: &Request| Reply::status(status, "", body)
@@ -136,7 +140,7 @@ mod tests {
         let unknown = answer("504 Gateway Timeout", r#"{"error":"unknown_outcome"}"#);
         check_with(&order, unknown, 1, &[], &["not known whether order a-1", "--id a-1"]).await;
         let gone = answer("404 Not Found", r#"{"error":"not_found","message":"no order a"}"#);
-        check_with(&["cancel", "a"], gone, 3, &[], &["no order a", "veloz orders"]).await;
+        check_with(&["cancel", "a"], gone, 3, &[], &["no order a"]).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -156,9 +160,9 @@ mod tests {
         let table = "2.0\t1.1\t1.2\t4.0\n3.0\t1.0\t-\t-\n";
         check_with(&["book", "ethusdt", "--depth", "2"], book, 0, &[table], &[]).await;
         let orders = |request: &Request| {
-            assert_eq!(request.target, "/api/orders_state?status=open");
+            assert_eq!(request.target, "/api/orders_state?status=open&limit=1000");
             Reply::json(
-                r#"{"items":[{"type":"order_state","client_order_id":"b","status":"REJECTED","executed_qty":0.0,"avg_price":0.0,"reason":"\u001b[2Jx","last_ts_ns":0,"cum_quote":0.0}]}"#,
+                r#"{"items":[{"type":"order_state","client_order_id":"b","status":"REJECTED","executed_qty":0.0,"avg_price":0.0,"reason":"\u001b[2Jx","last_ts_ns":0,"cum_quote":0.0}],"next_after":1}"#,
             )
         };
         let row = "b\t-\t-\t-\t-\t0.0\t0.0\tREJECTED\t1970-01-01T00:00:00.000Z\t\u{fffd}[2Jx\n";
@@ -173,6 +177,36 @@ mod tests {
             Reply::status("503 Service Unavailable", "", body)
         };
         check_with(&["health"], sick, 1, &[], &["the journal is full"]).await;
+    }
+
+    #[test]
+    fn events_are_read_from_a_directory() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().to_str().expect("text");
+        check(&mut veloz(&["events", path]), 0, &[], &["no events in"]);
+        check(&mut veloz(&["events", "/nonexistent"]), 1, &[], &["/nonexistent", "data directory"]);
+
+        let (mut journal, _, _) =
+            Journal::open(dir.path(), JournalConfig::default()).expect("opens");
+        let mut batch = Batch::new();
+        for id in 1..=20 {
+            let event = ErrorEvent { ts_ns: 0, message: format!("e{id}").into(), detail: None };
+            batch.step(id, 1, b"", |out| write_frame(out, id, &Event::Error(event)));
+        }
+        journal.append(&mut batch, 0).expect("appends");
+        // The gateway that owns the directory still runs.
+        let all = check(&mut veloz(&["events", path]), 0, &["       1  error         1970"], &[]);
+        assert_eq!(text(&all.stdout).lines().count(), 20);
+        let lines = r#"{"id":6,"event":"error","data":{"type":"error","ts_ns":0,"message":"e6"}}
+{"id":7,"event":"error","data":{"type":"error","ts_ns":0,"message":"e7"}}
+"#;
+        let page =
+            ["events", path, "--after", "5", "--limit", "2", "--types", "fill,error", "--json"];
+        assert_eq!(text(&check(&mut veloz(&page), 0, &[], &[]).stdout), lines);
+        let none = check(&mut veloz(&["events", path, "--types", "fill"]), 0, &[], &[]);
+        assert!(none.stdout.is_empty());
+        let ahead = "event 99 was never issued";
+        check(&mut veloz(&["events", path, "--after", "99"]), 0, &[], &[ahead]);
     }
 
     const REFUSAL: &str = r#"{"error":"unauthorized","message":"the end"}"#;

@@ -119,8 +119,8 @@ async fn answers_are_read_exactly() {
             "/api/orders?limit=1" => {
                 r#"{"items":[{"type":"fill","ts_ns":5,"client_order_id":"a","symbol":"BTCUSDT","qty":0.1,"price":1.0}]}"#
             }
-            "/api/orders_state?status=open&limit=2&after=a" => {
-                r#"{"items":[{"type":"order_state","client_order_id":"b","status":"ACCEPTED","executed_qty":0.0,"avg_price":0.0,"last_ts_ns":1,"cum_quote":0.0}]}"#
+            "/api/orders_state?status=open&limit=2&after=7" => {
+                r#"{"items":[{"type":"order_state","client_order_id":"b","status":"ACCEPTED","executed_qty":0.0,"avg_price":0.0,"last_ts_ns":1,"cum_quote":0.0}],"next_after":9}"#
             }
             "/api/events?after=3&limit=10" => {
                 r#"{"items":[{"id":4,"event":"error","data":{"type":"error","ts_ns":1,"message":"m"}}],"oldest":1,"newest":4,"next_after":4,"gap":{"type":"gap","reason":"new","requested":3,"oldest":1,"newest":4}}"#
@@ -142,11 +142,12 @@ async fn answers_are_read_exactly() {
     assert!(client.health().await.expect("health").ok);
     let price = client.market(Some(symbol)).await.expect("market").price;
     assert_eq!(price.map(|p| p.to_string()).as_deref(), Some("42000.10000001"));
-    assert_eq!(client.book(symbol, Some(2)).await.expect("book").bids.len(), 2);
+    assert_eq!(client.book(Some(symbol), Some(2)).await.expect("book").bids.len(), 2);
     assert_eq!(client.account().await.expect("account").balances[0].free.to_string(), "0.1");
     assert_eq!(client.orders(Some(1)).await.expect("orders").len(), 1);
-    let query = OrdersQuery { open: true, limit: Some(2), after: Some(id) };
-    assert_eq!(client.orders_state(&query).await.expect("states")[0].client_order_id.as_str(), "b");
+    let query = OrdersQuery { open: true, limit: Some(2), after: Some(7) };
+    let page = client.orders_state(&query).await.expect("states");
+    assert_eq!((page.items[0].client_order_id.as_str(), page.next_after), ("b", 9));
     let page = client.events(3, 10).await.expect("events");
     assert_eq!(page.items[0].json, r#"{"type":"error","ts_ns":1,"message":"m"}"#);
     assert_eq!(page.gap.map(|g| g.reason.as_str()), Some("other"));

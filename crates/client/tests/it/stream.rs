@@ -30,6 +30,10 @@ async fn next(stream: &mut EventStream) -> Option<Result<StreamItem, Error>> {
 
 /// What came up to event `last`: ids, and everything else by name.
 async fn until(stream: &mut EventStream, last: u64) -> (Vec<u64>, Vec<String>) {
+    tokio::time::timeout(DEADLINE, collect(stream, last)).await.expect("all of it in time")
+}
+
+async fn collect(stream: &mut EventStream, last: u64) -> (Vec<u64>, Vec<String>) {
     let (mut ids, mut notices) = (Vec::new(), Vec::new());
     while ids.last() != Some(&last) {
         match next(stream).await.expect("it goes on").expect("no fatal error") {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use veloz_client::{ClientOrderId, Error};
 
 use crate::config::ConfigError;
+use crate::journal::{JournalError, LogError};
 
 pub(super) const FAILED: u8 = 1;
 const USAGE: u8 = 2;
@@ -33,6 +34,12 @@ pub enum CliError {
     /// A setting of `serve`.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The log of a data directory cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The log of a data directory cannot be read.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The gateway of `serve` failed.
     #[error("{0:#}")]
     Serve(anyhow::Error),
@@ -68,7 +75,7 @@ impl CliError {
             // Its text holds its causes already.
             CliError::Serve(_) => self.to_string(),
             _ => match root_cause(self) {
-                cause if cause == self.to_string() => cause,
+                cause if self.to_string().contains(&cause) => self.to_string(),
                 cause => format!("{self}: {cause}"),
             },
         }
@@ -84,7 +91,6 @@ impl CliError {
                 Some("is that address a gateway's, of this version?".to_owned())
             }
             CliError::Client(error) => match error.api()?.code.as_str() {
-                "not_found" => Some("`veloz orders` lists the orders".to_owned()),
                 "duplicate_client_order_id" => {
                     Some("that id belongs to another order: leave --id out".to_owned())
                 }
@@ -95,6 +101,9 @@ impl CliError {
                 "ask with `veloz orders --id {id}`, or send the same order again with `--id {id}`: \
                  it is placed once"
             )),
+            CliError::Journal(_) => {
+                Some("name a gateway's data directory (its VELOZ_DATA_DIR)".to_owned())
+            }
             CliError::Config(_) => Some("`veloz serve --help` lists the settings".to_owned()),
             _ => None,
         }

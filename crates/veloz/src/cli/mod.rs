@@ -6,8 +6,10 @@
 //! sent again with the same id until it is answered, and `tail`, which goes on.
 
 mod error;
+mod events;
 mod output;
 mod serve;
+mod show;
 mod tail;
 mod trade;
 mod views;
@@ -88,6 +90,8 @@ enum Command {
     Resume,
     /// Follow the events as they happen; resumes by itself.
     Tail(tail::TailArgs),
+    /// Print the log of a data directory; no gateway is needed.
+    Events(events::EventsArgs),
     /// Print the completion script of a shell.
     #[command(after_help = "Example: veloz completions bash > /etc/bash_completion.d/veloz")]
     Completions {
@@ -117,6 +121,11 @@ fn run(cli: Cli, serve: impl FnOnce(Config) -> anyhow::Result<()>) -> Result<(),
     match cli.command {
         Command::Serve(args) => serve::run(&args, serve),
         Command::Completions { shell } => completions(shell),
+        Command::Events(args) => {
+            let mut output = Output::stdout(cli.global.json);
+            events::events(&args, &mut output)?;
+            Ok(output.flush()?)
+        }
         command => {
             let client = Client::new(&cli.global.url)?;
             let mut output = Output::stdout(cli.global.json);
@@ -140,7 +149,7 @@ async fn online(command: Command, client: &Client, output: &mut Output) -> Resul
         Command::Book(args) => views::book(client, &args, output).await,
         Command::Health => views::health(client, output).await,
         Command::Tail(args) => tail::tail(client, &args, output).await,
-        Command::Serve(_) | Command::Completions { .. } => Ok(()),
+        Command::Serve(_) | Command::Events(_) | Command::Completions { .. } => Ok(()),
     }
 }
 

@@ -3,9 +3,10 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use veloz_client::{
-    Client, ClientOrderId, OrderRequest, OrderState, OrderStatus, OrdersQuery, Price, Qty,
+    Client, ClientOrderId, Event, OrderRequest, OrderState, OrderStatus, OrdersQuery, Price, Qty,
     RiskSettings, RiskUpdate, Side, Symbol, TimeInForce, TradingState,
 };
+use veloz_core::limits::HTTP_PAGE_ITEMS;
 
 use super::error::CliError;
 use super::output::{Align, Column, Output, or_dash, time};
@@ -74,14 +75,8 @@ pub(super) struct OrdersArgs {
     /// Only orders that stand.
     #[arg(long)]
     open: bool,
-    /// At most so many.
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
-    /// Only those after this order.
-    #[arg(long, value_name = "ID")]
-    after: Option<ClientOrderId>,
     /// Only this order.
-    #[arg(long, conflicts_with_all = ["open", "limit", "after"])]
+    #[arg(long, conflicts_with = "open")]
     id: Option<ClientOrderId>,
 }
 
@@ -114,12 +109,14 @@ pub(super) async fn order(
         ("STATUS", Align::Left),
         ("EXECUTED", Align::Right),
         ("VENUE ID", Align::Left),
+        ("REASON", Align::Left),
     ];
     let row = vec![
         reply.client_order_id.to_string(),
         reply.status.as_str().to_owned(),
         reply.executed_qty.to_string(),
         or_dash(reply.venue_order_id),
+        or_dash(Some(reply.reason)),
     ];
     Ok(output.table(COLUMNS, &[row])?)
 }
@@ -171,7 +168,7 @@ pub(super) async fn cancel_all(
         let json = serde_json::to_string(&cancelled).map_err(std::io::Error::from)?;
         return Ok(output.json_line(&json)?);
     }
-    for id in &cancelled.client_order_ids {
+    for id in &cancelled.cancelled {
         output.line(&format!("{id} {}", OrderStatus::Cancelled.as_str()))?;
     }
     Ok(())
@@ -183,22 +180,18 @@ pub(super) async fn orders(
     output: &mut Output,
 ) -> Result<(), CliError> {
     let states = match args.id {
-        Some(id) => {
-            if output.json {
-                let query = [("client_order_id", Some(id.to_string()))];
-                return Ok(output.json_line(&client.get_text("api/order_state", &query).await?)?);
-            }
-            vec![client.order_state(id).await?]
-        }
-        None => {
-            let query = OrdersQuery { open: args.open, limit: args.limit, after: args.after };
-            if output.json {
-                let text = client.get_text("api/orders_state", &query.pairs()).await?;
-                return Ok(output.json_line(&text)?);
-            }
-            client.orders_state(&query).await?
-        }
+        Some(id) => vec![client.order_state(id).await?],
+        None => all_states(client, args.open).await?,
     };
+    if output.json {
+        let mut json = b"{\"items\":[".to_vec();
+        for (i, state) in states.into_iter().enumerate() {
+            json.extend_from_slice(if i == 0 { b"" } else { b"," });
+            Event::OrderState(state).encode(&mut json);
+        }
+        json.extend_from_slice(b"]}");
+        return Ok(output.json_line(&String::from_utf8_lossy(&json))?);
+    }
     const COLUMNS: &[Column] = &[
         ("ID", Align::Left),
         ("SYMBOL", Align::Left),
@@ -212,6 +205,21 @@ pub(super) async fn orders(
         ("REASON", Align::Left),
     ];
     Ok(output.table(COLUMNS, &states.iter().map(state_row).collect::<Vec<_>>())?)
+}
+
+/// Page by page, oldest first.
+async fn all_states(client: &Client, open: bool) -> Result<Vec<OrderState>, CliError> {
+    let mut query = OrdersQuery { open, limit: Some(HTTP_PAGE_ITEMS), after: None };
+    let mut states = Vec::new();
+    loop {
+        let page = client.orders_state(&query).await?;
+        let is_last = page.items.len() < HTTP_PAGE_ITEMS;
+        states.extend(page.items);
+        if is_last {
+            return Ok(states);
+        }
+        query.after = Some(page.next_after);
+    }
 }
 
 fn state_row(state: &OrderState) -> Vec<String> {

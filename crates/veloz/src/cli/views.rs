@@ -60,13 +60,10 @@ pub(super) async fn book(
     args: &BookArgs,
     output: &mut Output,
 ) -> Result<(), CliError> {
-    let symbol = match args.symbol.symbol {
-        Some(symbol) => symbol,
-        None => client.config().await?.market_symbol,
-    };
+    let symbol = args.symbol.symbol;
     if output.json {
         let depth = Some(args.depth.to_string());
-        let query = [("symbol", Some(symbol.to_string())), ("depth", depth)];
+        let query = [("symbol", symbol.map(|s| s.to_string())), ("depth", depth)];
         return Ok(output.json_line(&client.get_text("api/book", &query).await?)?);
     }
     const COLUMNS: &[Column] = &[

@@ -3,6 +3,7 @@
 //! Two threads: one that syncs (with `process` durability), so that a long rewrite never delays it, and
 //! one for the rest. They end with the [`Background`], after finishing what waits.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -120,6 +121,8 @@ enum Job {
 pub(super) struct Background {
     jobs: Option<Sender<Job>>,
     stop: Option<Sender<()>>,
+    /// A retention waits already: one is enough, and snapshots need the room.
+    retain_waits: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -133,9 +136,11 @@ impl Background {
         let io = |source| JournalError::io("start a thread for", log.storage.path(""))(source);
         let (jobs, received) = bounded(JOURNAL_BACKGROUND_QUEUE_COUNT);
         let (stop, stopped) = bounded(0);
+        let retain_waits = Arc::new(AtomicBool::new(false));
+        let waits = Arc::clone(&retain_waits);
         let keeper = Keeper::new(log, active, config.retention, snapshots);
         let mut threads =
-            vec![spawn("journal-keeper", move || keep(keeper, &received)).map_err(io)?];
+            vec![spawn("journal-keeper", move || keep(keeper, &received, &waits)).map_err(io)?];
         if config.durability == Durability::Process {
             let (log, active) = (Arc::clone(log), Arc::clone(active));
             threads.push(
@@ -143,16 +148,18 @@ impl Background {
                     .map_err(io)?,
             );
         }
-        Ok(Background { jobs: Some(jobs), stop: Some(stop), threads })
+        Ok(Background { jobs: Some(jobs), stop: Some(stop), retain_waits, threads })
     }
 
     pub(super) fn write_snapshot(&self, job: SnapshotJob) -> bool {
         self.send(Job::Snapshot(job))
     }
 
-    /// When too much waits, the next call does it.
+    /// When one waits already, or too much else, a later call does it.
     pub(super) fn retain(&self, wall_ns: i64) {
-        self.send(Job::Retain { wall_ns });
+        if !self.retain_waits.swap(true, Ordering::AcqRel) && !self.send(Job::Retain { wall_ns }) {
+            self.retain_waits.store(false, Ordering::Release);
+        }
     }
 
     pub(super) fn wait(&self) {
@@ -186,11 +193,14 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
     thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-fn keep(mut keeper: Keeper, jobs: &Receiver<Job>) {
+fn keep(mut keeper: Keeper, jobs: &Receiver<Job>, retain_waits: &AtomicBool) {
     for job in jobs {
         let done = match job {
             Job::Snapshot(job) => keeper.write_snapshot(&job),
-            Job::Retain { wall_ns } => keeper.retain(wall_ns),
+            Job::Retain { wall_ns } => {
+                retain_waits.store(false, Ordering::Release);
+                keeper.retain(wall_ns)
+            }
             Job::Wait(_) => Ok(()),
         };
         if let Err(error) = done {

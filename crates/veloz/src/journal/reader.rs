@@ -90,7 +90,11 @@ impl JournalReader {
             if self.offline {
                 self.check_unchanged(&located)?;
             }
+            let before = taken.next;
             skipped += self.read_segment(&located, &mut taken)?;
+            if taken.next == before {
+                return Err(LogError::Damaged(format!("event {before} is not where it must be")));
+            }
             if skipped > JOURNAL_READ_SKIP_MAX_BYTES {
                 break;
             }
@@ -112,6 +116,12 @@ impl JournalReader {
             .clamp(JOURNAL_READ_MIN_BYTES, JOURNAL_READ_MAX_BYTES);
         let end = segment.end();
         let mut scanner = Scanner::new(&*located.file, start, end, chunk, take_scratch());
+        taken.out.reserve(
+            taken
+                .max_bytes
+                .min(JOURNAL_READ_MAX_BYTES)
+                .min(offset_usize(end.saturating_sub(start))),
+        );
         let damaged = |offset, what| {
             let path = self.log.storage.path(&segment.name());
             LogError::from(JournalError::Damaged { path, offset, what })
@@ -195,9 +205,6 @@ impl Taken {
         }
         let whole = record.first_id == self.next && raw.stored == record.events;
         if whole && self.fits(record.frames.len()) {
-            if self.out.is_empty() {
-                self.out.reserve(self.max_bytes.min(JOURNAL_READ_MAX_BYTES));
-            }
             self.out.extend_from_slice(record.frames);
             self.next = record.next_id();
             return true;

@@ -84,13 +84,13 @@ impl Keeper {
             if wall_ns.saturating_sub(sealed_ns) < nanos(self.config.market_age) {
                 break;
             }
-            self.compact(&segment)?;
+            self.compact_or_tell(&segment);
         }
         for (segment, _) in self.covered() {
             if self.total_bytes() <= self.config.bytes {
                 return Ok(());
             }
-            self.compact(&segment)?;
+            self.compact_or_tell(&segment);
         }
         self.remove_while(|_, _, total| total > self.config.bytes)
     }
@@ -129,19 +129,30 @@ impl Keeper {
         Ok(())
     }
 
-    /// Rewrites a segment without its market frames.
-    fn compact(&self, old: &Arc<Segment>) -> Result<(), JournalError> {
-        if old.header.compacted {
-            return Ok(());
+    /// Rewrites a segment without its market frames. One that cannot be stays as it is: it must not keep
+    /// the log from being trimmed.
+    fn compact_or_tell(&self, segment: &Arc<Segment>) {
+        if segment.header.compacted {
+            return;
         }
+        let temporary = format!("{}{TEMPORARY_SUFFIX}", segment.name());
+        if let Err(error) = self.compact(segment, &temporary) {
+            tracing::warn!(%error, "a segment of the journal cannot be compacted");
+            // What was written so far only takes space; the next start removes it too.
+            if let Err(error) = self.log.storage.remove(&temporary) {
+                tracing::warn!(%error, temporary, "cannot remove it");
+            }
+        }
+    }
+
+    fn compact(&self, old: &Arc<Segment>, temporary: &str) -> Result<(), JournalError> {
         let storage = &*self.log.storage;
-        let temporary = format!("{}{TEMPORARY_SUFFIX}", old.name());
-        let io = |action| JournalError::io(action, storage.path(&temporary));
+        let io = |action| JournalError::io(action, storage.path(temporary));
         let source = storage
             .open(&old.name())
             .map_err(JournalError::io("open", storage.path(&old.name())))?;
         let header = SegmentHeader { compacted: true, ..old.header };
-        let file = storage.create(&temporary).map_err(io("create"))?;
+        let file = storage.create(temporary).map_err(io("create"))?;
         file.write_at(&header.encode(), 0).map_err(io("write"))?;
         let mut rewrite = Rewrite::new(&*file);
         let mut scanner = Scanner::new(
@@ -163,7 +174,7 @@ impl Keeper {
         }
         let end = rewrite.finish().map_err(io("write"))?;
         file.sync().map_err(io("sync"))?;
-        self.log.replace(old, Segment::new(header, end), &temporary).map_err(io("rename"))?;
+        self.log.replace(old, Segment::new(header, end), temporary).map_err(io("rename"))?;
         storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))
     }
 }

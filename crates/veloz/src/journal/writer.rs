@@ -186,9 +186,10 @@ impl Journal {
     /// too much waits there already: ask again later.
     ///
     /// # Errors
-    /// When `at` is not the newest event, or the snapshot is too large.
+    /// When `at` is not the newest event, the snapshot is too large, or anything failed before.
     pub fn write_snapshot(&mut self, at: EventId, bytes: Vec<u8>) -> Result<bool, JournalError> {
-        if at + 1 != self.next_id {
+        self.active.check()?;
+        if at.checked_add(1) != Some(self.next_id) {
             return Err(JournalError::OutOfOrder { expected: self.next_id - 1, got: at });
         }
         if len_u64(bytes.len()) > JOURNAL_SNAPSHOT_MAX_BYTES {

@@ -11,6 +11,7 @@
 pub mod capture;
 mod catch_up;
 mod lines;
+mod pace;
 pub mod replay;
 pub mod sim;
 
@@ -258,15 +259,17 @@ impl Link {
         }
     }
 
-    /// Sends the batch that was collected, if there is anything in it.
+    /// Sends what was collected, if there is anything.
     fn flush(&mut self) -> Result<(), Stopped> {
-        if self.batch.is_empty() {
-            return Ok(());
+        while !self.batch.is_empty() {
+            let at_once = self.batch.len().min(MARKET_BATCH_MESSAGES);
+            let mut rest = Vec::with_capacity(MARKET_BATCH_MESSAGES);
+            rest.extend(self.batch.drain(at_once..));
+            let messages = u64::try_from(at_once).unwrap_or_default();
+            let batch = std::mem::replace(&mut self.batch, rest);
+            self.send(SourceMessage::Data(batch))?;
+            self.monitor.shared.messages.fetch_add(messages, Ordering::Relaxed);
         }
-        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(MARKET_BATCH_MESSAGES));
-        let messages = u64::try_from(batch.len()).unwrap_or_default();
-        self.send(SourceMessage::Data(batch))?;
-        self.monitor.shared.messages.fetch_add(messages, Ordering::Relaxed);
         Ok(())
     }
 

@@ -4,9 +4,8 @@
 //! message is the number of its line, from 1. Lines up to `start_after` were played in an earlier run:
 //! they are read at once, even when paused, and only the book that they lead to is handed over.
 //!
-//! Pacing goes by the recorder's receive times. Times that go back are played at once; a pause of more
-//! than [`MAX_REPLAY_PAUSE_NS`] is cut to that. A replay that is late (a slow machine, a full channel)
-//! catches up; one that was paused goes on from where it stands.
+//! A replay that is late (a slow machine, a full channel) catches up; one that was paused goes on from
+//! where it stands. `pace.rs` has the rule of the pace.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,14 +14,14 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use veloz_core::input::MarketData;
 use veloz_core::limits::{
-    CAPTURE_HEAD_LINES, MARKET_BATCH_MESSAGES, MAX_REPLAY_PAUSE_NS, REPLAY_CONTROLS_COUNT,
-    TOLD_BAD_LINES_COUNT,
+    CAPTURE_HEAD_LINES, MARKET_BATCH_MESSAGES, REPLAY_CONTROLS_COUNT, TOLD_BAD_LINES_COUNT,
 };
 use veloz_core::types::{Qty, Symbol, TsNs};
 
 use super::capture::{CaptureParser, LineError, Parsed, split_time};
 use super::catch_up::CatchUp;
 use super::lines::{LineReader, Next};
+use super::pace::Pacer;
 use super::{Link, SourceError, Stopped};
 
 /// How fast a capture is played.
@@ -177,43 +176,6 @@ impl ReplayControl {
         self.orders
             .try_send(control)
             .map_err(|e| if e.is_full() { ControlError::Busy } else { ControlError::Ended })
-    }
-}
-
-/// When lines are due: pure, it is told the time.
-#[derive(Debug)]
-struct Pacer {
-    factor: Qty,
-    origin_ns: Option<i64>,
-    played_ns: i64,
-    last_ns: TsNs,
-}
-
-impl Pacer {
-    fn new(factor: Qty) -> Pacer {
-        Pacer { factor, origin_ns: None, played_ns: 0, last_ns: 0 }
-    }
-
-    /// When the next line, received at `local_ns`, is due. The first is due now.
-    fn due(&mut self, local_ns: TsNs, now_ns: i64) -> i64 {
-        let origin = *self.origin_ns.get_or_insert_with(|| {
-            self.last_ns = local_ns;
-            self.played_ns = 0;
-            now_ns
-        });
-        // Both ways: a time that jumps ahead and back again costs nothing in the end.
-        let pause = local_ns.saturating_sub(self.last_ns);
-        self.played_ns =
-            self.played_ns.saturating_add(pause.clamp(-MAX_REPLAY_PAUSE_NS, MAX_REPLAY_PAUSE_NS));
-        self.last_ns = local_ns;
-        let unit = 10_i128.pow(Qty::SCALE);
-        let wait = i128::from(self.played_ns) * unit / i128::from(self.factor.raw().max(1));
-        origin.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX))
-    }
-
-    /// Starts anew at the next line.
-    fn reset(&mut self) {
-        self.origin_ns = None;
     }
 }
 
@@ -518,5 +480,65 @@ impl Runner {
             let _ = reply.try_send(stepped);
         }
         Ok(ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use veloz_core::input::MarketBody;
+
+    /// Plays lines with these receive times (ms) at 20 times real time, with a clock that the test
+    /// moves by `tick_ms`; gives the clock at which each line was played.
+    fn check(received_ms: &[i64], tick_ms: i64, want_ms: &[i64]) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("capture");
+        let lines: Vec<String> = received_ms
+            .iter()
+            .enumerate()
+            .map(|(id, ms)| {
+                format!(
+                    r#"{}000000 {{"e":"trade","s":"A","t":{id},"p":"1","q":"1","T":1,"m":true}}"#,
+                    1_723_161_253_000 + ms
+                )
+            })
+            .collect();
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let speed = ReplaySpeed::Factor(Qty::parse("20").unwrap());
+        let symbol = Symbol::parse("A").unwrap();
+        let config = ReplayConfig { path, speed, paused: false, start_after: None, symbol };
+        let mut player = Player::open(&config).unwrap();
+        let (mut played_ms, mut clock_ms, mut seen) = (Vec::new(), 0, Vec::new());
+        loop {
+            let mut out = Vec::new();
+            let played = player.play(Some(clock_ms * 1_000_000), u64::MAX, &mut out);
+            played_ms.extend(out.iter().map(|_| clock_ms));
+            seen.extend(out);
+            match played {
+                Played::Wait(due) => assert!(due > clock_ms * 1_000_000),
+                Played::Some => continue,
+                Played::End => break,
+                other => panic!("{other:?}"),
+            }
+            clock_ms += tick_ms;
+        }
+        assert_eq!(played_ms, want_ms);
+        let ids = seen.iter().map(|data| match data.body {
+            MarketBody::Trade { trade_id, .. } => usize::try_from(trade_id).unwrap(),
+            _ => panic!("{data:?}"),
+        });
+        assert!(ids.eq(0..received_ms.len()), "not every line, once, in order");
+    }
+
+    #[test]
+    fn lines_are_played_when_they_are_due() {
+        check(&[0, 20, 40, 60, 2_000], 1, &[0, 1, 2, 3, 100]);
+        // The clock is late: what is due comes together, and then the pace is right again.
+        check(&[0, 20, 40, 60, 2_000], 50, &[0, 50, 50, 50, 100]);
+        // Times that go back are due at once and cost nothing.
+        check(&[0, 200, 180, 190, 400], 1, &[0, 10, 10, 10, 20]);
+        // A clock that jumps by an hour and back is a pause of a minute at most.
+        check(&[0, 20, 3_600_020, 40, 60], 1, &[0, 1, 3_001, 3_001, 3_001]);
+        check(&[0, -3_600_000, 20, 100], 1, &[0, 0, 0, 4]);
     }
 }

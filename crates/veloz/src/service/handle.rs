@@ -34,14 +34,17 @@ pub enum ServiceError {
     UnknownOutcome,
 }
 
+/// A look at the engine, on the service's thread.
+pub(super) type Look = Box<dyn FnOnce(&Engine) + Send>;
+
 /// What the service is told.
 pub(super) enum Message {
     /// An input that somebody waits on.
     Submit { input: Input, reply: Reply },
     /// A look at the state, once everything before it is stored.
-    Read(Box<dyn FnOnce(&Engine) + Send>),
+    Read(Look),
     /// The same, after the market data that waits.
-    Settle(Box<dyn FnOnce(&Engine) + Send>),
+    Settle(Look),
     /// Store what is there and end.
     Stop,
 }
@@ -133,7 +136,7 @@ impl ServiceHandle {
     async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce(&Engine) -> T + Send + 'static,
-        message: fn(Box<dyn FnOnce(&Engine) + Send>) -> Message,
+        message: fn(Look) -> Message,
     ) -> Result<T, ServiceError> {
         let (reply, answer) = oneshot::channel();
         self.send(message(Box::new(move |engine| {

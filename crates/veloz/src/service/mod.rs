@@ -33,7 +33,7 @@ pub use handle::{Inbox, Reply, ServiceError, ServiceHandle, channel};
 pub use health::{Health, HealthBoard, Problem};
 pub use metrics::ServiceMetrics;
 
-use handle::Message;
+use handle::{Look, Message};
 
 /// How often an idle service looks after itself.
 const IDLE_INTERVAL: Duration = Duration::from_millis(250);
@@ -87,6 +87,7 @@ pub fn start(parts: Parts, inbox: Inbox) -> std::io::Result<std::thread::JoinHan
         after: Vec::new(),
         phase: Phase::Running,
         next_retention: Instant::now(),
+        snapshot_is_due: false,
     };
     std::thread::Builder::new().name("service".to_owned()).spawn(move || {
         let mut notice = notice;
@@ -128,6 +129,8 @@ struct Service {
     after: Vec<After>,
     phase: Phase,
     next_retention: Instant,
+    /// The background had no room for the last one.
+    snapshot_is_due: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +145,7 @@ enum Phase {
 /// Something that runs once the batch is stored and published.
 enum After {
     Answer(Reply, Result<Answer, Refusal>),
-    Read(Box<dyn FnOnce(&Engine) + Send>),
+    Read(Look),
 }
 
 impl Service {
@@ -287,7 +290,12 @@ impl Service {
             tracing::error!(failure, "the journal failed: nothing more is accepted");
             self.health.raise("journal_failed", failure);
             self.phase = Phase::Poisoned;
-        } else if Instant::now() >= self.next_retention {
+            return;
+        }
+        if self.snapshot_is_due {
+            self.snapshot();
+        }
+        if Instant::now() >= self.next_retention {
             self.journal.retain(wall_ns());
             self.next_retention =
                 Instant::now() + Duration::from_millis(SERVICE_RETENTION_INTERVAL_MS);
@@ -302,8 +310,12 @@ impl Service {
             serde_json::to_vec(state).map_err(|error| error.to_string()).and_then(|bytes| {
                 self.journal.write_snapshot(at, bytes).map_err(|error| error.to_string())
             });
-        if let Err(error) = written {
-            tracing::warn!(error, "no snapshot was written: the next start takes longer");
+        match written {
+            Ok(taken) => self.snapshot_is_due = !taken,
+            Err(error) => {
+                self.snapshot_is_due = false;
+                tracing::warn!(error, "no snapshot was written: the next start takes longer");
+            }
         }
     }
 

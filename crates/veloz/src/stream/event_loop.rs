@@ -199,7 +199,7 @@ impl EventLoop {
 
     fn close(&mut self, who: Who, reason: CloseReason) {
         let Some(mut subscriber) = self.subscribers.try_remove(who.key) else { return };
-        subscriber.close();
+        subscriber.close(reason);
         if let Some(symbol) = subscriber.book() {
             self.books.unwatch(symbol);
         }

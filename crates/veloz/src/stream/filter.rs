@@ -183,20 +183,20 @@ mod tests {
     fn what_passes() {
         let bytes = log_bytes(1..=60);
         let metas = index::index(&bytes).expect("whole frames");
-        let check =
-            |filter: &Filter, wanted: &dyn Fn(EventKind, Option<&str>, Option<&str>) -> bool| {
-                for (meta, frame) in metas.iter().zip(crate::frame::frames(&bytes)) {
-                    let event =
-                        veloz_core::event::Event::decode(frame.kind, frame.data).expect("event");
-                    let (symbol, order) = (event.symbol(), event.client_order_id());
-                    let wanted = wanted(
-                        frame.kind,
-                        symbol.as_ref().map(Symbol::as_str),
-                        order.as_ref().map(ClientOrderId::as_str),
-                    );
-                    assert_eq!(filter.passes_frame(&bytes, meta), wanted, "{filter:?} {event:?}");
-                }
-            };
+        type Wanted<'a> = &'a dyn Fn(EventKind, Option<&str>, Option<&str>) -> bool;
+        let check = |filter: &Filter, wanted: Wanted<'_>| {
+            for (meta, frame) in metas.iter().zip(crate::frame::frames(&bytes)) {
+                let event =
+                    veloz_core::event::Event::decode(frame.kind, frame.data).expect("event");
+                let (symbol, order) = (event.symbol(), event.client_order_id());
+                let wanted = wanted(
+                    frame.kind,
+                    symbol.as_ref().map(Symbol::as_str),
+                    order.as_ref().map(ClientOrderId::as_str),
+                );
+                assert_eq!(filter.passes_frame(&bytes, meta), wanted, "{filter:?} {event:?}");
+            }
+        };
         check(&Filter::default(), &|_, _, _| true);
         let fills = Kinds::NONE.with(EventKind::Fill).with(EventKind::Error);
         check(&Filter { kinds: fills, ..Filter::default() }, &|kind, _, _| {

@@ -12,23 +12,25 @@
 //! - `Behind`: from the log, event `next_id`, of which `skip` bytes are sent already.
 //! - `Snapshot`: from nowhere before the snapshot that was asked for.
 
+mod delivery;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::time::Duration;
 
 use bytes::Bytes;
 use mio::net::TcpStream;
-use veloz_core::limits::{STREAM_IGNORED_INPUT_BYTES, STREAM_MIN_READ_BYTES, STREAM_TURN_BYTES};
+use veloz_core::limits::{STREAM_IGNORED_INPUT_BYTES, STREAM_TURN_BYTES};
 use veloz_core::types::{EventId, Symbol};
 
 use super::StreamConfig;
-use super::catchup::Chunk;
 use super::control::{self, Gap, GapReason};
 use super::derive::Derived;
 use super::desk::Books;
 use super::filter::{Encoding, Filter};
 use super::metrics::{CloseReason, StreamMetrics};
 use super::request::{Start, StreamRequest};
-use super::window::{Window, locate_in};
+use super::window::Window;
 use crate::journal::{Bounds, LogReader};
 
 /// What a subscriber needs of the world to move on.
@@ -223,212 +225,6 @@ impl Subscriber {
         Next::Wait
     }
 
-    /// Sends what it can: first what is pending, then from where it stands.
-    pub(super) fn advance(&mut self, world: &mut World<'_>) -> Next {
-        if self.blocked {
-            return Next::Wait;
-        }
-        match self.flush(world) {
-            Ok(true) => {}
-            Ok(false) => return Next::Wait,
-            Err(reason) => return Next::Close(reason),
-        }
-        if self.place == Place::Behind {
-            let next = self.try_join(world);
-            if next != Next::Turn {
-                return next;
-            }
-        }
-        match self.place {
-            Place::Level(at) if at == world.window.end() => Next::Wait,
-            Place::Level(at) if self.is_raw() => self.advance_raw(at, world),
-            Place::Level(at) => self.advance_derived(at, world),
-            Place::Behind | Place::Snapshot => Next::Wait,
-        }
-    }
-
-    /// Joins the window when the next event is in it.
-    fn try_join(&mut self, world: &World<'_>) -> Next {
-        if self.next_id > world.window.next_id() {
-            // A snapshot's cut that this thread has not heard of yet.
-            return Next::Wait;
-        }
-        let Some(mut at) = world.window.position(self.next_id) else {
-            return if self.reading { Next::Wait } else { Next::Read };
-        };
-        if self.is_raw() {
-            at += u64::try_from(std::mem::take(&mut self.skip)).unwrap_or(u64::MAX);
-        }
-        self.place = Place::Level(at);
-        self.from_oldest = false;
-        self.told_compacted = false;
-        Next::Turn
-    }
-
-    fn advance_raw(&mut self, at: u64, world: &mut World<'_>) -> Next {
-        let all = world.window.at(at);
-        let bytes = all.get(..world.config.turn_bytes).unwrap_or(all);
-        let (sent, next) = match self.send(bytes, world) {
-            Ok(Sent::All) => (bytes.len(), Next::Turn),
-            Ok(Sent::Part(sent)) => (sent, Next::Wait),
-            Err(reason) => return Next::Close(reason),
-        };
-        let at = at + u64::try_from(sent).unwrap_or(u64::MAX);
-        self.place = Place::Level(at);
-        if sent > 0 {
-            self.last_event_ms = world.now_ms;
-        }
-        if at < world.window.end() {
-            return next;
-        }
-        world.metrics.delivered_events.add(world.window.next_id().saturating_sub(self.next_id));
-        self.next_id = world.window.next_id();
-        Next::Wait
-    }
-
-    fn advance_derived(&mut self, at: u64, world: &mut World<'_>) -> Next {
-        let wishes = self.wishes();
-        let Some(run) = world.window.run_at(at) else { return Next::Close(CloseReason::Seam) };
-        let form = (wishes.encoding, &wishes.filter);
-        let seen = world.derived.fill(form, run.bytes, run.metas, world.config.turn_bytes);
-        let Some(last) = seen.checked_sub(1).and_then(|i| run.metas.get(i)) else {
-            return Next::Close(CloseReason::Seam);
-        };
-        let (start, end, next_id) = (run.start, run.start + u64::from(last.end), last.id + 1);
-        match self.send_derived(world) {
-            Err(reason) => Next::Close(reason),
-            Ok(Some(frame_at)) => {
-                self.place = Place::Level(start + u64::from(frame_at));
-                Next::Wait
-            }
-            Ok(None) => {
-                self.next_id = next_id;
-                self.place = Place::Level(end);
-                if end < world.window.end() { Next::Turn } else { Next::Wait }
-            }
-        }
-    }
-
-    /// Sends what is derived. Where the frame starts to go on with, when not all of it is taken.
-    fn send_derived(&mut self, world: &World<'_>) -> Result<Option<u32>, CloseReason> {
-        let derived = &world.derived;
-        let bytes = derived.bytes.get(self.skip..).ok_or(CloseReason::Seam)?;
-        let sent = match self.send(bytes, world)? {
-            Sent::All => derived.bytes.len(),
-            Sent::Part(sent) => self.skip + sent,
-        };
-        if sent > self.skip {
-            self.last_event_ms = world.now_ms;
-        }
-        let Some(stop) = derived.stop(sent) else {
-            self.skip = 0;
-            world.metrics.delivered_events.add(derived.count());
-            return Ok(None);
-        };
-        world.metrics.delivered_events.add(stop.sent);
-        (self.next_id, self.skip) = (stop.id, stop.skip);
-        Ok(Some(stop.start))
-    }
-
-    /// Whether what was read from `from` on is still what it waits for. It is not when the socket is
-    /// full meanwhile: then it is dropped, and read again when there is room.
-    pub(super) fn awaits(&self, from: EventId) -> bool {
-        self.place == Place::Behind
-            && self.next_id == from
-            && !self.blocked
-            && self.pending.is_empty()
-    }
-
-    /// Sends what was read of the log, and goes on.
-    pub(super) fn deliver(&mut self, chunk: &Chunk, world: &mut World<'_>) -> Next {
-        if self.skip > 0 && chunk.first != Some(self.next_id) {
-            // Half a frame is sent, and retention has taken it.
-            return Next::Close(CloseReason::Seam);
-        }
-        if chunk.compacted && !self.told_compacted && self.wishes().filter.wants_market() {
-            let next = self.tell_compacted(world);
-            if next != Next::Turn {
-                return next;
-            }
-        }
-        self.from_oldest = false;
-        let sent = if self.is_raw() {
-            self.deliver_raw(chunk, world)
-        } else {
-            let form = (self.encoding(), &self.wishes().filter);
-            world.derived.fill(form, &chunk.bytes, &chunk.metas, usize::MAX);
-            self.send_derived(world).map(|at| at.is_none())
-        };
-        match sent {
-            Err(reason) => Next::Close(reason),
-            Ok(false) => {
-                self.read_bytes = (self.read_bytes / 2).max(STREAM_MIN_READ_BYTES);
-                Next::Wait
-            }
-            Ok(true) => {
-                self.read_bytes = self.read_bytes.saturating_mul(2).min(STREAM_TURN_BYTES);
-                self.next_id = chunk.next;
-                self.advance(world)
-            }
-        }
-    }
-
-    fn tell_compacted(&mut self, world: &mut World<'_>) -> Next {
-        let requested = if self.from_oldest { 0 } else { self.next_id.saturating_sub(1) };
-        let (next_id, mut out) = (self.next_id, Vec::new());
-        let bounds = world.bounds();
-        let gap = Gap {
-            reason: GapReason::Compacted,
-            requested,
-            oldest: bounds.oldest,
-            newest: bounds.newest,
-        };
-        let next = self.tell(&gap, &mut out, world);
-        self.next_id = next_id;
-        self.told_compacted = true;
-        self.pending = out.into();
-        match self.flush(world) {
-            Err(reason) => Next::Close(reason),
-            Ok(false) => next,
-            Ok(true) if next == Next::Wait => Next::Turn,
-            Ok(true) => next,
-        }
-    }
-
-    fn deliver_raw(&mut self, chunk: &Chunk, world: &World<'_>) -> Result<bool, CloseReason> {
-        let bytes = chunk.bytes.get(self.skip..).ok_or(CloseReason::Seam)?;
-        let sent = match self.send(bytes, world)? {
-            Sent::All => chunk.bytes.len(),
-            Sent::Part(sent) => self.skip + sent,
-        };
-        if sent > self.skip {
-            self.last_event_ms = world.now_ms;
-        }
-        let Some(stop) = locate_in(&chunk.bytes, sent) else {
-            self.skip = 0;
-            world.metrics.delivered_events.add(chunk.count);
-            return Ok(true);
-        };
-        world.metrics.delivered_events.add(stop.frames);
-        (self.next_id, self.skip) = (stop.id, stop.skip);
-        Ok(false)
-    }
-
-    /// Leaves the window, parts of which are about to go, for the log.
-    pub(super) fn leave_window(&mut self, world: &World<'_>) -> Next {
-        let Place::Level(at) = self.place else { return Next::Wait };
-        let Some((id, skip)) = world.window.locate(at) else {
-            return Next::Close(CloseReason::Seam);
-        };
-        if self.is_raw() {
-            world.metrics.delivered_events.add(id.saturating_sub(self.next_id));
-            self.skip = skip;
-        }
-        self.next_id = id;
-        self.place = Place::Behind;
-        Next::Wait
-    }
-
     /// Follows retention: the event to go on with is gone.
     pub(super) fn fell_off(&mut self, bounds: Bounds, world: &mut World<'_>) -> Next {
         if self.skip > 0 {
@@ -567,10 +363,17 @@ impl Subscriber {
         }
     }
 
-    /// Ends the connection in good order: what the kernel holds still goes out.
-    pub(super) fn close(&self) {
+    /// Ends the connection: in good order, so that what the kernel holds still goes out; but a client
+    /// that takes nothing is told by a reset, and what the kernel holds for it is freed.
+    pub(super) fn close(&self, reason: CloseReason) {
         // A socket that is closed already is as good.
-        let _ = self.socket.shutdown(Shutdown::Write);
+        let _ = match reason {
+            CloseReason::Stalled | CloseReason::Input => {
+                rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO))
+                    .map_err(std::io::Error::from)
+            }
+            _ => self.socket.shutdown(Shutdown::Write),
+        };
     }
 
     /// Sends what is pending; whether nothing is left of it.

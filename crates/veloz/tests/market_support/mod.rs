@@ -78,7 +78,7 @@ fn naive_body(data: &Value) -> MarketBody {
     let number = |field: &str| data[field].as_u64().expect("a number");
     let price = |v: &Value| -> Price { v.as_str().expect("text").parse().expect("a price") };
     let qty = |v: &Value| -> Qty { v.as_str().expect("text").parse().expect("a quantity") };
-    let levels = |field: &str| -> Vec<(Price, Qty)> {
+    let levels = |field: &str| -> Levels {
         data[field].as_array().expect("levels").iter().map(|l| (price(&l[0]), qty(&l[1]))).collect()
     };
     if data["e"] == "trade" {
@@ -103,6 +103,9 @@ fn naive_body(data: &Value) -> MarketBody {
         }
     }
 }
+
+/// One side of a book, best first.
+pub(crate) type Levels = Vec<(Price, Qty)>;
 
 /// A book kept by Binance's procedure, in maps. It panics on a gap and when it is crossed.
 #[derive(Default)]
@@ -153,7 +156,7 @@ impl NaiveBook {
         set(side, &[(price, offered.checked_sub(qty).expect("fits"))]);
     }
 
-    pub(crate) fn levels(&self) -> (Vec<(Price, Qty)>, Vec<(Price, Qty)>) {
+    pub(crate) fn levels(&self) -> (Levels, Levels) {
         let all = |(price, qty): (&Price, &Qty)| (*price, *qty);
         (self.bids.iter().rev().map(all).collect(), self.asks.iter().map(all).collect())
     }

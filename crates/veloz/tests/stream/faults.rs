@@ -44,13 +44,13 @@ fn a_socket_that_takes_nothing_is_closed_and_delays_nobody() {
 /// room only when there is a lot.
 #[test]
 fn a_slow_reader_is_not_a_stalled_one() {
-    let mut rig = Rig::new(StreamConfig { stall_ms: 300, window_bytes: 2_000, ..quiet() });
+    let mut rig = Rig::new(StreamConfig { stall_ms: 900, window_bytes: 2_000, ..quiet() });
     rig.socket_buffer_bytes = Some(20_000);
     rig.publish(3000);
     let mut slow = rig.connect("last_id=0");
     wait_for("the socket to be full", || rig.handle.metrics().blocked.get() == 1);
-    slow.read_bytes = 2_500;
-    for _ in 0..20 {
+    slow.read_bytes = 5_000;
+    for _ in 0..40 {
         assert!(slow.read_some());
         std::thread::sleep(std::time::Duration::from_millis(60));
     }

@@ -146,11 +146,13 @@ fn check(seed: u64) {
         ..quiet()
     };
     let mut rig = Rig::on(Arc::clone(&log), config);
-    rig.socket_buffer_bytes = rng.bool().then_some(2048);
+    rig.socket_buffer_bytes = (rng.u8(0..3) == 0).then_some(2048);
     let (mut clients, mut newest) = (Vec::new(), before);
     for _ in 0..rng.usize(1..6) {
         let wish = Wish::random(&mut rng, before);
         let mut client = rig.connect(&wish.query());
+        // From here on it is decided where it starts.
+        client.read_until("\r\n\r\n");
         let mut reads = rng.fork();
         let reader = std::thread::spawn(move || {
             read_all(&mut client, &mut reads);
@@ -185,10 +187,17 @@ fn check(seed: u64) {
         let wants_market = wish.types.contains(&EventKind::Market) && wish.order.is_none();
         let missing = missing.filter(|_| wants_market);
         let body = without_compacted_gap(&wish, client.body(), missing);
+        let wanted = prefix + &wanted;
+        let same = body.bytes().zip(wanted.bytes()).take_while(|(a, b)| a == b).count();
+        let from = same.saturating_sub(200);
         assert!(
-            body == prefix.clone() + &wanted,
-            "seed {seed}: {}\n{body}\n-----\n{prefix}{wanted}",
-            wish.query()
+            body == wanted,
+            "seed {seed}: {} differs after {same} bytes of {} and {}:\n{:?}\n{:?}",
+            wish.query(),
+            body.len(),
+            wanted.len(),
+            body[from..].get(..400),
+            wanted[from..].get(..400),
         );
     }
 }
@@ -199,7 +208,7 @@ fn clients_receive_what_the_model_says() {
     write_frame(&mut frame, 6, &event(6));
     let plain = Wish { last_id: None, types: vec![], symbol: None, order: None, form: "" };
     assert_eq!(plain.event(6).as_bytes(), frame);
-    for seed in 0..150 {
+    for seed in 0..100 {
         check(seed);
     }
 }

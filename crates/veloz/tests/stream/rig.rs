@@ -248,7 +248,7 @@ impl Client {
                 true
             }
             Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
-            Err(error) => panic!("{error} after {:?}", self.text()),
+            Err(error) => panic!("{error} after {:?}", self.last_words()),
         }
     }
 
@@ -256,12 +256,17 @@ impl Client {
         std::str::from_utf8(&self.received).unwrap()
     }
 
+    fn last_words(&self) -> &str {
+        let from = self.text().len().saturating_sub(300);
+        self.text().get(from..).unwrap_or_default()
+    }
+
     /// Reads until the text holds that; the text so far.
     pub(crate) fn read_until(&mut self, wanted: &str) -> &str {
         let start = Instant::now();
         while !self.text().contains(wanted) {
-            assert!(start.elapsed() < PATIENCE, "no {wanted:?} in {:?}", self.text());
-            assert!(self.read_some(), "the end, without {wanted:?}, after {:?}", self.text());
+            assert!(start.elapsed() < PATIENCE, "no {wanted:?}, but {:?}", self.last_words());
+            assert!(self.read_some(), "the end, without {wanted:?}, after {:?}", self.last_words());
         }
         self.text()
     }

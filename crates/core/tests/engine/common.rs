@@ -1,7 +1,5 @@
 //! What the engine's tests share: short ways to write inputs and to read steps.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
 use veloz_core::event::Event;
 use veloz_core::input::{

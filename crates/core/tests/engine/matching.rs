@@ -1,8 +1,6 @@
 //! The simulated venue through the engine: what fills, at what price, and in which order it is told.
 
-mod common;
-
-use common::{Rig, depth, id, quote, snapshot, trade};
+use crate::common::{Rig, depth, id, quote, snapshot, trade};
 use veloz_core::engine::Venue;
 use veloz_core::input::MarketBody;
 
@@ -276,4 +274,24 @@ fn a_restart_puts_orders_back_at_the_end_of_the_queue() {
     rig.order("b BUY 1 @ 101");
     let ids = |name| rig.engine.state().order(&id(name)).unwrap().venue_order_id.unwrap();
     assert_eq!((ids("a").as_str(), ids("b").as_str()), ("1", "2"));
+}
+
+#[test]
+fn a_source_that_is_wrong_fills_nothing() {
+    let least = "-92233720368.54775808";
+    check(
+        "prices and quantities that cannot be",
+        vec![
+            book(),
+            (Order("a BUY 1 @ 100"), "a ACCEPTED; =a; account"),
+            (Order("b SELL 1 @ 100.5"), "b ACCEPTED; =b; account"),
+            (Market(trade("SELL -5 @ 99")), "market 99.0"),
+            (Market(trade("BUY 0 @ 102")), "market 102.0"),
+            (Market(trade(&format!("SELL 1 @ {least}"))), "market -92233720368.54775808"),
+            (Market(quote(11, &format!("{least} 1"), "101 1")), ""),
+            (Market(quote(12, "101 1", "99 1")), ""),
+            (Market(depth(11, 12, "-1 5, 0 5, 99 -3", &format!("{least} 1, 0 1"))), ""),
+            (Order("c SELL 1 @ 98 IOC"), "c ACCEPTED; c EXPIRED self_trade; =c"),
+        ],
+    );
 }

@@ -1,8 +1,7 @@
 //! Orders as clients and venues see them: identity, cancels, refusals, and reports in any order.
 
-mod common;
-
-use common::{Rig, id, levels, order, price, qty, snapshot, symbol, trade};
+use crate::common::{Rig, id, levels, order, price, qty, snapshot, symbol, trade};
+use proptest::prelude::*;
 use veloz_core::engine::{Engine, Venue, VenueCommand};
 use veloz_core::event::Event;
 use veloz_core::input::{
@@ -192,13 +191,14 @@ fn what_a_source_tells_again_makes_the_book_only() {
     tell(&mut rig, 1, snapshot(10, "99 2", "101 2"));
     tell(&mut rig, 2, trade("SELL 1 @ 99"));
     assert!(matches!(rig.step.facts[..], [Fact::Position { position: 2, .. }]));
-    tell(&mut rig, 3, common::depth(11, 11, "99 0, 90 1", ""));
+    tell(&mut rig, 3, crate::common::depth(11, 11, "99 0, 90 1", ""));
     rig.order("a BUY 1 @ 100");
+    assert!(rig.step.facts.iter().any(|fact| matches!(fact, Fact::Position { position: 3, .. })));
     rig.restart();
     for (position, body, shown) in [
         (1, snapshot(10, "99 2", "100 2"), ""),
         (2, trade("SELL 1 @ 99"), ""),
-        (3, common::depth(11, 11, "", "100 0, 101 5"), ""),
+        (3, crate::common::depth(11, 11, "", "100 0, 101 5"), ""),
         (4, trade("SELL 1 @ 100"), "market 100.0; a 1.0@100.0; a FILLED; =a; account"),
     ] {
         assert_eq!(tell(&mut rig, position, body), shown, "line {position}");
@@ -298,7 +298,46 @@ fn an_external_venue_is_asked_and_not_believed_before_it_answers() {
         matches!(rig.input(&input), Ok(Answer::Order(answer)) if answer.executed_qty.is_zero())
     );
     assert_eq!(rig.report("nobody", ReportBody::Accepted), "error unknown_order");
-    let restored = Engine::restore(common::config(Venue::External), rig.replayed());
+    let restored = Engine::restore(crate::common::config(Venue::External), rig.replayed());
     restored.check_invariants().unwrap();
     assert_eq!(restored.state().open_order_count(), 1);
+}
+
+proptest! {
+    /// Whatever the order in which a venue's reports come, and however often each: what was executed
+    /// counts once, and the order ends as its executions and its end say.
+    #[test]
+    fn shuffled_and_doubled_reports_end_in_the_right_state(
+        parts in prop::collection::vec(1_i64..4, 0..5),
+        ends in prop::sample::select(vec!["", "cancelled", "expired"]),
+        shuffle in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
+    ) {
+        let mut rig = Rig::new(Venue::External);
+        let executed: i64 = parts.iter().sum();
+        // What was not executed must end; what was, need not.
+        let ordered = if ends.is_empty() { executed.max(1) } else { executed + 1 };
+        rig.input(&Input::NewOrder(order(&format!("a BUY {ordered} @ 99")))).unwrap();
+        let mut reports = vec![ReportBody::Accepted];
+        for (trade_id, part) in (1..).zip(&parts) {
+            reports.push(execution(trade_id, &part.to_string()));
+        }
+        match ends {
+            "cancelled" => reports.push(ReportBody::Cancelled),
+            "expired" => reports.push(ReportBody::Expired { reason: "gone".into() }),
+            _ => {}
+        }
+        let doubled: Vec<_> = shuffle.iter().map(|index| index.get(&reports).clone()).collect();
+        for report in doubled.into_iter().chain(reports) {
+            rig.report("a", report);
+        }
+        let order = rig.engine.state().order(&id("a")).unwrap();
+        let status = match (ends, executed) {
+            ("cancelled", _) => OrderStatus::Cancelled,
+            ("expired", _) => OrderStatus::Expired,
+            (_, 0) => OrderStatus::Accepted,
+            _ => OrderStatus::Filled,
+        };
+        prop_assert_eq!(order.status, Some(status));
+        prop_assert_eq!(order.executed_qty, qty(&executed.to_string()));
+    }
 }

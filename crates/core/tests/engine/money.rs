@@ -2,11 +2,9 @@
 //! in fees and paid to the market is what there was; nothing is executed beyond what was ordered or at a
 //! worse price than the limit; and the journal's bytes give the same state, byte for byte.
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{Rig, id, market, symbol};
+use crate::common::{Rig, id, market, symbol};
 use proptest::prelude::*;
 use veloz_core::engine::Venue;
 use veloz_core::event::{Event, Fill};

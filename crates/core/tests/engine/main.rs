@@ -1,0 +1,8 @@
+//! The engine from outside: what it is told, what it tells, and what its journal gives back.
+
+#![cfg(test)]
+
+mod common;
+mod matching;
+mod money;
+mod orders;

@@ -1,0 +1,137 @@
+//! How fast the journal appends and reads, beside plain writes of the same bytes to the same disk.
+//!
+//! `cargo run --release --example journal_speed -- [DIR] [MILLIONS]`
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use veloz::frame::write_frame;
+use veloz::journal::{Batch, Durability, Journal, JournalConfig, JournalReader, LogReader, Read};
+use veloz_core::event::{Event, Market};
+
+const STEPS_PER_BATCH: u64 = 64;
+const READ_BYTES: usize = 256 << 10;
+const DURABLE_BATCHES: u64 = 500;
+
+fn main() -> anyhow::Result<()> {
+    let mut args = std::env::args().skip(1);
+    let dir = args.next().map_or_else(std::env::temp_dir, PathBuf::from);
+    let millions: u64 = args.next().map_or(Ok(2), |text| text.parse())?;
+    let dir = dir.join(format!("journal-speed-{}", std::process::id()));
+    std::fs::create_dir(&dir)?;
+    let done = measure(&dir, millions * 1_000_000);
+    std::fs::remove_dir_all(&dir)?;
+    done
+}
+
+fn measure(dir: &Path, events: u64) -> anyhow::Result<()> {
+    let batches = events / STEPS_PER_BATCH;
+    let log = dir.join("process");
+    std::fs::create_dir(&log)?;
+    let (took, bytes) = append(&log, Durability::Process, batches)?;
+    tell("append, process", batches, took);
+    tell("plain write", batches, write(&dir.join("plain"), bytes, batches, false)?);
+    std::fs::remove_file(dir.join("plain"))?;
+    read(&log, "read")?;
+    let started = Instant::now();
+    let (journal, _, recovery) = Journal::open(&log, JournalConfig::default())?;
+    say(&format!("open: {:.1} ms, newest {}", millis(started.elapsed()), recovery.newest));
+    let started = Instant::now();
+    let mut seen: u64 = 0;
+    recovery.replay(|record| {
+        seen += u64::from(record.events);
+        Ok::<(), std::convert::Infallible>(())
+    })?;
+    say(&format!("replay of {seen} events: {:.1} ms", millis(started.elapsed())));
+    drop(journal);
+    let disk = dir.join("disk");
+    std::fs::create_dir(&disk)?;
+    let (took, bytes) = append(&disk, Durability::Disk, DURABLE_BATCHES)?;
+    tell("append, disk", DURABLE_BATCHES, took);
+    let took = write(&dir.join("plain"), bytes, DURABLE_BATCHES, true)?;
+    tell("plain write + fdatasync", DURABLE_BATCHES, took);
+    Ok(())
+}
+
+/// Appends market events; gives the time and the bytes of a batch.
+fn append(dir: &Path, durability: Durability, batches: u64) -> anyhow::Result<(Duration, usize)> {
+    let config = JournalConfig { durability, ..JournalConfig::default() };
+    let (mut journal, _, _) = Journal::open(dir, config)?;
+    let event = Event::Market(Market {
+        symbol: "BTCUSDT".parse()?,
+        ts_ns: 1_704_067_200_000_000_000,
+        price: "50000.5".parse()?,
+        trade_id: Some(3_000_000_000),
+        qty: Some("0.00125".parse()?),
+        side: None,
+        bid: None,
+        ask: None,
+    });
+    let mut batch = Batch::new();
+    let mut encoding = Duration::ZERO;
+    let started = Instant::now();
+    for _ in 0..batches {
+        let encode = Instant::now();
+        batch.clear();
+        let first_id = journal.next_id();
+        for id in first_id..first_id + STEPS_PER_BATCH {
+            batch.step(id, 1, &[], |out| write_frame(out, id, &event));
+        }
+        encoding += encode.elapsed();
+        journal.append(&mut batch, 1)?;
+    }
+    let took = started.elapsed().saturating_sub(encoding);
+    Ok((took, batch.size_bytes()))
+}
+
+fn write(path: &Path, bytes: usize, batches: u64, sync: bool) -> anyhow::Result<Duration> {
+    let batch = vec![b'x'; bytes];
+    let mut file = File::create(path)?;
+    let started = Instant::now();
+    for _ in 0..batches {
+        file.write_all(&batch)?;
+        if sync {
+            file.sync_data()?;
+        }
+    }
+    Ok(started.elapsed())
+}
+
+fn read(dir: &Path, what: &str) -> anyhow::Result<()> {
+    let reader = JournalReader::open_offline(dir)?;
+    let (mut next_id, mut bytes_read) = (1, 0);
+    let started = Instant::now();
+    loop {
+        match reader.read(next_id, READ_BYTES).context("read")? {
+            Read::Frames { bytes, next, .. } => {
+                bytes_read += bytes.len();
+                next_id = next;
+            }
+            Read::AtEnd => break,
+            other => bail!("{other:?}"),
+        }
+    }
+    let took = started.elapsed().as_secs_f64();
+    let events = next_id - 1;
+    let rate = f64::from(u32::try_from(events)?) / took / 1e6;
+    let megabytes = f64::from(u32::try_from(bytes_read >> 20)?) / took;
+    say(&format!("{what}: {events} events at {rate:.2} M/s, {megabytes:.0} MiB/s"));
+    Ok(())
+}
+
+fn tell(what: &str, batches: u64, took: Duration) {
+    let per_batch = took.as_secs_f64() * 1e6 / f64::from(u32::try_from(batches).unwrap_or(1));
+    say(&format!("{what}: {per_batch:.1} us a batch of {STEPS_PER_BATCH} events"));
+}
+
+fn millis(took: Duration) -> f64 {
+    took.as_secs_f64() * 1e3
+}
+
+#[expect(clippy::print_stdout, reason = "it is what this program is for")]
+fn say(line: &str) {
+    println!("{line}");
+}

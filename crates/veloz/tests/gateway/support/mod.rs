@@ -1,0 +1,66 @@
+//! What the tests share: the program as a process, a plain HTTP client that can send anything, a reader
+//! of streams, and a proxy that cuts connections.
+
+mod capture;
+mod client_process;
+mod gateway;
+mod http;
+mod proxy;
+mod stream;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub(crate) use capture::Capture;
+pub(crate) use client_process::ClientProcess;
+pub(crate) use gateway::{Gateway, Options};
+pub(crate) use http::{exchange, exchange_and_leave, get, post, post_json, request};
+pub(crate) use proxy::{Cut, Proxy};
+pub(crate) use stream::Events;
+
+/// How long anything may take before the test gives up on it: generous, for a machine that is busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` gives something.
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
+}
+
+/// A file that `make setup` or the project itself puts there.
+pub(crate) fn needed(path: &str) -> PathBuf {
+    let full = root().join(path);
+    assert!(full.exists(), "{path} is missing: run `make setup`");
+    full
+}
+
+/// A real capture, or `None`, told, where the folder is missing.
+pub(crate) fn recorded(name: &str) -> Option<PathBuf> {
+    let path = root().join("../shared/data").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("skipped: needs ../shared/data/{name}");
+    None
+}
+
+/// Random numbers whose seed a failing test prints.
+pub(crate) fn seeded(test: &str) -> fastrand::Rng {
+    let seed = match std::env::var("VELOZ_SEED") {
+        Ok(seed) => seed.parse().expect("VELOZ_SEED is a number"),
+        Err(_) => fastrand::u64(..),
+    };
+    println!("{test}: VELOZ_SEED={seed}");
+    fastrand::Rng::with_seed(seed)
+}

@@ -1,0 +1,73 @@
+//! The data directory: made, locked, stamped; each refusal one clear line.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use veloz::journal::{DataDir, JournalError, Stamp};
+
+fn stamp() -> Stamp {
+    Stamp::new("sim_engine", "", "", "sim")
+}
+
+#[test]
+fn a_directory_is_made_for_its_owner_only_and_locked() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let path = parent.path().join("a/b");
+    let dir = DataDir::open(&path).expect("opens");
+    let mode = fs::metadata(&path).expect("is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    let error = DataDir::open(&path).expect_err("is in use");
+    let told = error.to_string();
+    assert!(matches!(error, JournalError::InUse { .. }));
+    assert!(told.contains(path.to_str().expect("utf-8")), "{told}");
+    assert!(told.contains(&format!("process {}", std::process::id())), "{told}");
+    drop(dir);
+    DataDir::open(&path).expect("is free again");
+}
+
+#[test]
+fn a_stamp_reads_back_and_says_what_differs() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let dir = DataDir::open(parent.path()).expect("opens");
+    assert_eq!(dir.stamp().expect("reads"), None);
+    dir.write_stamp(&stamp()).expect("writes");
+    let stored = dir.stamp().expect("reads").expect("is there");
+    assert_eq!(stored, stamp());
+    dir.check_owner(&stored, &Stamp::new("sim_engine", "", "", "replay")).expect("is the same");
+    dir.check_market_source(&stored, &stamp()).expect("is the same");
+    let check = |wanted: Stamp, expected: &str| {
+        let error = dir
+            .check_owner(&stored, &wanted)
+            .and_then(|()| dir.check_market_source(&stored, &wanted))
+            .expect_err("differs");
+        assert!(error.to_string().contains(expected), "{error}");
+    };
+    check(
+        Stamp::new("binance_spot", "", "", "sim"),
+        "execution mode \"sim_engine\", not \"binance_spot\"",
+    );
+    check(Stamp::new("sim_engine", "a", "", "sim"), "venue \"\", not \"a\"");
+    check(Stamp::new("sim_engine", "", "b", "sim"), "account \"\", not \"b\"");
+    check(Stamp::new("sim_engine", "", "", "none"), "--cancel-open");
+}
+
+#[test]
+fn a_stamp_that_is_none_or_newer_is_refused() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let dir = DataDir::open(parent.path()).expect("opens");
+    fs::write(parent.path().join("stamp.json"), "{").expect("writes");
+    assert!(matches!(dir.stamp(), Err(JournalError::Damaged { .. })));
+    dir.write_stamp(&Stamp { format_version: 99, ..stamp() }).expect("writes");
+    assert!(matches!(dir.stamp(), Err(JournalError::Version { found: 99, .. })));
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_one_clear_line() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let file = parent.path().join("file");
+    fs::write(&file, "").expect("writes");
+    for path in [file.clone(), file.join("below")] {
+        let told = DataDir::open(&path).expect_err("is no directory").to_string();
+        assert!(told.contains(path.to_str().expect("utf-8")) && !told.contains('\n'), "{told}");
+    }
+}

@@ -38,6 +38,11 @@ impl DataDir {
             .recursive(true)
             .mode(DIR_MODE)
             .create(dir)
+            .map_err(|error| match error.kind() {
+                // A file is in its place.
+                io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
+                _ => error,
+            })
             .map_err(JournalError::io("make the directory", dir.to_path_buf()))?;
         let path = dir.join(LOCK_FILE);
         let mut file = OpenOptions::new()

@@ -107,7 +107,15 @@ fn a_browser_shows_the_stream() {
     assert!(text.contains("\"type\":\"market\""), "{text}");
 }
 
-/// What Chromium shows of a page.
+/// The gateway's own page, under its strict content policy.
+#[test]
+fn a_browser_shows_the_status_page() {
+    let gateway = Gateway::start(Options::busy());
+    let text = browse(&gateway.url("/"), "#events li");
+    assert!(text.contains("market"), "{text}");
+}
+
+/// What Chromium shows of a page; an error on its console is a failure.
 fn browse(url: &str, selector: &str) -> String {
     needed("tests/clients/node_modules/playwright-core");
     let script = root().join("tests/clients/browser_page.mjs");

@@ -95,7 +95,7 @@ pub(super) async fn replay(State(app): Shared, body: Bytes) -> Answered {
 const POLICY: (HeaderName, &str) = (
     header::CONTENT_SECURITY_POLICY,
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
 /// `GET /`

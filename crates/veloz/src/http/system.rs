@@ -94,8 +94,8 @@ pub(super) async fn replay(State(app): Shared, body: Bytes) -> Answered {
 /// Nothing from elsewhere, no inline code: text of events cannot become code in this page.
 const POLICY: (HeaderName, &str) = (
     header::CONTENT_SECURITY_POLICY,
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
-     base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
 /// `GET /`

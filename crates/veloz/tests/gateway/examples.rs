@@ -1,8 +1,9 @@
 //! The examples run, and so do the snippets of the documents: what a reader copies works.
 //!
-//! In `README.md` and `docs/`, every block marked `sh` or `python` is run against a gateway, with its
-//! address in the place of `127.0.0.1:8080`. It must end with 0, or go on printing as a stream does.
-//! Blocks of another kind (`console`, `text`, `json`) only show something.
+//! In `README.md` and `docs/`, every block marked `sh`, `bash` or `python` is run against a gateway, and
+//! so is each `$` line of one marked `console`, with the gateway's address in the place of
+//! `127.0.0.1:8080`. It must end with 0, or go on printing as a stream does. Blocks of another kind
+//! (`text`, `json`) only show something.
 
 use std::path::Path;
 use std::process::Command;
@@ -103,7 +104,7 @@ fn a_browser_shows_the_stream() {
     });
     let gateway = Gateway::start(Options::busy().env("VELOZ_ALLOWED_ORIGINS", &origin));
     let page = format!("{origin}/browser.html?gateway={}", gateway.url(""));
-    let text = browse(&page, "#events li");
+    let text = browse(&page, "#events li", "5");
     assert!(text.contains("\"type\":\"market\""), "{text}");
 }
 
@@ -111,15 +112,15 @@ fn a_browser_shows_the_stream() {
 #[test]
 fn a_browser_shows_the_status_page() {
     let gateway = Gateway::start(Options::busy());
-    let text = browse(&gateway.url("/"), "#events li");
-    assert!(text.contains("market"), "{text}");
+    let text = browse(&gateway.url("/"), "#prices tr", "1");
+    assert!(text.contains("BTCUSDT"), "{text}");
 }
 
 /// What Chromium shows of a page; an error on its console is a failure.
-fn browse(url: &str, selector: &str) -> String {
+fn browse(url: &str, selector: &str, count: &str) -> String {
     needed("tests/clients/node_modules/playwright-core");
     let script = root().join("tests/clients/browser_page.mjs");
-    output(Command::new("node").arg(script).args([url, selector, "5"]))
+    output(Command::new("node").arg(script).args([url, selector, count]))
 }
 
 #[test]
@@ -134,11 +135,14 @@ fn snippets_of_the_documents_work() {
         let text = std::fs::read_to_string(document).expect("a document");
         for (language, code) in blocks(&text) {
             market_order(&gateway);
+            let python = || Command::new(needed(".venv/bin/python"));
             match language {
-                "sh" => snippet(&gateway, document, Command::new("bash").arg("-c"), code),
-                "python" => {
-                    let mut python = Command::new(needed(".venv/bin/python"));
-                    snippet(&gateway, document, python.arg("-uc"), code);
+                "sh" | "bash" => snippet(&gateway, document, Command::new("bash").arg("-c"), code),
+                "python" => snippet(&gateway, document, python().arg("-uc"), code),
+                "console" => {
+                    for line in code.lines().filter_map(|line| line.strip_prefix("$ ")) {
+                        snippet(&gateway, document, Command::new("bash").arg("-c"), line);
+                    }
                 }
                 _ => continue,
             }
@@ -162,7 +166,11 @@ fn snippet(gateway: &Gateway, document: &Path, command: &mut Command, code: &str
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
     command.arg(&code).env("PATH", path).current_dir(home.path());
     command.env("VELOZ_URL", gateway.url("")).env("VELOZ_PORT", "0");
-    command.env("VELOZ_DATA_DIR", home.path().join("data"));
+    // The reader's own data directory is the gateway's.
+    let state = home.path().join(".local/state");
+    std::fs::create_dir_all(&state).expect("a directory");
+    std::os::unix::fs::symlink(gateway.dir(), state.join("veloz")).expect("a link");
+    command.env("HOME", home.path()).env("VELOZ_DATA_DIR", home.path().join("data"));
     let mut client = ClientProcess::start(command);
     let start = Instant::now();
     let status = eventually(&format!("{}: {code}", document.display()), || match client.ended() {

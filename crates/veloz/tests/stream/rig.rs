@@ -65,11 +65,11 @@ impl MemoryLog {
         state.oldest = oldest;
     }
 
-    /// Takes the market events before `id` out.
-    pub(crate) fn compact(&self, before: EventId) {
+    /// Takes the market events of that range out.
+    pub(crate) fn compact(&self, range: std::ops::Range<EventId>) {
         let is_market = |id: EventId| event(id).kind() == veloz_core::event::EventKind::Market;
         let mut state = self.state.lock().unwrap();
-        state.frames.retain(|id, _| *id >= before || !is_market(*id));
+        state.frames.retain(|id, _| !range.contains(id) || !is_market(*id));
     }
 
     pub(crate) fn break_down(&self) {

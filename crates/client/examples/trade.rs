@@ -7,7 +7,8 @@ use veloz_client::{Client, Event, OrderRequest, Price, Side, StreamItem, StreamO
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let client = Client::new("http://127.0.0.1:8080")?;
+    let url = std::env::var("VELOZ_URL").unwrap_or("http://127.0.0.1:8080".to_owned());
+    let client = Client::new(&url)?;
     let symbol = "BTCUSDT".parse()?;
     let price = client.market(Some(symbol)).await?.price.ok_or("no price yet")?;
     let bid = Price::parse(&format!("{}", price.raw() / 100_000_000 - 1))?;

@@ -65,15 +65,14 @@ impl Cursor {
 
     /// Follows a gap that the gateway told, with the id that its frame carries.
     pub(crate) fn gap(&mut self, id: Option<EventId>, gap: &Gap) {
+        let id = id.unwrap_or(gap.id());
         match gap.reason {
             GapReason::Ahead => {
-                self.last = Some(id.unwrap_or(gap.newest));
+                self.last = Some(id);
                 self.compacted_to = 0;
             }
             GapReason::Compacted => self.compacted_to = self.compacted_to.max(gap.newest),
-            GapReason::Trimmed | GapReason::Other => {
-                self.jump(id.unwrap_or(gap.oldest.saturating_sub(1)));
-            }
+            GapReason::Trimmed | GapReason::Other => self.jump(id),
         }
     }
 }

@@ -223,6 +223,17 @@ impl View {
     }
 }
 
+impl Gap {
+    /// Where a stream goes on: the event before the first that follows.
+    pub const fn id(&self) -> EventId {
+        match self.reason {
+            GapReason::Trimmed | GapReason::Other => self.oldest.saturating_sub(1),
+            GapReason::Ahead => self.newest,
+            GapReason::Compacted => self.requested,
+        }
+    }
+}
+
 impl GapReason {
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {

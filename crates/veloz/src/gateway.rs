@@ -320,7 +320,7 @@ struct Store {
 
 impl Store {
     fn open(config: &Config, plan: &MarketPlan) -> Result<Store> {
-        let dir = DataDir::open(&config.data_dir)?;
+        let dir = DataDir::open(&config.data_dir).context("VELOZ_DATA_DIR cannot be used")?;
         let stamp = Stamp::new("sim_engine", "", "", config.market_source.as_str());
         match dir.stamp()? {
             Some(stored) => dir.check_owner(&stored, &stamp)?,

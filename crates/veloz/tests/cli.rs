@@ -251,7 +251,7 @@ mod tests {
         };
         let told = ["!! GAP: the events after 3 and before 11 are no longer retained"];
         check_with(&["tail", "--since", "3"], script, 3, &["      11  market"], &told).await;
-        let line = format!("{{\"event\":\"gap\",\"data\":{GAP}}}\n");
+        let line = format!("{{\"id\":10,\"event\":\"gap\",\"data\":{GAP}}}\n");
         check_with(&["tail", "--json", "--since", "3"], script, 3, &[&line], &told).await;
     }
 

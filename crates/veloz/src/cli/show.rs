@@ -20,7 +20,7 @@ pub(super) fn print_event(event: &LogEvent, output: &mut Output) -> Result<(), C
         Some(decoded) => describe(&decoded),
         None => (event.json.clone(), Style::new()),
     };
-    let line = format!("{:>8}  {:<12}  {text}", event.id, event.name);
+    let line = format!("{:>8}  {:<12}  {}", event.id, event.name, text.trim_end());
     Ok(output.styled_line(&line, style)?)
 }
 
@@ -92,8 +92,9 @@ pub(super) fn tell_gap(gap: &Gap, output: &mut Output) -> Result<(), CliError> {
     missing(&text);
     if output.json {
         output.json_line(&format!(
-            "{{\"event\":\"gap\",\"data\":{{\"type\":\"gap\",\"reason\":\"{}\",\"requested\":{requested},\
+            "{{\"id\":{},\"event\":\"gap\",\"data\":{{\"type\":\"gap\",\"reason\":\"{}\",\"requested\":{requested},\
              \"oldest\":{oldest},\"newest\":{newest}}}}}",
+            gap.id(),
             reason.as_str()
         ))?;
     }

@@ -92,6 +92,7 @@ async fn serve(config: Config) -> Result<()> {
         Arc::new(handle.clone()),
     )
     .context("cannot start the stream")?;
+    stream.handle().register_metrics(&mut registry);
 
     let source = plan.source(&config, &store.engine);
     let clock = store.clock;
@@ -320,7 +321,7 @@ struct Store {
 
 impl Store {
     fn open(config: &Config, plan: &MarketPlan) -> Result<Store> {
-        let dir = DataDir::open(&config.data_dir).context("VELOZ_DATA_DIR cannot be used")?;
+        let dir = DataDir::open(&config.data_dir)?;
         let stamp = Stamp::new("sim_engine", "", "", config.market_source.as_str());
         match dir.stamp()? {
             Some(stored) => dir.check_owner(&stored, &stamp)?,

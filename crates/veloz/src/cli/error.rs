@@ -41,7 +41,7 @@ pub enum CliError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// The gateway of `serve` failed.
-    #[error("{}", told(.0))]
+    #[error("{}", chain(.0))]
     Serve(anyhow::Error),
     /// Printing failed.
     #[error("cannot print")]
@@ -49,19 +49,6 @@ pub enum CliError {
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,
-}
-
-/// An error and its causes in one line; some name their cause themselves.
-fn told(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if text.is_empty() {
-            text = cause;
-        } else if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 impl CliError {
@@ -132,6 +119,18 @@ impl CliError {
             _ => FAILED,
         }
     }
+}
+
+/// The texts of the chain, those left out that the one before has told already.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if !text.contains(&cause) {
+            text += if text.is_empty() { "" } else { ": " };
+            text += &cause;
+        }
+    }
+    text
 }
 
 /// The last in the chain: the one that says what happened.

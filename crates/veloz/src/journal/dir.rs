@@ -34,16 +34,7 @@ impl DataDir {
     /// # Errors
     /// When it cannot be made or written, or another process has it: one line that says what to do.
     pub fn open(dir: &Path) -> Result<DataDir, JournalError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(DIR_MODE)
-            .create(dir)
-            .map_err(|error| match error.kind() {
-                // A file is in its place.
-                io::ErrorKind::AlreadyExists => io::ErrorKind::NotADirectory.into(),
-                _ => error,
-            })
-            .map_err(JournalError::io("make the directory", dir.to_path_buf()))?;
+        DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir).map_err(unusable(dir))?;
         let path = dir.join(LOCK_FILE);
         let mut file = OpenOptions::new()
             .read(true)
@@ -52,7 +43,7 @@ impl DataDir {
             .truncate(false)
             .mode(FILE_MODE)
             .open(&path)
-            .map_err(JournalError::io("write", path.clone()))?;
+            .map_err(unusable(dir))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -179,6 +170,21 @@ impl Stamp {
             account: account.to_owned(),
             market_source: market_source.to_owned(),
         }
+    }
+}
+
+/// The error of a directory that cannot be made or written; a full disk keeps its own.
+fn unusable(dir: &Path) -> impl FnOnce(io::Error) -> JournalError {
+    let dir = dir.to_path_buf();
+    move |source| match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            JournalError::Full { dir, source }
+        }
+        // What is there under that name is a file.
+        io::ErrorKind::AlreadyExists => {
+            JournalError::Unusable { dir, source: io::ErrorKind::NotADirectory.into() }
+        }
+        _ => JournalError::Unusable { dir, source },
     }
 }
 

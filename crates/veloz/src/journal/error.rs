@@ -20,6 +20,14 @@ pub enum JournalError {
         /// What the system said.
         source: io::Error,
     },
+    /// The data directory cannot be made or written.
+    #[error("cannot use {} as data directory: {source}; make it writable, or set VELOZ_DATA_DIR to another", dir.display())]
+    Unusable {
+        /// The directory.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// No space is left.
     #[error("no space left in {}: free some (or lower VELOZ_RETENTION_BYTES) and start again", dir.display())]
     Full {

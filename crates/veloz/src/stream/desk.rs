@@ -22,6 +22,7 @@ use super::{BooksReply, Snapshot, SnapshotReply, StateSource};
 pub(super) struct Snapshots {
     waiting: Vec<Who>,
     asked: Vec<Who>,
+    in_flight: bool,
 }
 
 impl Snapshots {
@@ -31,8 +32,15 @@ impl Snapshots {
         self.ask(source, shared);
     }
 
+    /// Drops the wish of one who went away.
+    pub(super) fn forget(&mut self, who: Who) {
+        self.waiting.retain(|other| *other != who);
+        self.asked.retain(|other| *other != who);
+    }
+
     fn ask(&mut self, source: &dyn StateSource, shared: &Arc<Shared>) {
-        if self.asked.is_empty() && !self.waiting.is_empty() {
+        if !self.in_flight && !self.waiting.is_empty() {
+            self.in_flight = true;
             std::mem::swap(&mut self.asked, &mut self.waiting);
             source.snapshot(SnapshotReply { shared: Some(Arc::clone(shared)) });
         }
@@ -40,6 +48,7 @@ impl Snapshots {
 
     /// Those whom the snapshot that came is for; asks for the next one.
     pub(super) fn served(&mut self, source: &dyn StateSource, shared: &Arc<Shared>) -> Vec<Who> {
+        self.in_flight = false;
         let served = std::mem::take(&mut self.asked);
         self.ask(source, shared);
         served

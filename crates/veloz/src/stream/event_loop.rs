@@ -203,6 +203,9 @@ impl EventLoop {
         if let Some(symbol) = subscriber.book() {
             self.books.unwatch(symbol);
         }
+        if subscriber.place == Place::Snapshot {
+            self.snapshots.forget(who);
+        }
         // Dropping the socket takes it out of the epoll anyway.
         let _ = self.poll.registry().deregister(&mut subscriber.socket);
         self.shared.metrics.closed(reason);

@@ -1,6 +1,15 @@
 //! What the stream counts. Plain atomics: anyone may read them at any time.
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use super::tail::Shared;
 
 /// One number.
 #[derive(Debug, Default)]
@@ -117,8 +126,98 @@ impl StreamMetrics {
         }
     }
 
+    fn gauges(&self) -> [(&'static str, &'static str, &Count); 4] {
+        [
+            ("connections", "Streams that are open", &self.connections),
+            ("level", "Streams level with the tail", &self.level),
+            ("behind", "Streams that read the log", &self.behind),
+            ("blocked", "Streams whose socket takes nothing just now", &self.blocked),
+        ]
+    }
+
+    fn counters(&self) -> [(&'static str, &'static str, &Count); 10] {
+        [
+            ("attached", "Streams opened", &self.attached),
+            ("delivered_events", "Events sent, once for each stream", &self.delivered_events),
+            ("sent_bytes", "Bytes sent", &self.sent_bytes),
+            ("writes", "Writes to sockets", &self.writes),
+            ("gaps", "Gaps told", &self.gaps),
+            ("snapshots", "Snapshots sent", &self.snapshots),
+            ("keep_alives", "Keep-alives sent", &self.keep_alives),
+            ("log_reads", "Reads of the log for streams that are behind", &self.log_reads),
+            ("log_read_bytes", "Bytes of these reads", &self.log_read_bytes),
+            ("refused_batches", "Batches that did not follow the last one", &self.refused_batches),
+        ]
+    }
+
     fn close_count(&self, reason: CloseReason) -> Option<&Count> {
         let at = CloseReason::ALL.iter().position(|known| *known == reason)?;
         self.closes.get(at)
+    }
+}
+
+/// The counters as Prometheus sees them.
+pub(super) struct StreamCollector(pub(super) Arc<Shared>);
+
+impl fmt::Debug for StreamCollector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StreamCollector")
+    }
+}
+
+impl Collector for StreamCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let metrics = &self.0.metrics;
+        for (name, help, count) in metrics.gauges() {
+            let gauge = ConstGauge::new(i64::try_from(count.get()).unwrap_or(i64::MAX));
+            let name = format!("veloz_stream_{name}");
+            gauge.encode(encoder.encode_descriptor(&name, help, None, gauge.metric_type())?)?;
+        }
+        for (name, help, count) in metrics.counters() {
+            let counter = ConstCounter::new(count.get());
+            let name = format!("veloz_stream_{name}");
+            counter.encode(encoder.encode_descriptor(
+                &name,
+                help,
+                None,
+                counter.metric_type(),
+            )?)?;
+        }
+        let first = ConstCounter::new(0_u64);
+        let (name, help) = ("veloz_stream_closes", "Streams closed, by reason");
+        let mut closes = encoder.encode_descriptor(name, help, None, first.metric_type())?;
+        for reason in CloseReason::ALL {
+            let labels = [("reason", reason.as_str())];
+            ConstCounter::new(metrics.closes(reason)).encode(closes.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::encoding::text;
+    use prometheus_client::registry::Registry;
+
+    #[test]
+    fn prometheus_sees_them() {
+        let poll = mio::Poll::new().expect("an epoll");
+        let waker = mio::Waker::new(poll.registry(), mio::Token(0)).expect("a waker");
+        let shared = Arc::new(Shared::new(waker, 1));
+        shared.metrics.connections.add(3);
+        shared.metrics.closed(CloseReason::Stalled);
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(StreamCollector(shared)));
+        let mut page = String::new();
+        text::encode(&mut page, &registry).expect("encodes");
+        for line in [
+            "veloz_stream_connections 2",
+            "veloz_stream_gaps_total 0",
+            "veloz_stream_closes_total{reason=\"stalled\"} 1",
+            "veloz_stream_closes_total{reason=\"peer\"} 0",
+        ] {
+            assert!(page.lines().any(|other| other == line), "{line} is not in\n{page}");
+        }
     }
 }

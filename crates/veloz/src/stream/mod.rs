@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use prometheus_client::registry::Registry;
 use veloz_core::event::Event;
 use veloz_core::limits::{
     STREAM_BLOCK_BYTES, STREAM_DRAIN_MS, STREAM_KEEP_ALIVE_MS, STREAM_RETRY_MS, STREAM_STALL_MS,
@@ -46,7 +47,7 @@ use veloz_core::limits::{
 use veloz_core::types::{EventId, Symbol};
 
 use self::event_loop::EventLoop;
-use self::metrics::StreamMetrics;
+use self::metrics::{StreamCollector, StreamMetrics};
 use self::request::StreamRequest;
 use self::tail::Shared;
 use crate::journal::LogReader;
@@ -185,6 +186,11 @@ impl StreamHandle {
     /// When the stream cannot take it: the socket is then closed.
     pub fn attach(&self, socket: TcpStream, attach: Attach) -> Result<(), AttachError> {
         self.shared.attach(socket, attach)
+    }
+
+    /// Shows what the stream counts on `registry`.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        registry.register_collector(Box::new(StreamCollector(Arc::clone(&self.shared))));
     }
 
     /// What the stream counts.

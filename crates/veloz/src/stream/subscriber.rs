@@ -421,3 +421,13 @@ fn reason_of(error: &std::io::Error) -> CloseReason {
         _ => CloseReason::Peer,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_subscriber_is_small() {
+        assert!(size_of::<Subscriber>() <= 160, "{}", size_of::<Subscriber>());
+    }
+}

@@ -13,6 +13,8 @@ mod life;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 #[path = "../../src/stream/testing.rs"]

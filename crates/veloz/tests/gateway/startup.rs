@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::{Gateway, Options, eventually};
+use crate::support::{Gateway, Options, eventually, skipped};
 
 /// Starts it, expects it to end by itself, and looks for the words in the one line that it says.
 #[track_caller]
@@ -119,7 +119,7 @@ fn mounted(dir: &Path, options: &str) -> Option<Options> {
     let probe =
         Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "none"]).arg(dir).output();
     if !probe.is_ok_and(|output| output.status.success()) {
-        println!("skipped: needs `unshare -rm`, which this machine does not allow");
+        skipped("`unshare -rm`, which this machine does not allow");
         return None;
     }
     let mount = format!("mount -t tmpfs -o {options} none {}", dir.display());

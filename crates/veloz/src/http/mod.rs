@@ -17,6 +17,7 @@ mod market;
 mod metrics;
 mod openapi;
 mod orders;
+mod page;
 mod query;
 mod router;
 mod server;

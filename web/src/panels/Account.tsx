@@ -19,13 +19,13 @@ export function Balances() {
   return (
     <section class="panel balances" aria-labelledby="balances-title">
       <h2 id="balances-title">Balances</h2>
-      <table id="balances">
+      <div class="scroll" tabIndex={0} role="group" aria-labelledby="balances-title"><table id="balances">
         <thead><tr><th scope="col">Asset</th><th scope="col" class="n">Free</th><th scope="col" class="n">Locked</th></tr></thead>
         <tbody>
           {rows.length === 0 ? <Empty columns={3}>No balances yet.</Empty> : null}
           {rows.map((row) => <tr key={row.asset}><td>{row.asset}</td><td class="n">{shown(row.free, digitsOf(row.asset))}</td><td class="n">{shown(row.locked, digitsOf(row.asset))}</td></tr>)}
         </tbody>
-      </table>
+      </table></div>
     </section>
   );
 }

@@ -38,7 +38,7 @@ function Spread(props: { bid: string | undefined; ask: string | undefined; digit
   const bid = decimal(props.bid);
   const ask = decimal(props.ask);
   if (!bid || !ask) return <p class="spread">{props.bid ?? props.ask ? 'One side is empty' : 'The book is not known yet'}</p>;
-  return <p class="spread">Spread {shown(print(subtract(ask, bid), props.digits))}</p>;
+  return <p class="spread">Spread {shown(print(subtract(ask, bid)), props.digits)}</p>;
 }
 
 export function Trades() {

@@ -127,5 +127,5 @@ export function Chart() {
 
 function Price() {
   const market = markets.read().get(symbol.value);
-  return <output id="price" class={`last ${market?.side === 'SELL' ? 'sell' : 'buy'}`}>{market ? shown(market.price, places(instrument.value?.tick ?? '1')) : 'no price yet'}</output>;
+  return <output id="last-price" class={`last ${market?.side === 'SELL' ? 'sell' : 'buy'}`}>{market ? shown(market.price, places(instrument.value?.tick ?? '1')) : 'no price yet'}</output>;
 }

@@ -50,7 +50,7 @@ function Entries() {
   const entries = chosen(paused.value ?? log.read());
   return (
     <table id="log">
-      <thead><tr><th scope="col" class="n">Id</th><th scope="col">Time</th><th scope="col">Type</th><th scope="col">Data, as sent</th></tr></thead>
+      <thead><tr><th scope="col" class="n">Id</th><th scope="col">Time</th><th scope="col">Type</th><th scope="col" class="raw">Data, as sent</th></tr></thead>
       <tbody>
         {entries.length === 0 ? <Empty columns={4}>{live.value ? 'No such event since the page was opened.' : 'No events yet.'}</Empty> : null}
         {entries.map((entry) => <tr key={entry.id} data-kind={entry.kind}><td class="n">{entry.id}</td><td><Time ns={entry.tsNs} /></td><td>{entry.kind}</td><td class="raw">{entry.text}</td></tr>)}

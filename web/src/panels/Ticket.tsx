@@ -159,7 +159,7 @@ export function Ticket() {
           </label>
         </div>
         <Field id="qty" label={`Quantity (${of.base})`} value={qty} hint={of.lot} />
-        {limited ? <Field id="price" label={`Price (${of.quote})`} value={price} hint={last} /> : null}
+        {limited ? <Field id="price" label={`Price (${of.quote})`} value={price} hint={shown(last, places(of.tick))} /> : null}
         <Estimate of={of} />
         <p id="ticket-check" class="check" aria-live="polite">{check.value ?? ''}</p>
         <button class={`send ${side.value === 'BUY' ? 'buy' : 'sell'}`} disabled={busy.value || unsure.value !== undefined || check.value !== undefined || !live.value}>
@@ -184,7 +184,7 @@ function Choice(props: { name: string; value: Side; chosen: typeof side; hint: s
 function Field(props: { id: string; label: string; value: typeof qty; hint: string }) {
   return (
     <label>{props.label}
-      <input id={props.id} inputMode="decimal" spellcheck={false} placeholder={shown(props.hint)} value={props.value.value} aria-describedby="ticket-check"
+      <input id={props.id} inputMode="decimal" spellcheck={false} placeholder={props.hint} value={props.value.value} aria-describedby="ticket-check"
         onInput={(e) => { props.value.value = e.currentTarget.value.trim(); confirming.value = false; }} />
     </label>
   );
@@ -205,7 +205,7 @@ function Estimate({ of }: { of: Instrument }) {
   const digits = places(of.tick);
   return (
     <dl class="estimate">
-      <div><dt>{side.value === 'BUY' ? 'Cost' : 'Proceeds'}{type.value === 'MARKET' ? ', about' : ''}</dt><dd>{total ? `${shown(print(total, digits))} ${of.quote}` : '—'}</dd></div>
+      <div><dt>{side.value === 'BUY' ? 'Cost' : 'Proceeds'}{type.value === 'MARKET' ? ', about' : ''}</dt><dd>{total ? `${shown(print(total), digits)} ${of.quote}` : '—'}</dd></div>
       <div><dt>Fee, at most</dt><dd>{fee ? `${shown(print(fee))} ${feeAsset}` : '—'}</dd></div>
       <div data-bad={short === true}><dt>Free</dt><dd>{free ? `${shown(print(free))} ${asset}` : '—'}{short ? ' (too little)' : ''}</dd></div>
     </dl>

@@ -103,7 +103,8 @@ mod tests {
         headers.insert(header::ACCEPT_ENCODING, "gzip".parse().unwrap());
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (plain, packed) = runtime.block_on(async { (plain.await, index(headers).await) });
-        let (plain, packed) = (plain.unwrap_or_else(|_| panic!()), packed.unwrap_or_else(|_| panic!()));
+        let (plain, packed) =
+            (plain.unwrap_or_else(|_| panic!()), packed.unwrap_or_else(|_| panic!()));
         assert!(!plain.headers().contains_key(header::CONTENT_ENCODING));
         assert_eq!(packed.headers()[header::CONTENT_ENCODING], "gzip");
         assert_eq!(plain.headers()[header::CONTENT_SECURITY_POLICY], POLICY);

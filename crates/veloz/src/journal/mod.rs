@@ -17,6 +17,7 @@ mod error;
 mod format;
 mod inspect;
 mod log;
+mod metrics;
 mod reader;
 mod recovery;
 mod repair;

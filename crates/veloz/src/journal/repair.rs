@@ -11,7 +11,7 @@ use veloz_core::types::EventId;
 
 use super::dir::DataDir;
 use super::error::JournalError;
-use super::format::{RawRecord, len_u64};
+use super::format::{RawRecord, SEGMENT_RECORDS_START, len_u64};
 use super::inspect::{Inspection, Problem, Seen, StoredSnapshot};
 use super::recovery::{read_rest, whole_records};
 use super::segment::{parse_segment_name, segment_name};
@@ -60,13 +60,14 @@ impl Repair {
         can_start(&log, cut)?;
         let storage = DirStorage::new(dir.path());
         let (aside, bytes_aside) = behind(&storage, &log, cut)?;
-        let (newest_lost, bytes) = lost(&storage, cut)?;
-        let newest_aside =
-            aside.iter().filter_map(|name| parse_segment_name(name)).max().unwrap_or_default();
+        let (mut newest_lost, bytes) = lost(&storage, cut.segment_id, cut.offset)?;
+        if let Some(last) = aside.iter().filter_map(|name| parse_segment_name(name)).max() {
+            newest_lost = newest_lost.max(lost(&storage, last, SEGMENT_RECORDS_START)?.0);
+        }
         Ok(Some(Repair {
             problem,
             newest: cut.next_id - 1,
-            newest_lost: newest_lost.max(newest_aside),
+            newest_lost: newest_lost.max(cut.next_id - 1),
             loses_state: log.snapshots().iter().any(|snapshot| is_behind(snapshot, cut)),
             bytes: bytes + bytes_aside,
             storage,
@@ -177,14 +178,18 @@ fn behind(
     Ok((aside.into_iter().map(|(name, _)| name).collect(), bytes))
 }
 
-/// The newest event and the bytes that go from the segment that is cut.
-fn lost(storage: &DirStorage, cut: Position) -> Result<(EventId, u64), JournalError> {
-    let name = segment_name(cut.segment_id);
+/// The newest event in a segment from `offset` on, as far as its records are whole, and the bytes used.
+fn lost(
+    storage: &DirStorage,
+    first_id: EventId,
+    offset: u64,
+) -> Result<(EventId, u64), JournalError> {
+    let name = segment_name(first_id);
     let io = JournalError::io("read", storage.path(&name));
-    let read = storage.open(&name).and_then(|file| read_rest(&*file, cut.offset));
+    let read = storage.open(&name).and_then(|file| read_rest(&*file, offset));
     let rest = read.map_err(io)?;
     let newest = |raw: RawRecord<'_>| raw.record.next_id() - 1;
-    let newest = whole_records(&rest, cut.next_id).map(newest).max().unwrap_or(cut.next_id - 1);
+    let newest = whole_records(&rest, first_id).map(newest).max().unwrap_or_default();
     let used = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| len_u64(last) + 1);
     Ok((newest, used))
 }

@@ -103,7 +103,7 @@ pub(super) fn verify(log: &Inspection, progress: impl Fn(u64)) -> Result<Report,
         progress(check.report.bytes);
         ControlFlow::Continue(())
     })?;
-    Ok(check.finish())
+    Ok(check.finish(!log.snapshots().is_empty()))
 }
 
 struct Check<'s> {
@@ -168,9 +168,9 @@ impl Check<'_> {
             self.waiting.remove(0);
             if snapshot.position == position {
                 self.compare(snapshot);
-            } else {
+            } else if snapshot.path.exists() {
                 self.wrong(&snapshot.path, "it stands where no step begins");
-            }
+            } // else a newer one took its place meanwhile, and retention went on
         }
     }
 
@@ -198,7 +198,12 @@ impl Check<'_> {
         self.report.problem(Problem { path: path.to_path_buf(), offset: 0, what: what.to_owned() });
     }
 
-    fn finish(mut self) -> Report {
+    fn finish(mut self, has_snapshots: bool) -> Report {
+        if self.report.oldest > 1 && !has_snapshots {
+            let what =
+                format!("the log begins at event {}, and no snapshot is valid", self.report.oldest);
+            self.wrong(&self.file.with_file_name("*.snap"), &what);
+        }
         for snapshot in std::mem::take(&mut self.waiting) {
             let what = match self.report.problems.is_empty() {
                 true => "it holds events that the log does not have",

@@ -103,45 +103,85 @@ impl Drop for Backup {
     }
 }
 
-fn try_copy(from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), JournalError> {
-    let (source, target) = (DirStorage::new(from), DirStorage::new(to));
-    // Snapshots first: the log that is copied then reaches up to them.
-    for at in snapshot::list(&source)? {
-        copy_file(&source, &target, &snapshot::snapshot_name(at), None, progress)?;
-    }
-    let found = find_segments(&source, Access::Reader)?;
-    let Some(last) = found.segments.last() else {
-        return Err(JournalError::NoLog { dir: from.to_path_buf() });
-    };
-    for segment in &found.segments {
-        // A sealed segment may be replaced by its compacted self meanwhile: whichever it is, all of it.
-        let end = Arc::ptr_eq(segment, last).then(|| segment.end());
-        copy_file(&source, &target, &segment.name(), end, progress)?;
-    }
-    if from.join(STAMP_FILE).exists() {
-        copy_file(&source, &target, STAMP_FILE, None, progress)?;
-    }
-    target.sync_dir().map_err(JournalError::io("sync", to.to_path_buf()))
+/// An open file of the source: it stays as it is, whatever takes its name.
+struct Pinned {
+    name: String,
+    file: Arc<dyn StorageFile>,
+    end: u64,
 }
 
-/// Copies a file up to `end`, or all of it.
-fn copy_file(
-    source: &DirStorage,
-    target: &DirStorage,
-    name: &str,
-    end: Option<u64>,
-    progress: &mut dyn FnMut(u64),
-) -> Result<(), JournalError> {
-    let io = |action| JournalError::io(action, source.path(name));
-    let from = source.open(name).map_err(io("open"))?;
-    let end = match end {
-        Some(end) => end,
-        None => from.size().map_err(io("read"))?,
+impl Pinned {
+    fn open(source: &DirStorage, name: String) -> Result<Pinned, JournalError> {
+        let io = |action| JournalError::io(action, source.path(&name));
+        let file = source.open(&name).map_err(io("open"))?;
+        let end = file.size().map_err(io("read"))?;
+        Ok(Pinned { name, file, end })
+    }
+
+    fn copy(&self, to: &DirStorage, progress: &mut dyn FnMut(u64)) -> Result<(), JournalError> {
+        let io = |action| JournalError::io(action, to.path(&self.name));
+        let copy = to.create(&self.name).map_err(io("create"))?;
+        copy_bytes(&*self.file, &*copy, self.end, progress).map_err(io("copy to"))?;
+        copy.sync().map_err(io("sync"))
+    }
+}
+
+/// What a start needs, pinned, and the segments before that, oldest first.
+fn pin(source: &DirStorage) -> Result<(Vec<Pinned>, Vec<String>), JournalError> {
+    let (mut pinned, mut snapshots) = (Vec::new(), Vec::new());
+    let mut needed_from = 1;
+    for at in snapshot::list(source)? {
+        let name = snapshot::snapshot_name(at);
+        if let Ok((position, _)) = snapshot::read(source, &name, at)? {
+            // They come newest first.
+            needed_from = position.segment_id;
+            pinned.push(Pinned::open(source, name.clone())?);
+            snapshots.push(name);
+        }
+    }
+    let found = find_segments(source, Access::Reader)?;
+    let Some(last) = found.segments.last() else {
+        return Err(JournalError::NoLog { dir: source.path("") });
     };
-    let io = |action| JournalError::io(action, target.path(name));
-    let to = target.create(name).map_err(io("create"))?;
-    copy_bytes(&*from, &*to, end, progress).map_err(io("copy to"))?;
-    to.sync().map_err(io("sync"))
+    let mut older = Vec::new();
+    for segment in &found.segments {
+        if segment.header.first_id < needed_from {
+            older.push(segment.name());
+            continue;
+        }
+        let mut pin = Pinned::open(source, segment.name())?;
+        if Arc::ptr_eq(segment, last) {
+            pin.end = segment.end();
+        }
+        pinned.push(pin);
+    }
+    // As long as a snapshot is there, retention leaves alone what a start on it needs: so what is open
+    // now is what the snapshots were made for.
+    for name in &snapshots {
+        source.open(name).map_err(JournalError::io("open", source.path(name)))?;
+    }
+    Ok((pinned, older))
+}
+
+fn try_copy(from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), JournalError> {
+    let (source, target) = (DirStorage::new(from), DirStorage::new(to));
+    let (pinned, older) = pin(&source)?;
+    for file in &pinned {
+        file.copy(&target, progress)?;
+    }
+    // Backwards, for retention takes the oldest first: what is copied has no hole. Whether one of these
+    // is compacted meanwhile makes no difference.
+    for name in older.into_iter().rev() {
+        match Pinned::open(&source, name) {
+            Ok(file) => file.copy(&target, progress)?,
+            Err(JournalError::Io { source, .. }) if is_gone(&source) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    if from.join(STAMP_FILE).exists() {
+        Pinned::open(&source, STAMP_FILE.to_owned())?.copy(&target, progress)?;
+    }
+    target.sync_dir().map_err(JournalError::io("sync", to.to_path_buf()))
 }
 
 fn copy_bytes(

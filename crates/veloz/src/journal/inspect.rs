@@ -10,13 +10,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use veloz_core::limits::{JOURNAL_LOOKS_COUNT, JOURNAL_READ_MAX_BYTES};
+use veloz_core::limits::JOURNAL_READ_MAX_BYTES;
 use veloz_core::types::EventId;
 
 use super::error::JournalError;
 use super::format::{RawRecord, RecordRef, SEGMENT_RECORDS_START, SegmentHeader, len_u64};
 use super::recovery::{
-    AND_RECORDS_FOLLOW, Tail, TornTail, check_header, is_half_made, judge_tail, missing_ids,
+    AND_RECORDS_FOLLOW, Access, Tail, TornTail, check_header, is_half_made, judge_tail, missing_ids,
 };
 use super::scan::{Next, Scanner};
 use super::segment::{parse_segment_name, segment_name};
@@ -251,45 +251,33 @@ impl Walk<'_, '_> {
         Some(Problem { path: path.to_path_buf(), offset: 0, what })
     }
 
-    /// Walks through the records of a segment.
+    /// Walks through the records of a segment, and judges what is behind them.
     fn records(&mut self, current: &mut Current<'_>) -> io::Result<ControlFlow<()>> {
         self.next_id = None;
-        let mut looks = 1;
-        loop {
-            let (offset, why) = match self.whole_records(current)? {
-                Stop::End => {
-                    self.next_id = Some(current.end.next_id);
-                    return Ok(ControlFlow::Continue(()));
-                }
-                Stop::Enough => return Ok(ControlFlow::Break(())),
-                Stop::Bad(offset, why) => (offset, why),
-                Stop::Wrong(offset, what) => {
-                    let path = current.info.path.clone();
-                    return Ok((self.visit)(Seen::Problem(Problem { path, offset, what })));
-                }
-            };
-            let mut what = why.to_owned();
-            if current.info.active {
-                match judge_tail(current.file, offset, current.end.next_id)? {
+        let (offset, what) = match self.whole_records(current)? {
+            Stop::End => {
+                self.next_id = Some(current.end.next_id);
+                return Ok(ControlFlow::Continue(()));
+            }
+            Stop::Enough => return Ok(ControlFlow::Break(())),
+            Stop::Bad(offset, why) if current.info.active => {
+                match judge_tail(current.file, offset, current.end.next_id, Access::Reader)? {
                     Tail::Torn { bytes: 0 } => return Ok(ControlFlow::Continue(())),
                     Tail::Torn { bytes } => {
                         let file = segment_name(current.info.first_id);
                         return Ok((self.visit)(Seen::Torn(TornTail { file, offset, bytes })));
                     }
-                    // A write may have been seen half done.
-                    Tail::Damaged if looks < JOURNAL_LOOKS_COUNT => {
-                        looks += 1;
-                        continue;
-                    }
-                    Tail::Damaged => what = format!("{what}, {AND_RECORDS_FOLLOW}"),
+                    Tail::Damaged => (offset, format!("{why}, {AND_RECORDS_FOLLOW}")),
                 }
             }
-            let path = current.info.path.clone();
-            return Ok((self.visit)(Seen::Problem(Problem { path, offset, what })));
-        }
+            Stop::Bad(offset, why) => (offset, why.to_owned()),
+            Stop::Wrong(offset, what) => (offset, what),
+        };
+        let path = current.info.path.clone();
+        Ok((self.visit)(Seen::Problem(Problem { path, offset, what })))
     }
 
-    /// Goes on from the end of the last whole record.
+    /// Walks as far as there are records.
     fn whole_records(&mut self, current: &mut Current<'_>) -> io::Result<Stop> {
         let Current { info, file, end } = current;
         let len = file.size()?;

@@ -15,7 +15,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use veloz_core::limits::{JOURNAL_READ_MAX_BYTES, JOURNAL_SEGMENT_MAX_BYTES};
+use veloz_core::limits::{JOURNAL_LOOKS_COUNT, JOURNAL_READ_MAX_BYTES, JOURNAL_SEGMENT_MAX_BYTES};
 use veloz_core::types::EventId;
 
 use super::error::JournalError;
@@ -159,7 +159,16 @@ pub(super) fn find_segments(storage: &dyn Storage, access: Access) -> Result<Fou
     drop_half_made(storage, access, &mut names)?;
     let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(names.len());
     for &(first_id, len) in &names {
-        let header = read_header(storage, first_id)?;
+        let header = match read_header(storage, first_id) {
+            // Retention took it since the directory was listed, and with it all before it.
+            Err(JournalError::Io { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && access == Access::Reader =>
+            {
+                segments.clear();
+                continue;
+            }
+            header => header?,
+        };
         if let Some(before) = segments.last().map(|segment| segment.header.first_id)
             && header.previous_id != before
         {
@@ -275,7 +284,7 @@ fn find_tail(
         segment.set_end(len);
         return Ok((next_id - 1, None));
     };
-    let torn_bytes = match judge_tail(&*file, offset, next_id).map_err(io("read"))? {
+    let torn_bytes = match judge_tail(&*file, offset, next_id, access).map_err(io("read"))? {
         Tail::Torn { bytes } => bytes,
         Tail::Damaged => {
             let what = format!("{why}, {AND_RECORDS_FOLLOW}");
@@ -306,14 +315,25 @@ pub(super) fn judge_tail(
     file: &dyn StorageFile,
     offset: u64,
     next_id: EventId,
+    access: Access,
 ) -> io::Result<Tail> {
-    let rest = read_rest(file, offset)?;
-    if whole_records(&rest, next_id).any(|raw| u64::from(raw.durable) > offset) {
-        return Ok(Tail::Damaged);
+    let mut looks = 1;
+    loop {
+        let rest = read_rest(file, offset)?;
+        if !whole_records(&rest, next_id).any(|raw| u64::from(raw.durable) > offset) {
+            // Zeros are reserved space, not a torn write.
+            let last = rest.iter().rposition(|&byte| byte != 0);
+            return Ok(Tail::Torn { bytes: last.map_or(0, |last| len_u64(last) + 1) });
+        }
+        // Where another writes, a record can be there by now; a write can be seen half done, too.
+        let is_written_now = record_first_id(&rest) == next_id
+            && matches!(parse_record(&rest, len_u64(rest.len())), Parsed::Record(_));
+        match access {
+            Access::Reader if is_written_now => return Ok(Tail::Torn { bytes: 0 }),
+            Access::Reader if looks < JOURNAL_LOOKS_COUNT => looks += 1,
+            Access::Reader | Access::Owner => return Ok(Tail::Damaged),
+        }
     }
-    // Zeros are reserved space, not a torn write.
-    let bytes = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| len_u64(last) + 1);
-    Ok(Tail::Torn { bytes })
 }
 
 /// The whole records that stand anywhere in `rest`, which follows the event before `next_id`.

@@ -15,16 +15,16 @@ mod tests {
 
     use crate::{add_step, replayed};
 
-    const LOOKS: usize = 40;
+    const LOOKS: usize = 6;
 
     fn config(durability: Durability) -> JournalConfig {
-        // Market events go at once, and the log holds some twenty segments.
+        // Market events go at once, and the log holds some twelve segments.
         let retention = RetentionConfig {
-            bytes: 80 << 10,
+            bytes: 6 << 20,
             market_age: Duration::ZERO,
             order_age: Duration::from_secs(3600),
         };
-        JournalConfig { durability, segment_bytes: 4 << 10, retention }
+        JournalConfig { durability, segment_bytes: 512 << 10, retention }
     }
 
     /// Appends until told to stop, as fast as it can.
@@ -42,7 +42,7 @@ mod tests {
                 let state = format!("{{\"at\":{}}}", next_id - 1).into_bytes();
                 journal.write_snapshot(next_id - 1, state).expect("takes it");
             }
-            ready.fetch_or(next_id > 2_000, Ordering::AcqRel);
+            ready.fetch_or(next_id > 20_000, Ordering::AcqRel);
         }
     }
 
@@ -85,13 +85,14 @@ mod tests {
                     let copied = look(backup.path());
                     assert!(copied >= newest, "{newest} was there, the copy ends at {copied}");
                     backup.finish().expect("takes its place");
-                    let (_, _, recovery) =
+                    let (_journal, _, recovery) =
                         Journal::open(&to, config(durability)).expect("a start on the copy");
                     assert_eq!((recovery.newest, &recovery.torn), (copied, &None));
                     let steps = replayed(&recovery);
                     let last = steps.last().map(|step| step.first_id + u64::from(step.events) - 1);
                     let snapshot = recovery.snapshot.map(|snapshot| snapshot.at);
                     assert_eq!(last.or(snapshot), Some(copied));
+                    std::fs::remove_dir_all(&to).expect("removed");
                 }
             });
             stop.store(true, Ordering::Release);

@@ -82,12 +82,7 @@ async fn serve(config: Config) -> Result<()> {
     let health = Arc::new(HealthBoard::default());
     let (handle, inbox) = service::channel(Arc::clone(&health));
     let stream = Stream::start(
-        StreamConfig {
-            keep_alive_ms: millis(config.keep_alive),
-            retry_ms: millis(config.retry),
-            stall_ms: millis(config.stall),
-            ..StreamConfig::default()
-        },
+        stream_config(&config),
         Arc::<JournalReader>::clone(&store.reader),
         Arc::new(handle.clone()),
     )
@@ -137,6 +132,15 @@ async fn serve(config: Config) -> Result<()> {
     server.shutdown(REQUEST_DRAIN).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+fn stream_config(config: &Config) -> StreamConfig {
+    StreamConfig {
+        keep_alive_ms: millis(config.keep_alive),
+        retry_ms: millis(config.retry),
+        stall_ms: millis(config.stall),
+        ..StreamConfig::default()
+    }
 }
 
 /// As many as asked for, but never so many that the journal gets no file handle.

@@ -121,6 +121,11 @@ impl ServiceHandle {
         self.health.read()
     }
 
+    /// Tells a problem of a part that has only this handle.
+    pub(super) fn raise(&self, code: &'static str, message: String) {
+        self.health.raise(code, message);
+    }
+
     /// Takes no more orders; reads go on.
     pub fn close_intake(&self) {
         self.stopping.store(true, Ordering::Release);

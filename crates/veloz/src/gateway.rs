@@ -299,7 +299,7 @@ impl MarketPlan {
                     config::ReplaySpeed::Max => ReplaySpeed::Max,
                 },
                 paused: config.replay_paused,
-                start_after: self.symbols.iter().filter_map(|s| state.position(s)).max(),
+                start_after: state.last_position(),
                 symbol: self.symbol,
             })),
         }

@@ -163,7 +163,7 @@ impl Service {
                     // The source's thread has ended, and all that it told was taken.
                     Err(_) => market = never(),
                 },
-                recv(idle) -> _ => self.look_after_the_journal(),
+                recv(idle) -> _ => self.look_after_itself(),
             }
             for message in inbox.try_iter().take(SERVICE_BATCH_INPUTS) {
                 self.take(message, &market);
@@ -217,9 +217,23 @@ impl Service {
         }
     }
 
-    /// Steps one input and puts what came of it into the batch.
+    /// Steps one input; what stood until now has expired before.
     fn step(&mut self, input: &Input) -> Result<Answer, Refusal> {
+        self.expire()?;
+        self.step_at(self.now(), input)
+    }
+
+    /// Ends what stood until now.
+    fn expire(&mut self) -> Result<(), Refusal> {
         let now = self.now();
+        if self.engine.is_due(now) {
+            self.step_at(now, &Input::Tick)?;
+        }
+        Ok(())
+    }
+
+    /// Steps one input and puts what came of it into the batch.
+    fn step_at(&mut self, now: TsNs, input: &Input) -> Result<Answer, Refusal> {
         let first_id = self.engine.state().last_event_id() + 1;
         let answer = self.engine.step(now, input, &mut self.step);
         self.metrics.inputs.inc();
@@ -282,6 +296,15 @@ impl Service {
             }
         }
         self.phase = Phase::Poisoned;
+    }
+
+    fn look_after_itself(&mut self) {
+        self.look_after_the_journal();
+        if self.phase == Phase::Running
+            && let Err(refusal) = self.expire()
+        {
+            tracing::error!(%refusal, "a tick was refused");
+        }
     }
 
     /// A sync in the background can fail too; retention runs there.

@@ -118,7 +118,7 @@ struct TradedMarket {
     /// Orders that wait for the price to reach their stop.
     stops: Stops,
     position: Option<u64>,
-    /// What the source says up to here it has said in an earlier run.
+    /// What the source says up to here, of whatever instrument, it has said in an earlier run.
     told_until: Option<u64>,
 }
 
@@ -132,10 +132,8 @@ impl Engine {
     /// the queue.
     pub fn restore(config: EngineConfig, state: State) -> Engine {
         let EngineConfig { venue, instruments, balances } = config;
-        let market = |instrument: &Instrument| TradedMarket {
-            told_until: state.position(&instrument.symbol),
-            ..TradedMarket::default()
-        };
+        let told_until = state.last_position();
+        let market = |_| TradedMarket { told_until, ..TradedMarket::default() };
         let mut markets: Vec<_> = instruments.iter().map(market).collect();
         let index: FxHashMap<_, _> =
             instruments.iter().enumerate().map(|(index, i)| (i.symbol, index)).collect();

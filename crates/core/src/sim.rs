@@ -9,6 +9,8 @@
 //! - One traded volume, one shown quantity, fills once: it is shared among the account's orders by price,
 //!   then time.
 //! - Own orders never trade with each other: the incoming one expires.
+//! - After a restart it is not known what was taken, but for this: what the book then offers to an order
+//!   that rests already was taken by it.
 //! - While the book is not known, an order that must take at once gets nothing; a resting order does not
 //!   know who stands before it, and only fills by trades through its price.
 //!
@@ -175,8 +177,18 @@ impl SimMarket {
             return report(SimOutcome::Expired(reason));
         }
         let mut remaining = order.qty;
+        let maker = order.side.opposite();
+        let own = match maker {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        };
         for &(price, qty) in &self.plan {
-            self.book.take(order.side.opposite(), price, qty);
+            self.book.take(maker, price, qty);
+            // It stood before the account's own orders at that price.
+            let level = rank(maker, price);
+            for (_, place) in own.range_mut((level, 0)..=(level, OrderKey::MAX)) {
+                place.ahead = place.ahead.map(|ahead| ahead.saturating_sub(qty).max(Qty::ZERO));
+            }
             remaining = remaining.saturating_sub(qty);
             report(SimOutcome::Fill { qty, price, liquidity: Liquidity::Taker });
         }
@@ -209,9 +221,17 @@ impl SimMarket {
         place.is_some()
     }
 
-    /// What the source said before an earlier run ended: it makes the book, and fills nothing.
+    /// What the source said before an earlier run ended: it makes the book, and fills nothing. What the
+    /// book offers to an order that rests was its own, and taken, in that run.
     pub fn rebuild(&mut self, now: TsNs, body: &MarketBody) {
         self.update_book(now, body);
+        for side in [Side::Buy, Side::Sell] {
+            if let Some((&(level, _), _)) = self.resting(side).first_key_value() {
+                while let Some((best, offered)) = self.reached(side, level) {
+                    self.book.take(side.opposite(), best, offered);
+                }
+            }
+        }
     }
 
     /// What the source says.
@@ -392,14 +412,18 @@ impl SimMarket {
         self.remove(side, done);
     }
 
+    /// The best offer, if it has reached an order of `side` at `level`.
+    fn reached(&self, side: Side, level: i64) -> Option<PriceLevel> {
+        let best = self.book.offers(side.opposite()).next();
+        best.filter(|(best, _)| rank(side, *best) >= level)
+    }
+
     /// Fills the orders of a side that the book's other side has reached.
     fn cross(&mut self, side: Side, out: &mut Vec<SimReport>) {
         while let Some((&(level, ticket), place)) = self.resting(side).first_key_value() {
             let (price, mut left) = (price_at(side, level), place.remaining);
             while !left.is_zero() {
-                let best = self.book.offers(side.opposite()).next();
-                let reached = |(best, _): &PriceLevel| rank(side, *best) >= level;
-                let Some((best, offered)) = best.filter(reached) else { break };
+                let Some((best, offered)) = self.reached(side, level) else { break };
                 let part = offered.min(left);
                 self.book.take(side.opposite(), best, part);
                 left = left.saturating_sub(part);

@@ -275,6 +275,11 @@ impl State {
         &self.data.risk
     }
 
+    /// How far the market source was, of whatever instrument it spoke last.
+    pub fn last_position(&self) -> Option<u64> {
+        self.data.positions.values().copied().max()
+    }
+
     /// How far the market source of an instrument was.
     pub fn position(&self, symbol: &Symbol) -> Option<u64> {
         self.data.positions.get(symbol).copied()

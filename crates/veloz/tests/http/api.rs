@@ -74,7 +74,11 @@ async fn the_life_of_orders() {
     check(post(&g, "/api/cancel", cancel).await, 200, &["a-1"]).await;
     check(get(&g, "/api/orders_state?status=open").await, 200, &[r#"{"items":[],"next_after":0}"#])
         .await;
+}
 
+#[tokio::test]
+async fn orders_that_have_ended() {
+    let g = gateway().await;
     let market =
         r#"{"side":"SELL","symbol":"BTCUSDT","qty":"0.1","type":"MARKET","client_order_id":"a-2"}"#;
     check(post(&g, "/api/order", market).await, 200, &["FILLED", r#""executed_qty":0.1"#]).await;

@@ -367,7 +367,7 @@ pub enum Answer {
     /// The cancelled order.
     Cancelled(ClientOrderId),
     /// The amended order as it stands now.
-    Amended(OrderState),
+    Amended(Box<OrderState>),
     /// The orders that a cancel of all took back.
     CancelledAll(Vec<ClientOrderId>),
     /// The settings now.

@@ -186,7 +186,7 @@ impl SimMarket {
             self.book.take(maker, price, qty);
             // It stood before the account's own orders at that price.
             let level = rank(maker, price);
-            for (_, place) in own.range_mut((level, 0)..=(level, OrderKey::MAX)) {
+            for (_, place) in own.range_mut((level, Ticket::FIRST)..=(level, Ticket::LAST)) {
                 place.ahead = place.ahead.map(|ahead| ahead.saturating_sub(qty).max(Qty::ZERO));
             }
             remaining = remaining.saturating_sub(qty);

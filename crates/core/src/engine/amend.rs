@@ -31,7 +31,7 @@ impl Engine {
         let price = amend.price.or(order.price);
         in_domain(amend, &order)?;
         if (qty, price) == (order.qty, order.price) {
-            return Ok(Answer::Amended(order.state_event()));
+            return Ok(Answer::Amended(Box::new(order.state_event())));
         }
         let unknown = || bad("symbol", format!("{} is not traded here", order.request.symbol));
         let index = self.index.get(&order.request.symbol).copied().ok_or_else(unknown)?;
@@ -44,7 +44,7 @@ impl Engine {
         let fact = Fact::Amended { client_order_id, qty, price, lock, ts_ns: ts, queued_at };
         self.tell(fact, step);
         self.put_back(ts, index, key, &order, step);
-        let state = self.state.order_at(key).map(Order::state_event);
+        let state = self.state.order_at(key).map(|order| Box::new(order.state_event()));
         state.map(Answer::Amended).ok_or(Refusal::NotFound(id))
     }
 

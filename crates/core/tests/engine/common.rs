@@ -173,10 +173,8 @@ impl Rig {
         };
         match self.input(&Input::Amend(amend))? {
             Answer::Amended(state) => {
-                assert_eq!(
-                    Some(&state),
-                    self.engine.state().order(&id(name)).map(|o| o.state_event()).as_ref()
-                );
+                let known = self.engine.state().order(&id(name)).map(|order| order.state_event());
+                assert_eq!(Some(*state), known);
                 Ok(self.shown())
             }
             other => panic!("{other:?}"),

@@ -377,3 +377,58 @@ pub(crate) fn wall_ns() -> TsNs {
         .and_then(|since| TsNs::try_from(since.as_nanos()).ok())
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use veloz_core::engine::EngineConfig;
+    use veloz_core::input::{MarketData, NewOrder};
+    use veloz_core::instrument::Instrument;
+    use veloz_core::limits::{JOURNAL_RECORD_MAX_BYTES, OPEN_ORDERS_COUNT};
+    use veloz_core::order::{OrderType, TimeInForce};
+    use veloz_core::types::{Asset, ClientOrderId, Money, Price, Qty, Side, Symbol};
+
+    /// What fills or takes back every open order must not poison the journal.
+    #[test]
+    fn a_step_that_closes_every_open_order_fits_into_a_record() {
+        const ORDERS: usize = 500;
+        let name = format!("{}USDT", "W".repeat(Asset::MAX_BYTES));
+        let symbol = Symbol::parse(&name).unwrap();
+        let (price, qty) =
+            (Price::parse("98765.43210987").unwrap(), Qty::parse("0.12345678").unwrap());
+        let money = Money::parse("99999999999").unwrap();
+        let instrument = Instrument::for_symbol(symbol).unwrap();
+        let mut engine = Engine::new(EngineConfig {
+            balances: vec![(Asset::parse("USDT").unwrap(), money)],
+            instruments: vec![instrument],
+            ..EngineConfig::default()
+        });
+        let mut step = Step::default();
+        let now = wall_ns();
+        engine.start(now, &mut step);
+        for number in 0..ORDERS {
+            let order = NewOrder {
+                client_order_id: ClientOrderId::parse(&format!("{number:036}")).unwrap(),
+                symbol,
+                side: Side::Buy,
+                order_type: OrderType::Limit,
+                time_in_force: TimeInForce::Gtc,
+                qty,
+                price: Some(price),
+            };
+            engine.step(now, &Input::NewOrder(order), &mut step).unwrap();
+        }
+        let body = MarketBody::Snapshot {
+            last_id: 1,
+            bids: Vec::new(),
+            asks: vec![(Price::parse("98765").unwrap(), Qty::parse("100000").unwrap())],
+        };
+        let data = MarketData { symbol, position: Some(u64::MAX), body };
+        engine.step(now, &Input::Market(data), &mut step).unwrap();
+        assert_eq!(step.events.len(), 3 * ORDERS + 1);
+        let mut batch = Batch::new();
+        record(&step, u64::MAX / 2, &mut Vec::new(), &mut batch);
+        let bytes = batch.size_bytes().div_ceil(ORDERS) * OPEN_ORDERS_COUNT;
+        assert!(bytes <= JOURNAL_RECORD_MAX_BYTES, "{bytes} bytes");
+    }
+}

@@ -236,14 +236,14 @@ fn ten_thousand_random_requests() {
     for round in 0..10_000 {
         let bytes = random_request(&mut rng, address);
         let answer = exchange_and_leave(address, &bytes);
-        let fine = answer.is_empty() || answer.starts_with(b"HTTP/1.1 ");
+        let fine = answer.is_empty() || answer.starts_with(b"HTTP/1.");
         assert!(
             fine,
             "{:?} -> {:?}",
             bytes.escape_ascii().to_string(),
             answer.escape_ascii().to_string()
         );
-        let failed = answer.starts_with(b"HTTP/1.1 5");
+        let failed = answer.get(9) == Some(&b'5');
         assert!(
             !failed,
             "{:?} -> {:?}",

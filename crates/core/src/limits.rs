@@ -5,8 +5,9 @@
 /// The recent order events that [`crate::state::State`] keeps for `GET /api/orders` and `/api/fills`.
 pub const RECENT_ORDER_EVENTS_COUNT: usize = 1_000;
 
-/// The most open orders there can be at once, whatever the risk settings allow.
-pub const OPEN_ORDERS_COUNT: usize = 100_000;
+/// The most open orders there can be at once, whatever the risk settings allow: one step may close them
+/// all, and it has to fit into one record of the journal.
+pub const OPEN_ORDERS_COUNT: usize = 50_000;
 
 /// The depth updates of one instrument that wait for its snapshot; the oldest go first.
 pub const BUFFERED_DEPTH_UPDATES_COUNT: usize = 4_096;

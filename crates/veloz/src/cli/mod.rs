@@ -73,6 +73,8 @@ enum Command {
     Serve(ServeArgs),
     /// Place an order; it is sent again, with the same id, until it is answered.
     Order(trade::OrderArgs),
+    /// Give an order that stands another quantity or limit.
+    Amend(trade::AmendArgs),
     /// Take an order back.
     Cancel(trade::CancelArgs),
     /// Take every open order back.
@@ -158,6 +160,7 @@ fn offline(
 async fn online(command: Command, client: &Client, output: &mut Output) -> Result<(), CliError> {
     match command {
         Command::Order(args) => trade::order(client, &args, output).await,
+        Command::Amend(args) => trade::amend(client, &args, output).await,
         Command::Cancel(args) => trade::cancel(client, &args, output).await,
         Command::CancelAll(args) => trade::cancel_all(client, &args, output).await,
         Command::Orders(args) => trade::orders(client, &args, output).await,

@@ -48,6 +48,21 @@ pub(super) struct Chunk {
     pub(super) compacted: bool,
 }
 
+impl Chunk {
+    /// The first of its frames alone.
+    pub(super) fn first_frame(&self) -> Option<Chunk> {
+        let frame = frames(&self.bytes).next()?;
+        Some(Chunk {
+            bytes: self.bytes.slice(..frame.bytes.len()),
+            metas: self.metas.iter().take(1).copied().collect(),
+            first: Some(frame.id),
+            count: 1,
+            next: frame.id.saturating_add(1),
+            compacted: false,
+        })
+    }
+}
+
 /// What a read brought.
 pub(super) enum Found {
     Chunk(Chunk),

@@ -17,6 +17,9 @@ use crate::support::{ClientProcess, Gateway, Options, eventually, needed, root};
 const WATCH: Duration = Duration::from_secs(2);
 
 fn market_order(gateway: &Gateway) {
+    // A snippet may have pulled the kill switch or lowered a limit.
+    let open = json!({"state": "ACTIVE", "max_order_notional": null, "max_open_orders": null});
+    assert_eq!(gateway.post("/api/risk", &open).status, 200);
     let order = json!({"side": "BUY", "symbol": "BTCUSDT", "qty": "0.001", "type": "MARKET"});
     let reply = gateway.post("/api/order", &order);
     assert_eq!(reply.json()["status"], "FILLED", "{}", reply.text());
@@ -173,9 +176,17 @@ fn snippet(gateway: &Gateway, document: &Path, command: &mut Command, code: &str
     command.env("HOME", home.path()).env("VELOZ_DATA_DIR", home.path().join("data"));
     let mut client = ClientProcess::start(command);
     let start = Instant::now();
-    let status = eventually(&format!("{}: {code}", document.display()), || match client.ended() {
-        Some(status) => Some(Some(status)),
-        None => (start.elapsed() > WATCH && !client.lines().is_empty()).then_some(None),
+    let mut traded = start;
+    let status = eventually(&format!("{}: {code}", document.display()), || {
+        // A stream of fills needs some.
+        if traded.elapsed() > WATCH / 4 {
+            market_order(gateway);
+            traded = Instant::now();
+        }
+        match client.ended() {
+            Some(status) => Some(Some(status)),
+            None => (start.elapsed() > WATCH && !client.lines().is_empty()).then_some(None),
+        }
     });
     let fine = status.is_none_or(|status| status.success());
     assert!(fine, "{}: {status:?}: {:?}\n{code}", document.display(), client.complaints());

@@ -76,6 +76,8 @@ fn check(client: &str, command: impl Fn(&str) -> Command) {
     let proxy = Proxy::start(gateway.address());
     let mut process =
         ClientProcess::start(&mut command(&format!("http://{}/api/stream", proxy.address())));
+    // A first connection that fails may end a client: nobody has anything to lose yet.
+    eventually(&format!("{client} sees a first event"), || (process.seen().0 > 0).then_some(()));
     for round in 0..cuts() {
         let (before, _) = process.seen();
         place_order(&gateway, client, round);

@@ -1,7 +1,7 @@
 //! Slow and simple counterparts of what the market sources do, to compare with.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ pub(crate) fn capture(test: &str, name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: {test}: there is no {}", path.display());
+    // Past the test's capture of output, so that it is seen.
+    writeln!(std::io::stderr(), "skipped: {test}: needs ../shared/data/{name}").expect("stderr");
     None
 }
 

@@ -1,6 +1,7 @@
 //! Where a stream starts, and what it says when events are missing.
 
 use veloz::stream::StreamConfig;
+use veloz::stream::metrics::CloseReason;
 
 use crate::rig::{MemoryLog, Rig, quiet, wait_for};
 
@@ -71,7 +72,7 @@ fn compacted_events_are_told_to_those_who_want_them() {
     let check = |query: &str, wanted: Option<(u64, u64)>| {
         let log = MemoryLog::new();
         log.append(30);
-        log.compact(20);
+        log.compact(0..20);
         let rig = Rig::on(log, quiet());
         let mut client = rig.connect(query);
         client.read_until("\"ts_ns\":28");
@@ -172,4 +173,39 @@ fn a_snapshot_is_filtered_and_not_sent_to_who_can_resume() {
         "{\"id\":21,\"event\":\"snapshot\",\"data\":{\"type\":\"snapshot\",\"last_id\":21}}\n";
     client.read_until(end);
     assert!(client.body().starts_with("{\"event\":\"market\",\"data\":{\"type\":\"market\","));
+}
+
+/// A reader that stops in the middle of a frame, behind which market events are then taken out, gets
+/// the rest of that frame first.
+#[test]
+fn compaction_overtakes_a_reader() {
+    for turn_bytes in [20_000, 30_001, 40_003] {
+        let mut rig = Rig::new(StreamConfig { turn_bytes, ..SEAM });
+        rig.socket_buffer_bytes = Some(10_000);
+        for _ in 0..300 {
+            rig.publish(10);
+        }
+        let mut client = rig.connect("last_id=0");
+        wait_for("the socket to be full", || rig.handle.metrics().blocked.get() == 1);
+        rig.log.compact(1..2000);
+        if !client.read_to_end_or("id: 3000\n") {
+            // The half frame itself was taken out: the client resumes from the one before.
+            assert_eq!(rig.handle.metrics().closes(CloseReason::Seam), 1);
+            continue;
+        }
+        rig.publish(1);
+        client.read_until("id: 3001\n");
+        let blocks = client.body().trim_end().split("\n\n");
+        let gaps = blocks.clone().filter(|block| block.contains("event: gap")).count();
+        assert_eq!(gaps, 1);
+        for block in blocks {
+            let lines: Vec<&str> = block.split('\n').collect();
+            assert!(
+                matches!(lines[..], [id, event, data]
+                    if id.starts_with("id: ") && event.starts_with("event: ")
+                        && data.starts_with("data: {") && data.ends_with('}')),
+                "{block:?}"
+            );
+        }
+    }
 }

@@ -64,7 +64,7 @@ fn pages_show_what_is_there_and_tell_what_is_not() {
         check(&log, 101, kinds, &["ahead"]);
     }
     // Events 5, 11, … 47 are the market's.
-    log.compact(50);
+    log.compact(0..50);
     check(&log, 0, Kinds::ALL, &["compacted"]);
     check(&log, 0, fills, &[]);
     check(&log, 46, Kinds::ALL, &["compacted"]);

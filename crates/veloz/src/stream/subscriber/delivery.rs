@@ -136,6 +136,10 @@ impl Subscriber {
             return Next::Close(CloseReason::Seam);
         }
         if chunk.compacted && !self.told_compacted && self.wishes().filter.wants_market() {
+            if let (true, Some(first)) = (self.skip > 0, chunk.first_frame()) {
+                // The rest of a frame that is half sent goes before the gap.
+                return self.deliver(&first, world);
+            }
             let next = self.tell_compacted(world);
             if next != Next::Turn {
                 return next;

@@ -8,6 +8,7 @@ mod http;
 mod proxy;
 mod stream;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -45,13 +46,20 @@ pub(crate) fn needed(path: &str) -> PathBuf {
     full
 }
 
+/// Tells that a test is skipped, and what it needs: past the test's capture of output, so that it is seen
+/// (`make test` counts these lines).
+pub(crate) fn skipped(needs: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    writeln!(std::io::stderr(), "skipped: {test}: needs {needs}").expect("stderr");
+}
+
 /// A real capture, or `None`, told, where the folder is missing.
 pub(crate) fn recorded(name: &str) -> Option<PathBuf> {
     let path = root().join("../shared/data").join(name);
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: needs ../shared/data/{name}");
+    skipped(&format!("../shared/data/{name}"));
     None
 }
 

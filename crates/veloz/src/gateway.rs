@@ -104,10 +104,7 @@ async fn serve(config: Config) -> Result<()> {
     )
     .context("cannot start the service")?;
     let source = source.map(|source| market::start(source, market_out)).transpose()?;
-    let control = SourceControl {
-        monitor: source.as_ref().map(MarketSource::monitor),
-        replay: source.as_ref().and_then(MarketSource::replay),
-    };
+    let control = SourceControl::of(source.as_ref());
 
     let metrics = HttpMetrics::register(&mut registry);
     let server = HttpServer::start(
@@ -467,6 +464,15 @@ fn refuse_another_market(config: &Config, plan: &MarketPlan, state: &State) -> R
 struct SourceControl {
     monitor: Option<SourceMonitor>,
     replay: Option<ReplayControl>,
+}
+
+impl SourceControl {
+    fn of(source: Option<&MarketSource>) -> SourceControl {
+        SourceControl {
+            monitor: source.map(MarketSource::monitor),
+            replay: source.and_then(MarketSource::replay),
+        }
+    }
 }
 
 impl SourceControl {

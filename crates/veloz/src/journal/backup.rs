@@ -135,8 +135,7 @@ fn pin(source: &DirStorage) -> Result<(Vec<Pinned>, Vec<String>), JournalError> 
         if let Ok((position, _)) = snapshot::read(source, &name, at)? {
             // They come newest first.
             needed_from = position.segment_id;
-            pinned.push(Pinned::open(source, name.clone())?);
-            snapshots.push(name);
+            snapshots.push(Pinned::open(source, name)?);
         }
     }
     let found = find_segments(source, Access::Reader)?;
@@ -157,9 +156,10 @@ fn pin(source: &DirStorage) -> Result<(Vec<Pinned>, Vec<String>), JournalError> 
     }
     // As long as a snapshot is there, retention leaves alone what a start on it needs: so what is open
     // now is what the snapshots were made for.
-    for name in &snapshots {
-        source.open(name).map_err(JournalError::io("open", source.path(name)))?;
+    for snapshot in &snapshots {
+        Pinned::open(source, snapshot.name.clone())?;
     }
+    pinned.append(&mut snapshots);
     Ok((pinned, older))
 }
 

@@ -5,7 +5,7 @@
 mod tests {
     use std::ops::ControlFlow;
     use std::path::Path;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     use std::time::Duration;
 
     use veloz::journal::{
@@ -15,34 +15,39 @@ mod tests {
 
     use crate::{add_step, replayed};
 
-    const LOOKS: usize = 6;
+    const LOOKS: usize = 8;
+    /// Segments that may be begun while one look is under way: fewer than it tries.
+    const ROLLS: u64 = 4;
 
     fn config(durability: Durability) -> JournalConfig {
-        // Market events go at once, and the log holds some twelve segments.
+        // Market events go at once, and the log holds some sixteen segments.
         let retention = RetentionConfig {
-            bytes: 6 << 20,
+            bytes: 1 << 20,
             market_age: Duration::ZERO,
             order_age: Duration::from_secs(3600),
         };
-        JournalConfig { durability, segment_bytes: 512 << 10, retention }
+        JournalConfig { durability, segment_bytes: 64 << 10, retention }
     }
 
-    /// Appends until told to stop, as fast as it can.
-    fn write(dir: &Path, durability: Durability, stop: &AtomicBool, ready: &AtomicBool) {
+    /// Appends until told to stop, as fast as it can, but begins no more segments than it may.
+    fn write(dir: &Path, durability: Durability, rolls: &AtomicU64, stop: &AtomicBool) {
         let (mut journal, _, _) = Journal::open(dir, config(durability)).expect("opens");
-        let (mut next_id, mut n, mut batch) = (1, 0, Batch::new());
+        let (mut next_id, mut n, mut batch, mut rolled) = (1, 0, Batch::new(), 0);
         while !stop.load(Ordering::Acquire) {
+            if rolled >= rolls.load(Ordering::Acquire) {
+                std::thread::yield_now();
+                continue;
+            }
             batch.clear();
-            for _ in 0..5 {
+            for _ in 0..40 {
                 add_step(&mut batch, &mut next_id, n);
                 n += 1;
             }
-            let appended = journal.append(&mut batch, 1).expect("appends");
-            if appended.rolled {
+            if journal.append(&mut batch, 1).expect("appends").rolled {
+                rolled += 1;
                 let state = format!("{{\"at\":{}}}", next_id - 1).into_bytes();
                 journal.write_snapshot(next_id - 1, state).expect("takes it");
             }
-            ready.fetch_or(next_id > 20_000, Ordering::AcqRel);
         }
     }
 
@@ -70,16 +75,20 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let dir = home.path().join("log");
         std::fs::create_dir(&dir).expect("made");
-        let (stop, ready) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (rolls, stop) = (AtomicU64::new(5), AtomicBool::new(false));
         std::thread::scope(|scope| {
-            scope.spawn(|| write(&dir, durability, &stop, &ready));
+            scope.spawn(|| write(&dir, durability, &rolls, &stop));
             let looks = std::panic::catch_unwind(|| {
-                crate::wait_until(|| ready.load(Ordering::Acquire));
+                crate::wait_until(|| {
+                    Inspection::open(&dir).is_ok_and(|log| !log.snapshots().is_empty())
+                });
                 let mut newest = 0;
                 for round in 0..LOOKS {
+                    rolls.fetch_add(ROLLS, Ordering::AcqRel);
                     let seen = look(&dir);
                     assert!(seen >= newest, "{newest} was there, {seen} is");
                     newest = seen;
+                    rolls.fetch_add(ROLLS, Ordering::AcqRel);
                     let to = home.path().join(format!("copy-{round}"));
                     let backup = Backup::copy(&dir, &to, &mut |_| {}).expect("copies");
                     let copied = look(backup.path());

@@ -57,6 +57,16 @@ fn the_quantity_is_the_whole_one() {
 }
 
 #[test]
+fn what_an_order_locks_pays_for_what_it_becomes() {
+    let mut rig = rig();
+    rig.order("a BUY 1000 @ 99");
+    rig.amend("a", "1010").unwrap();
+    assert_eq!(balance(&rig, "USDT"), ("10.0".into(), "99990.0".into()));
+    let refused = Refusal::Rejected(id("a"), Reason::InsufficientBalance);
+    assert_eq!(rig.amend("a", "1011"), Err(refused));
+}
+
+#[test]
 fn another_limit_may_take() {
     let mut rig = rig();
     rig.order("a BUY 3 @ 99");

@@ -1,7 +1,7 @@
 //! Orders by quote amount, until a time, reducing only, and with a stop.
 
-use crate::common::{Rig, id, market, order, price, snapshot, trade};
-use veloz_core::engine::Venue;
+use crate::common::{Rig, config, id, market, order, price, snapshot, trade};
+use veloz_core::engine::{Engine, Venue};
 use veloz_core::event::Event;
 use veloz_core::input::{Answer, Input, MarketBody, NewOrder, Refusal};
 use veloz_core::order::{OrderType, TimeInForce};
@@ -110,6 +110,10 @@ fn an_order_stands_until_its_time() {
     rig.cancel("taken").unwrap();
     assert!(!rig.engine.is_due(5_000));
     assert!(rig.engine.is_due(5_001));
+    let snapshot = serde_json::to_vec(rig.engine.state()).unwrap();
+    let restored = serde_json::from_slice(&snapshot).unwrap();
+    rig.engine = Engine::restore(config(Venue::Simulated), restored);
+    assert!(rig.engine.is_due(5_001), "a snapshot knows it too");
     rig.now = 5_009;
     rig.input(&Input::Tick).unwrap();
     assert_eq!(rig.shown(), "soon EXPIRED gtd; =soon; later EXPIRED gtd; =later; account");

@@ -197,6 +197,9 @@ pub const JOURNAL_OPEN_SEGMENTS_COUNT: usize = 32;
 /// Work for the journal's background thread that may wait.
 pub const JOURNAL_BACKGROUND_QUEUE_COUNT: usize = 4;
 
+/// How often a look at a directory that another process changes meanwhile is tried.
+pub const JOURNAL_LOOKS_COUNT: usize = 5;
+
 /// Snapshots kept beside the log.
 pub const JOURNAL_SNAPSHOTS_COUNT: usize = 2;
 

@@ -14,26 +14,25 @@ use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
-use veloz_core::event::Event;
 use veloz_core::input::Input;
 use veloz_core::instrument::Instrument;
 use veloz_core::limits::SERVICE_MARKET_QUEUE_BATCHES;
-use veloz_core::state::{State, facts_from_json};
+use veloz_core::state::State;
 use veloz_core::types::Symbol;
 
 use crate::config::{self, Config};
-use crate::frame::frames;
 use crate::http::{
     self, ConfigView, HttpConfig, HttpMetrics, HttpParts, HttpServer, MarketControl,
 };
 use crate::journal::{
-    Batch, DataDir, Durability, Journal, JournalConfig, JournalReader, RecordRef, Recovery,
-    RetentionConfig, Stamp,
+    Batch, DataDir, Durability, Journal, JournalConfig, JournalReader, Recovery, RetentionConfig,
+    Stamp,
 };
 use crate::market::{
     self, MarketSource, ReplayConfig, ReplayControl, ReplaySpeed, SimConfig, SimSymbol,
     SourceConfig, SourceMonitor,
 };
+use crate::restore;
 use crate::service::{self, Clock, HealthBoard, Parts, ServiceHandle, ServiceMetrics};
 use crate::stream::page::Pages;
 use crate::stream::{Stream, StreamConfig};
@@ -84,13 +83,9 @@ async fn serve(config: Config) -> Result<()> {
     let health = Arc::new(HealthBoard::default());
     let board = Arc::clone(&health);
     let (handle, inbox) = service::channel(Arc::clone(&health));
-    let stream = Stream::start(
-        stream_config(&config),
-        Arc::<JournalReader>::clone(&store.reader),
-        Arc::new(handle.clone()),
-    )
-    .context("cannot start the stream")?;
+    let stream = start_stream(&config, &store.reader, &handle)?;
     stream.handle().register_metrics(&mut registry);
+    store.journal.register_metrics(&mut registry);
 
     let source = plan.source(&config, &store.engine);
     let clock = store.clock;
@@ -138,13 +133,20 @@ async fn serve(config: Config) -> Result<()> {
     Ok(())
 }
 
-fn stream_config(config: &Config) -> StreamConfig {
-    StreamConfig {
+fn start_stream(
+    config: &Config,
+    reader: &Arc<JournalReader>,
+    handle: &ServiceHandle,
+) -> Result<Stream> {
+    let stream_config = StreamConfig {
         keep_alive_ms: millis(config.keep_alive),
         retry_ms: millis(config.retry),
         stall_ms: millis(config.stall),
         ..StreamConfig::default()
-    }
+    };
+    let reader = Arc::<JournalReader>::clone(reader);
+    Stream::start(stream_config, reader, Arc::new(handle.clone()))
+        .context("cannot start the stream")
 }
 
 /// As many as asked for, but never so many that the journal gets no file handle.
@@ -389,18 +391,8 @@ fn replayed(recovery: &Recovery) -> Result<State> {
         )?,
         None => State::default(),
     };
-    recovery.replay(|record| apply(&mut state, &record))?;
+    recovery.replay(|record| restore::apply(&mut state, &record))?;
     Ok(state)
-}
-
-fn apply(state: &mut State, record: &RecordRef<'_>) -> Result<(), serde_json::Error> {
-    for fact in facts_from_json(record.facts)? {
-        state.apply_fact(&fact);
-    }
-    for frame in frames(record.frames) {
-        state.apply_event(frame.id, &Event::decode(frame.kind, frame.data)?);
-    }
-    Ok(())
 }
 
 /// A replay's clock is that of its data; it never goes back behind what the log says.

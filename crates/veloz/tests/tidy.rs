@@ -28,10 +28,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("market", &[]),
     ("venue", &[]),
     ("journal", &["frame"]),
+    ("restore", &["frame", "journal::RecordRef"]),
     ("stream", &["frame", LOG[0], LOG[1], LOG[2], LOG[3]]),
     ("service", &["frame", "journal", "stream", "venue", "market::SourceMessage"]),
     ("http", &["frame", "stream", "service", LOG[0], LOG[1], LOG[2], LOG[3]]),
-    ("cli", &["config", "frame", "journal"]),
+    ("cli", &["config", "frame", "journal", "restore"]),
 ];
 
 /// Modules that see everything: they put the parts together.

@@ -17,6 +17,7 @@
 mod bad_input;
 mod examples;
 mod faults;
+mod journal;
 mod replay;
 mod resume;
 mod startup;

@@ -1,6 +1,6 @@
 # Everything that a person does here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run build test fmt lint audit bench soak setup clean
+.PHONY: help run build dev test fmt lint audit bench soak setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -8,9 +8,13 @@ help: ## this list
 run: build ## build and start the gateway on 127.0.0.1:8080 (settings: docs/configuration.md)
 	target/release/veloz serve
 
-build: ## build the program: target/release/veloz
+build: ## build the program, the dashboard in it: target/release/veloz
 	@scripts/setup run
 	cargo build --release --locked --package veloz
+
+dev: ## the dashboard from its sources, redrawn as they change, over the gateway at VELOZ_URL
+	@scripts/setup run
+	npm run --prefix web dev
 
 test: setup ## every check and test, the real clients too (what CI runs)
 	@scripts/test
@@ -36,4 +40,4 @@ setup: ## install what the tests need (done by `make test`)
 
 clean: ## remove everything that was built or installed here
 	cargo clean
-	rm -rf .venv examples/js/node_modules tests/clients/node_modules
+	rm -rf .venv web/dist web/node_modules examples/js/node_modules tests/clients/node_modules

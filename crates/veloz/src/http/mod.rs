@@ -18,6 +18,7 @@ mod metrics;
 mod openapi;
 mod order_request;
 mod orders;
+mod page;
 mod query;
 mod router;
 mod server;

@@ -19,7 +19,7 @@ use crate::stream::page::Pages;
 
 use super::error::ApiError;
 use super::{ConfigView, HttpConfig, HttpParts, MarketControl};
-use super::{account, events, market, openapi, orders, system};
+use super::{account, events, market, openapi, orders, page, system};
 
 /// What the handlers share.
 pub(super) struct App {
@@ -57,9 +57,8 @@ impl App {
 /// Every path with its methods.
 pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
     vec![
-        ("/", get(system::page)),
-        ("/app.js", get(system::script)),
-        ("/style.css", get(system::style)),
+        ("/", get(page::index)),
+        ("/assets/{file}", get(page::asset)),
         ("/health", get(system::health)),
         ("/metrics", get(system::metrics)),
         ("/api/openapi.json", get(openapi::document)),

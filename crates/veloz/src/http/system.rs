@@ -1,9 +1,9 @@
-//! The gateway itself: health, settings, metrics, the replay, the page.
+//! The gateway itself: health, settings, metrics, the replay.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use bytes::Bytes;
-use http::{HeaderName, StatusCode, header};
+use http::{StatusCode, header};
 use serde::Serialize;
 use veloz_core::limits::HTTP_REPLAY_STEP_LINES;
 
@@ -89,30 +89,4 @@ pub(super) async fn replay(State(app): Shared, body: Bytes) -> Answered {
     told.map_err(ApiError::bad_params)?;
     let last_id = app.service.settle(|engine| engine.state().last_event_id()).await?;
     json(&serde_json::json!({ "ok": true, "last_id": last_id, "state": app.market.state() }))
-}
-
-/// Nothing from elsewhere, no inline code: text of events cannot become code in this page.
-const POLICY: (HeaderName, &str) = (
-    header::CONTENT_SECURITY_POLICY,
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-);
-
-/// `GET /`
-pub(super) async fn page() -> Response {
-    asset("text/html; charset=utf-8", include_str!("../../../../web/index.html"))
-}
-
-/// `GET /app.js`
-pub(super) async fn script() -> Response {
-    asset("text/javascript; charset=utf-8", include_str!("../../../../web/app.js"))
-}
-
-/// `GET /style.css`
-pub(super) async fn style() -> Response {
-    asset("text/css; charset=utf-8", include_str!("../../../../web/style.css"))
-}
-
-fn asset(content_type: &'static str, text: &'static str) -> Response {
-    ([(header::CONTENT_TYPE, content_type), POLICY], text).into_response()
 }

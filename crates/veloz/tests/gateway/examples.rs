@@ -113,10 +113,10 @@ fn a_browser_shows_the_stream() {
 
 /// The gateway's own page, under its strict content policy.
 #[test]
-fn a_browser_shows_the_status_page() {
+fn a_browser_shows_the_dashboard() {
     let gateway = Gateway::start(Options::busy());
-    let text = browse(&gateway.url("/"), "#prices tr", "1");
-    assert!(text.contains("BTCUSDT"), "{text}");
+    let text = browse(&gateway.url("/"), "#trades tbody time", "5");
+    assert!(text.contains(':'), "{text}");
 }
 
 /// What Chromium shows of a page; an error on its console is a failure.

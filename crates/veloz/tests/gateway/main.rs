@@ -15,6 +15,7 @@
 )]
 
 mod bad_input;
+mod dashboard;
 mod examples;
 mod faults;
 mod journal;

@@ -1,0 +1,100 @@
+// What the gateway sends, as `parseExact` reads it: every number is the string of its digits.
+
+export type Side = 'BUY' | 'SELL';
+export type Status = 'ACCEPTED' | 'PARTIALLY_FILLED' | 'FILLED' | 'CANCELLED' | 'REJECTED' | 'EXPIRED';
+
+export interface Market {
+  symbol: string;
+  ts_ns: string;
+  price: string;
+  trade_id?: string;
+  qty?: string;
+  side?: Side;
+  bid?: string;
+  ask?: string;
+}
+
+export interface OrderUpdate {
+  ts_ns: string;
+  client_order_id: string;
+  status: Status;
+  symbol?: string;
+  side?: Side;
+  qty?: string;
+  price?: string;
+  reason?: string;
+}
+
+export interface Fill {
+  ts_ns: string;
+  client_order_id: string;
+  symbol: string;
+  qty: string;
+  price: string;
+  trade_id?: string;
+  fee?: string;
+  fee_asset?: string;
+  liquidity?: string;
+  side?: Side;
+}
+
+export interface OrderState {
+  client_order_id: string;
+  status?: Status;
+  symbol?: string;
+  side?: Side;
+  order_qty?: string;
+  limit_price?: string;
+  executed_qty: string;
+  avg_price: string;
+  reason?: string;
+  last_ts_ns?: string;
+  order_type?: string;
+  time_in_force?: string;
+}
+
+export interface Balance {
+  asset: string;
+  free: string;
+  locked: string;
+}
+
+export type Level = [price: string, qty: string];
+
+export interface Book {
+  symbol: string;
+  ts_ns: string;
+  bids: Level[];
+  asks: Level[];
+}
+
+export interface Instrument {
+  symbol: string;
+  base: string;
+  quote: string;
+  tick: string;
+  lot: string;
+  min_qty: string;
+  max_qty: string;
+  min_notional: string;
+  base_decimals: string;
+  quote_decimals: string;
+  maker_fee: string;
+  taker_fee: string;
+}
+
+export interface Config {
+  market_source: string;
+  market_symbol: string;
+  market_symbols: string[];
+  execution_mode: string;
+  market_source_state: string;
+  version: string;
+}
+
+export interface Risk {
+  state: 'ACTIVE' | 'REDUCE_ONLY' | 'HALTED';
+}
+
+/** What has an event id of the log. */
+export type Numbered<T> = T & { id: number };

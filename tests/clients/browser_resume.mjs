@@ -9,6 +9,11 @@ const page = await browser.newPage();
 // An empty page of the same origin, made up here: the gateway is asked for nothing but the stream.
 await page.route('**/blank', (route) =>
   route.fulfill({ contentType: 'text/html', body: '<!doctype html>' }));
+// A browser gives up for good on a response that it does not like: say on which.
+page.on('response', (response) => {
+  const type = response.headers()['content-type'];
+  console.error(`response ${response.status()} ${type}`);
+});
 await page.exposeFunction('report', (lines) => process.stdout.write(lines));
 await page.goto(new URL('/blank', stream).href);
 await page.evaluate((url) => {

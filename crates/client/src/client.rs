@@ -16,13 +16,13 @@ use veloz_core::limits::{
     ANSWER_MAX_BYTES, CONNECT_TIMEOUT_MS, ORDER_ATTEMPTS_COUNT, ORDER_RETRY_AFTER_MAX_MS,
     ORDER_RETRY_MIN_MS, REQUEST_TIMEOUT_MS,
 };
-use veloz_core::types::{ClientOrderId, EventId, Symbol};
+use veloz_core::types::{ClientOrderId, EventId, Price, Qty, Symbol};
 
 use crate::backoff::Backoff;
 use crate::error::{ApiError, Error};
 use crate::model::{
-    Book, CancelledAll, Config, EventsPage, Health, Items, MarketPrice, OrderReply, OrdersPage,
-    OrdersQuery, RiskUpdate, TypedEvent,
+    AmendReply, Book, CancelledAll, Config, EventsPage, Health, Items, MarketPrice, OrderReply,
+    OrdersPage, OrdersQuery, RiskUpdate, TypedEvent,
 };
 use crate::order::OrderRequest;
 use crate::stream::{EventStream, StreamOptions};
@@ -161,6 +161,28 @@ impl Client {
         }
         let body = Body { client_order_id: id, symbol };
         self.post::<serde::de::IgnoredAny>("api/cancel", &body).await.map(drop)
+    }
+
+    /// Gives an order that stands another quantity (the whole one, what is executed of it included),
+    /// another limit, or both; what is `None` stays. Less of it keeps its place in the queue.
+    ///
+    /// # Errors
+    /// `not_found`; `order_closed`; `rejected`, and the order stands as it did; those of any call.
+    pub async fn amend(
+        &self,
+        id: ClientOrderId,
+        qty: Option<Qty>,
+        price: Option<Price>,
+    ) -> Result<AmendReply, Error> {
+        #[derive(Serialize)]
+        struct Body {
+            client_order_id: ClientOrderId,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            qty: Option<Qty>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            price: Option<Price>,
+        }
+        self.post("api/amend", &Body { client_order_id: id, qty, price }).await
     }
 
     /// Takes back every open order, of one symbol or of all.

@@ -27,10 +27,10 @@ mod stream;
 pub use client::Client;
 pub use error::{ApiError, Error, StreamFault};
 pub use model::{
-    Book, CancelledAll, Config, EventsPage, Gap, GapReason, Health, LogEvent, MarketPrice,
-    OrderReply, OrdersPage, OrdersQuery, RiskUpdate, View,
+    AmendReply, Book, CancelledAll, Config, EventsPage, Gap, GapReason, Health, LogEvent,
+    MarketPrice, OrderReply, OrdersPage, OrdersQuery, RiskUpdate, View,
 };
-pub use order::OrderRequest;
+pub use order::{OrderRequest, Stop};
 pub use stream::{EventStream, StreamItem, StreamOptions};
 pub use veloz_core::event::{
     Account, Balance, ErrorEvent, Event, EventKind, Fill, Market, OrderState, OrderUpdate,
@@ -38,4 +38,4 @@ pub use veloz_core::event::{
 pub use veloz_core::input::{RiskSettings, TradingState};
 pub use veloz_core::instrument::Instrument;
 pub use veloz_core::order::{OrderStatus, OrderType, TimeInForce};
-pub use veloz_core::types::{ClientOrderId, EventId, Money, Price, Qty, Side, Symbol};
+pub use veloz_core::types::{ClientOrderId, EventId, Money, Price, Qty, Side, Symbol, TsNs};

@@ -77,6 +77,22 @@ pub struct OrderReply {
     pub reason: String,
 }
 
+/// `POST /api/amend`: the order as it stands now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AmendReply {
+    /// The client's name for the order.
+    pub client_order_id: ClientOrderId,
+    /// Its status.
+    pub status: OrderStatus,
+    /// Executed by now.
+    pub executed_qty: Qty,
+    /// Its whole quantity.
+    pub qty: Qty,
+    /// Its limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+}
+
 /// `POST /api/cancel_all`: what was taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelledAll {

@@ -8,25 +8,32 @@
 //! each `fill`, one `order_update` with the state they lead to, `order_state`; last, one `account` with
 //! the balances changed.
 //!
+//! What stands until a time is ended by [`Input::Tick`], which whoever drives the engine gives it when
+//! [`Engine::is_due`] says so: before any other input, and while nothing else happens.
+//!
 //! The books and the places in the queue are not state: a market source tells them again. What it tells
 //! a second time (its position says so) makes the book and fills nothing.
 
 use rustc_hash::FxHashMap;
+use stops::Stops;
 
 use crate::book::Book;
 use crate::event::{Account, Balance, ErrorEvent, Event, Market};
 use crate::input::{
-    Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, Refusal, RiskChange,
+    Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, Refusal, RiskChange, bad,
 };
 use crate::instrument::Instrument;
-use crate::order::{Order, OrderStatus, OrderType, TimeInForce};
-use crate::risk::{self, Exposure, Reason};
+use crate::order::{Order, OrderChange, OrderStatus, TimeInForce};
+use crate::risk::Reason;
 use crate::sim::{OrderKey, SimMarket, SimReport};
 use crate::state::{Fact, State};
-use crate::types::{Asset, ClientOrderId, Money, Price, Side, Symbol, TsNs, VenueOrderId};
+use crate::types::{Asset, ClientOrderId, Money, Side, Symbol, TsNs, VenueOrderId};
 
+mod amend;
 mod invariants;
 mod reports;
+mod sizing;
+mod stops;
 
 /// Where orders go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -108,8 +115,10 @@ pub struct Engine {
 #[derive(Debug, Default)]
 struct TradedMarket {
     sim: SimMarket,
+    /// Orders that wait for the price to reach their stop.
+    stops: Stops,
     position: Option<u64>,
-    /// What the source says up to here it has said in an earlier run.
+    /// What the source says up to here, of whatever instrument, it has said in an earlier run.
     told_until: Option<u64>,
 }
 
@@ -123,17 +132,18 @@ impl Engine {
     /// the queue.
     pub fn restore(config: EngineConfig, state: State) -> Engine {
         let EngineConfig { venue, instruments, balances } = config;
-        let market = |instrument: &Instrument| TradedMarket {
-            told_until: state.position(&instrument.symbol),
-            ..TradedMarket::default()
-        };
+        let told_until = state.last_position();
+        let market = |_| TradedMarket { told_until, ..TradedMarket::default() };
         let mut markets: Vec<_> = instruments.iter().map(market).collect();
         let index: FxHashMap<_, _> =
             instruments.iter().enumerate().map(|(index, i)| (i.symbol, index)).collect();
         for (key, order) in state.open_keyed().filter(|(_, order)| !order.external) {
             let market = index.get(&order.request.symbol).and_then(|&i| markets.get_mut(i));
-            if let (Some(market), Some(price)) = (market, order.request.price) {
-                market.sim.restore(key, order.request.side, price, order.remaining());
+            let Some(market) = market else { continue };
+            if order.is_dormant() {
+                market.stops.insert(key, &order.request);
+            } else if let Some(price) = order.price {
+                market.sim.restore(order.ticket(key), order.request.side, price, order.remaining());
             }
         }
         Engine { venue, instruments, balances, state, index, markets, reports: Vec::new() }
@@ -175,6 +185,7 @@ impl Engine {
         let answer = match input {
             Input::NewOrder(order) => self.new_order(ts, order, step)?,
             Input::Cancel(cancel) => self.cancel(ts, cancel, step)?,
+            Input::Amend(amend) => self.amend(ts, amend, step)?,
             Input::CancelAll { symbol } => {
                 Answer::CancelledAll(self.cancel_all(ts, symbol.as_ref(), step))
             }
@@ -185,9 +196,15 @@ impl Engine {
                 self.emit_error(ts, code.clone(), Some(detail.clone()), step);
                 Answer::Done
             }
+            Input::Tick => self.expire(ts, step),
         };
         self.tell_account(ts, step);
         Ok(answer)
+    }
+
+    /// Whether an order stands longer than it may: [`Input::Tick`] must come before anything else.
+    pub fn is_due(&self, now: TsNs) -> bool {
+        self.state.expired_by(self.stamp(now)).next().is_some()
     }
 
     /// All that a restart needs.
@@ -221,7 +238,7 @@ impl Engine {
         step: &mut Step,
     ) -> Result<Answer, Refusal> {
         let mut order = order.clone();
-        if order.order_type == OrderType::Market {
+        if !order.order_type.has_limit() {
             order.time_in_force = TimeInForce::Ioc;
         }
         let id = order.client_order_id;
@@ -232,64 +249,28 @@ impl Engine {
                 Err(Refusal::DuplicateClientOrderId(id))
             };
         }
-        in_domain(&order)?;
+        order.check_domain()?;
         let index = self.index.get(&order.symbol).copied();
         let unknown = || bad("symbol", format!("{} is not traded here", order.symbol));
         let index = index.ok_or_else(unknown)?;
         let instrument = self.instruments.get(index).ok_or_else(unknown)?.clone();
-        let (lock, verdict) = self.judge(index, &instrument, &order);
+        let (sized, lock) = self.size(index, &instrument, &order);
+        let verdict = self.judge(ts, index, &instrument, &sized, lock);
         self.tell_context(index, &instrument, step);
         let external = self.venue == Venue::External;
         let lock = if verdict.is_ok() { lock } else { Money::ZERO };
-        self.tell(Fact::Intent { order: order.clone(), lock, external }, step);
+        let qty = Some(sized.qty).filter(|qty| *qty != order.qty);
+        self.tell(Fact::Intent { order, qty, lock, external }, step);
         let key = self.state.order_key(&id).unwrap_or(OrderKey::MAX);
         match (verdict, self.venue) {
-            (Err(reason), _) => self.refuse(ts, key, reason, step),
-            (Ok(()), Venue::Simulated) => {
-                let mut reports = std::mem::take(&mut self.reports);
-                if let Some(market) = self.markets.get_mut(index) {
-                    market.sim.place(key, &order, &mut reports);
-                }
-                self.take_reports(ts, reports, step);
+            (Err(reason), _) => {
+                self.close(ts, key, (OrderChange::Reject, Some(reason)), step);
             }
-            (Ok(()), Venue::External) => step.commands.push(VenueCommand::Place(order)),
+            (Ok(()), Venue::Simulated) => self.place(ts, index, key, &sized, step),
+            (Ok(()), Venue::External) => step.commands.push(VenueCommand::Place(sized)),
         }
         let answer = self.state.order_at(key).and_then(Order::answer);
         Ok(answer.map_or(Answer::Pending(id), Answer::Order))
-    }
-
-    /// What the order would lock, and whether it may go.
-    fn judge(
-        &self,
-        index: usize,
-        instrument: &Instrument,
-        order: &NewOrder,
-    ) -> (Money, Result<(), Reason>) {
-        let sim = self.markets.get(index).map(|market| &market.sim);
-        let best = sim.and_then(|sim| sim.book().best(order.side.opposite()));
-        let last = self.state.market(&order.symbol).map(|market| market.price);
-        let market_price = best.or(last);
-        let lock = match (order.side, order.price, self.venue) {
-            (Side::Sell, ..) => order.qty.into(),
-            (Side::Buy, Some(limit), _) => Money::notional(limit, order.qty),
-            (Side::Buy, None, Venue::Simulated) => {
-                sim.map(|sim| sim.market_cost(Side::Buy, order.qty)).unwrap_or_default()
-            }
-            (Side::Buy, None, Venue::External) => {
-                market_price.map(|price| Money::notional(price, order.qty)).unwrap_or_default()
-            }
-        };
-        let paid = match order.side {
-            Side::Buy => instrument.quote,
-            Side::Sell => instrument.base,
-        };
-        let exposure = Exposure {
-            lock,
-            free: self.state.free(paid),
-            market_price,
-            open_orders: self.state.open_order_count(),
-        };
-        (lock, risk::check(self.state.risk(), instrument, order, &exposure))
     }
 
     fn cancel(
@@ -346,11 +327,30 @@ impl Engine {
             });
             return;
         }
-        let market = self.index.get(&request.symbol).and_then(|&i| self.markets.get_mut(i));
-        if let (Some(market), Some(price)) = (market, request.price) {
-            market.sim.cancel(key, request.side, price);
+        self.take_off(key);
+        self.close(ts, key, (OrderChange::Cancel, None), step);
+    }
+
+    /// Takes an order off the built-in venue.
+    fn take_off(&mut self, key: OrderKey) {
+        let Some(order) = self.state.order_at(key) else { return };
+        let index = self.index.get(&order.request.symbol);
+        let Some(market) = index.and_then(|&index| self.markets.get_mut(index)) else { return };
+        if order.is_dormant() {
+            market.stops.remove(key, &order.request);
+        } else if let Some(price) = order.price {
+            market.sim.cancel(order.ticket(key), order.request.side, price);
         }
-        self.close_cancelled(ts, key, step);
+    }
+
+    /// Ends what stood until now.
+    fn expire(&mut self, ts: TsNs, step: &mut Step) -> Answer {
+        let expired: Vec<_> = self.state.expired_by(ts).collect();
+        for key in expired {
+            self.take_off(key);
+            self.close(ts, key, (OrderChange::Expire, Some(Reason::Gtd)), step);
+        }
+        Answer::Done
     }
 
     fn change_risk(
@@ -392,11 +392,16 @@ impl Engine {
         market.position = data.position.or(market.position);
         let mut reports = std::mem::take(&mut self.reports);
         market.sim.market(now, &data.body, &mut reports);
-        if let Some(event) = self.market_event(index, data) {
+        let event = self.market_event(index, data);
+        let price = event.as_ref().map(|event| event.price);
+        if let Some(event) = event {
             self.emit(Event::Market(event), step);
         }
         let ts = self.stamp(now);
         self.take_reports(ts, reports, step);
+        if let Some(price) = price {
+            self.wake(ts, index, price, step);
+        }
         if let (false, Some(position)) = (step.events.is_empty(), data.position) {
             self.tell(Fact::Position { symbol: data.symbol, position }, step);
         }
@@ -479,32 +484,4 @@ impl Engine {
     fn stamp(&self, now: TsNs) -> TsNs {
         self.state.last_ts_ns().max(now)
     }
-}
-
-fn bad(field: &'static str, message: String) -> Refusal {
-    Refusal::BadParams { field, message }
-}
-
-/// What an order of that type must and must not have.
-fn in_domain(order: &NewOrder) -> Result<(), Refusal> {
-    if order.qty.raw() <= 0 {
-        return Err(bad("qty", format!("{} is not above 0", order.qty)));
-    }
-    match (order.order_type, order.price) {
-        (OrderType::Market, None) => {}
-        (OrderType::Market, Some(_)) => {
-            return Err(bad("price", "must be left out of a MARKET order".into()));
-        }
-        (OrderType::Limit | OrderType::LimitMaker, None) => {
-            return Err(bad("price", format!("is required for {}", order.order_type.as_str())));
-        }
-        (OrderType::Limit | OrderType::LimitMaker, Some(price)) if price <= Price::ZERO => {
-            return Err(bad("price", format!("{price} is not above 0")));
-        }
-        (OrderType::Limit | OrderType::LimitMaker, Some(_)) => {}
-    }
-    if order.order_type == OrderType::LimitMaker && order.time_in_force != TimeInForce::Gtc {
-        return Err(bad("time_in_force", "of a LIMIT_MAKER order must be GTC".into()));
-    }
-    Ok(())
 }

@@ -197,6 +197,15 @@ pub struct OrderState {
     /// How long it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_in_force: Option<TimeInForce>,
+    /// The price that wakes it; only of orders that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_price: Option<Price>,
+    /// Whether the price has reached the stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggered: Option<bool>,
+    /// When what remains of it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_ts_ns: Option<TsNs>,
 }
 
 /// What the account has of one asset.
@@ -453,6 +462,14 @@ impl<'a> Object<'a> {
         self.money("cum_quote", Some(e.cum_quote));
         self.opt_text("order_type", e.order_type.map(OrderType::as_str));
         self.opt_text("time_in_force", e.time_in_force.map(TimeInForce::as_str));
+        self.price("stop_price", e.stop_price);
+        if let Some(triggered) = e.triggered {
+            self.key("triggered");
+            self.out.extend_from_slice(if triggered { b"true" } else { b"false" });
+        }
+        if let Some(expire_ts_ns) = e.expire_ts_ns {
+            self.int("expire_ts_ns", expire_ts_ns);
+        }
     }
 
     fn account(&mut self, e: &Account) {

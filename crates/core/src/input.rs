@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::Liquidity;
+use crate::event::{Liquidity, OrderState};
 use crate::order::{OrderStatus, OrderType, TimeInForce};
+use crate::risk::Reason;
 use crate::types::{
     Asset, ClientOrderId, Money, Price, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
 };
@@ -18,6 +19,8 @@ pub enum Input {
     NewOrder(NewOrder),
     /// A client wants an order taken back.
     Cancel(CancelOrder),
+    /// A client wants another quantity or limit of an order that stands.
+    Amend(AmendOrder),
     /// A client wants every open order taken back, of one symbol or of all.
     CancelAll {
         /// Only this symbol's.
@@ -36,6 +39,8 @@ pub enum Input {
         /// For a person.
         detail: Text,
     },
+    /// Time has passed: what stood until now expires.
+    Tick,
 }
 
 /// An order as it was asked for, every default filled in: two requests are the same when these are equal.
@@ -49,12 +54,148 @@ pub struct NewOrder {
     pub side: Side,
     /// What it asks for.
     pub order_type: OrderType,
-    /// How long it stands. MARKET is always IOC.
+    /// How long it stands. One without a limit is always IOC.
     pub time_in_force: TimeInForce,
-    /// Base quantity, above zero.
+    /// Base quantity, above zero; zero when `quote_qty` is given.
     pub qty: Qty,
-    /// The limit; none on a MARKET order.
+    /// MARKET: what a BUY spends and a SELL receives at most, in place of `qty`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote_qty: Option<Money>,
+    /// The limit, of the types that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    /// The price that wakes it, of the types that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_price: Option<Price>,
+    /// GTD: when what remains of it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_ts_ns: Option<TsNs>,
+    /// Sell what is free of the base asset, and no more: `qty` is cut to it. A BUY is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reduce_only: bool,
+}
+
+impl NewOrder {
+    /// An order at what the book offers.
+    pub const fn market(
+        client_order_id: ClientOrderId,
+        symbol: Symbol,
+        side: Side,
+        qty: Qty,
+    ) -> NewOrder {
+        NewOrder {
+            client_order_id,
+            symbol,
+            side,
+            order_type: OrderType::Market,
+            time_in_force: TimeInForce::Ioc,
+            qty,
+            quote_qty: None,
+            price: None,
+            stop_price: None,
+            expire_ts_ns: None,
+            reduce_only: false,
+        }
+    }
+
+    /// An order at `price` or better, until it is cancelled.
+    pub const fn limit(
+        client_order_id: ClientOrderId,
+        symbol: Symbol,
+        side: Side,
+        qty: Qty,
+        price: Price,
+    ) -> NewOrder {
+        NewOrder {
+            order_type: OrderType::Limit,
+            time_in_force: TimeInForce::Gtc,
+            price: Some(price),
+            ..NewOrder::market(client_order_id, symbol, side, qty)
+        }
+    }
+
+    /// Checks what an order of its type must and must not have.
+    ///
+    /// # Errors
+    /// The first field that is out of its domain, its value and the rule.
+    pub fn check_domain(&self) -> Result<(), Refusal> {
+        self.check_amount()?;
+        let kind = self.order_type;
+        let of_kind = [
+            ("price", self.price, kind.has_limit()),
+            ("stop_price", self.stop_price, kind.has_stop()),
+        ];
+        for (field, value, wanted) in of_kind {
+            let kind = kind.as_str();
+            match value {
+                None if wanted => return Err(bad(field, format!("is required for {kind}"))),
+                Some(value) if !wanted => {
+                    return Err(bad(field, format!("{value} must be left out of a {kind} order")));
+                }
+                Some(value) if value <= Price::ZERO => {
+                    return Err(bad(field, format!("{value} must be above zero")));
+                }
+                _ => {}
+            }
+        }
+        self.check_time_in_force()
+    }
+
+    fn check_amount(&self) -> Result<(), Refusal> {
+        match self.quote_qty {
+            None if self.qty > Qty::ZERO => Ok(()),
+            None => Err(bad("qty", format!("{} must be above zero", self.qty))),
+            Some(_) if !self.qty.is_zero() => {
+                Err(bad("quote_qty", "must be left out when qty is given".into()))
+            }
+            Some(quote_qty) if quote_qty <= Money::ZERO => {
+                Err(bad("quote_qty", format!("{quote_qty} must be above zero")))
+            }
+            Some(_) if self.order_type != OrderType::Market => Err(bad(
+                "quote_qty",
+                format!("is for MARKET only, not {}", self.order_type.as_str()),
+            )),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn check_time_in_force(&self) -> Result<(), Refusal> {
+        let (kind, tif) = (self.order_type, self.time_in_force);
+        let only = match kind {
+            _ if !kind.has_limit() => Some(TimeInForce::Ioc),
+            OrderType::LimitMaker => Some(TimeInForce::Gtc),
+            _ => None,
+        };
+        if let Some(only) = only.filter(|only| *only != tif) {
+            let (tif, kind, only) = (tif.as_str(), kind.as_str(), only.as_str());
+            return Err(bad("time_in_force", format!("{tif}: a {kind} order is {only}")));
+        }
+        match (tif, self.expire_ts_ns) {
+            (TimeInForce::Gtd, None) => Err(bad("expire_ts_ns", "is required for GTD".into())),
+            (TimeInForce::Gtd, Some(at)) if at <= 0 => {
+                Err(bad("expire_ts_ns", format!("{at} must be above zero")))
+            }
+            (TimeInForce::Gtd, Some(_)) | (_, None) => Ok(()),
+            (_, Some(at)) => {
+                Err(bad("expire_ts_ns", format!("{at} is for time_in_force GTD only")))
+            }
+        }
+    }
+}
+
+/// A value out of its domain.
+pub(crate) fn bad(field: &'static str, message: String) -> Refusal {
+    Refusal::BadParams { field, message }
+}
+
+/// A request for another quantity or limit of an order that stands. What is `None` stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AmendOrder {
+    /// Which one.
+    pub client_order_id: ClientOrderId,
+    /// The whole quantity, what is executed of it included.
+    pub qty: Option<Qty>,
+    /// The limit.
     pub price: Option<Price>,
 }
 
@@ -225,6 +366,8 @@ pub enum Answer {
     Pending(ClientOrderId),
     /// The cancelled order.
     Cancelled(ClientOrderId),
+    /// The amended order as it stands now.
+    Amended(Box<OrderState>),
     /// The orders that a cancel of all took back.
     CancelledAll(Vec<ClientOrderId>),
     /// The settings now.
@@ -253,7 +396,7 @@ pub struct OrderAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A value out of its domain.
-    #[error("{field} {message}")]
+    #[error("{field}: {message}")]
     BadParams {
         /// The request's field.
         field: &'static str,
@@ -269,4 +412,7 @@ pub enum Refusal {
     /// It has ended otherwise than by a cancel.
     #[error("order {0} is {status} already", status = .1.as_str())]
     OrderClosed(ClientOrderId, OrderStatus),
+    /// It cannot be changed so; it stands as it did.
+    #[error("order {0} stays as it was: {reason}", reason = .1.as_str())]
+    Rejected(ClientOrderId, Reason),
 }

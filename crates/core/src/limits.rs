@@ -5,8 +5,9 @@
 /// The recent order events that [`crate::state::State`] keeps for `GET /api/orders` and `/api/fills`.
 pub const RECENT_ORDER_EVENTS_COUNT: usize = 1_000;
 
-/// The most open orders there can be at once, whatever the risk settings allow.
-pub const OPEN_ORDERS_COUNT: usize = 100_000;
+/// The most open orders there can be at once, whatever the risk settings allow: one step may close them
+/// all, and it has to fit into one record of the journal.
+pub const OPEN_ORDERS_COUNT: usize = 50_000;
 
 /// The depth updates of one instrument that wait for its snapshot; the oldest go first.
 pub const BUFFERED_DEPTH_UPDATES_COUNT: usize = 4_096;
@@ -195,6 +196,9 @@ pub const JOURNAL_OPEN_SEGMENTS_COUNT: usize = 32;
 
 /// Work for the journal's background thread that may wait.
 pub const JOURNAL_BACKGROUND_QUEUE_COUNT: usize = 4;
+
+/// How often a look at a directory that another process changes meanwhile is tried.
+pub const JOURNAL_LOOKS_COUNT: usize = 5;
 
 /// Snapshots kept beside the log.
 pub const JOURNAL_SNAPSHOTS_COUNT: usize = 2;

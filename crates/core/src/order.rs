@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::OrderState;
 use crate::input::{NewOrder, OrderAnswer};
-use crate::types::{AvgPrice, ClientOrderId, Money, Qty, Side, Text, TsNs, VenueOrderId};
+use crate::sim::{OrderKey, Ticket};
+use crate::types::{
+    AvgPrice, ClientOrderId, EventId, Money, Price, Qty, Side, Text, TsNs, VenueOrderId,
+};
 use crate::wire::wire_enum;
 
 wire_enum! {
@@ -34,6 +37,38 @@ wire_enum! {
         Market = "MARKET",
         /// Post-only: rejected when it would take.
         LimitMaker = "LIMIT_MAKER",
+        /// Dormant until the price goes against its owner as far as its stop; then MARKET.
+        StopLoss = "STOP_LOSS",
+        /// The same, then LIMIT.
+        StopLossLimit = "STOP_LOSS_LIMIT",
+        /// Dormant until the price comes in its owner's favour as far as its stop; then MARKET.
+        TakeProfit = "TAKE_PROFIT",
+        /// The same, then LIMIT.
+        TakeProfitLimit = "TAKE_PROFIT_LIMIT",
+    }
+}
+
+impl OrderType {
+    /// Whether it has a limit.
+    pub const fn has_limit(self) -> bool {
+        match self {
+            OrderType::Limit
+            | OrderType::LimitMaker
+            | OrderType::StopLossLimit
+            | OrderType::TakeProfitLimit => true,
+            OrderType::Market | OrderType::StopLoss | OrderType::TakeProfit => false,
+        }
+    }
+
+    /// Whether it is dormant until the price reaches its stop.
+    pub const fn has_stop(self) -> bool {
+        match self {
+            OrderType::Limit | OrderType::Market | OrderType::LimitMaker => false,
+            OrderType::StopLoss
+            | OrderType::StopLossLimit
+            | OrderType::TakeProfit
+            | OrderType::TakeProfitLimit => true,
+        }
     }
 }
 
@@ -46,6 +81,8 @@ wire_enum! {
         Ioc = "IOC",
         /// All at once or nothing.
         Fok = "FOK",
+        /// Until a time.
+        Gtd = "GTD",
     }
 }
 
@@ -122,6 +159,16 @@ pub(crate) struct FirstAnswer {
 pub struct Order {
     /// What was asked for.
     pub request: NewOrder,
+    /// Base quantity as it is now: amended, or worked out from a quote amount or from what is held.
+    pub qty: Qty,
+    /// The limit as it is now; none on an order at any price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    /// The price has reached its stop.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub triggered: bool,
+    /// The newest event when it came to its venue, last: its claim among the account's own orders.
+    pub(crate) queued_at: EventId,
     /// The venue's name for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub venue_order_id: Option<VenueOrderId>,
@@ -158,12 +205,32 @@ impl Order {
 
     /// Not executed yet.
     pub fn remaining(&self) -> Qty {
-        self.request.qty.checked_sub(self.executed_qty).unwrap_or_default()
+        self.qty.checked_sub(self.executed_qty).unwrap_or_default()
     }
 
     /// Whether more may happen to it.
     pub fn is_open(&self) -> bool {
         !self.status.is_some_and(OrderStatus::is_final)
+    }
+
+    /// Whether it waits for the price to reach its stop.
+    pub fn is_dormant(&self) -> bool {
+        self.request.order_type.has_stop() && !self.triggered && self.is_open()
+    }
+
+    /// What is still asked of the venue: the request with its quantity and limit as they are now.
+    pub(crate) fn rest(&self) -> NewOrder {
+        NewOrder {
+            qty: self.remaining(),
+            price: self.price,
+            quote_qty: None,
+            ..self.request.clone()
+        }
+    }
+
+    /// Its claim to its place in the built-in venue.
+    pub(crate) const fn ticket(&self, key: OrderKey) -> Ticket {
+        Ticket { queued_at: self.queued_at, key }
     }
 
     /// What it was first answered with; `None` while its venue has not answered.
@@ -184,8 +251,8 @@ impl Order {
             status: self.status,
             symbol: Some(self.request.symbol),
             side: Some(self.request.side),
-            order_qty: Some(self.request.qty),
-            limit_price: self.request.price,
+            order_qty: Some(self.qty).filter(|qty| !qty.is_zero()),
+            limit_price: self.price,
             venue_order_id: self.venue_order_id,
             executed_qty: self.executed_qty,
             avg_price: AvgPrice::of(self.cum_quote, self.executed_qty).unwrap_or_default(),
@@ -194,6 +261,9 @@ impl Order {
             cum_quote: self.cum_quote,
             order_type: Some(self.request.order_type),
             time_in_force: Some(self.request.time_in_force),
+            stop_price: self.request.stop_price,
+            triggered: self.request.order_type.has_stop().then_some(self.triggered),
+            expire_ts_ns: self.request.expire_ts_ns,
         }
     }
 
@@ -203,7 +273,7 @@ impl Order {
         if !self.is_open() || remaining.is_zero() {
             return Money::ZERO;
         }
-        match (self.request.side, self.request.price) {
+        match (self.request.side, self.price) {
             (Side::Sell, _) => remaining.into(),
             (Side::Buy, Some(limit)) => Money::notional(limit, remaining),
             (Side::Buy, None) => self.locked.checked_sub(cost).unwrap_or_default().max(Money::ZERO),

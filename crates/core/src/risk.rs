@@ -14,7 +14,8 @@ wire_enum! {
     Reason {
         /// REJECTED: trading is halted.
         Halted = "halted",
-        /// REJECTED: only orders that sell holdings are taken.
+        /// REJECTED: only orders that sell holdings are taken; or the order itself is to reduce only, and
+        /// it buys, or nothing is free to be sold.
         ReduceOnly = "reduce_only",
         /// REJECTED: the price is not a multiple of the instrument's tick.
         PriceTick = "price_tick",
@@ -26,16 +27,26 @@ wire_enum! {
         MaxOrderNotional = "max_order_notional",
         /// REJECTED: as many orders are open as may be.
         MaxOpenOrders = "max_open_orders",
-        /// REJECTED: the account does not have what the order would lock.
+        /// REJECTED: the account does not have what the order would lock. EXPIRED: a stop that buys at any
+        /// price, woken when the account could no longer pay.
         InsufficientBalance = "insufficient_balance",
         /// REJECTED: a post-only order would have taken.
         WouldTake = "would_take",
+        /// REJECTED: a stop that the last price has reached already.
+        WouldTrigger = "would_trigger",
+        /// REJECTED: an amended quantity that is not above what is executed.
+        AmendQty = "amend_qty",
+        /// REJECTED: the venue has no words for such an order or change.
+        UnsupportedByEngine = "unsupported_by_engine",
         /// EXPIRED: the book offered nothing (more) to a MARKET order, or nothing at all to an IOC order.
+        /// REJECTED: of a quote amount, at a price that nobody knows.
         NoLiquidity = "no_liquidity",
         /// EXPIRED: what an IOC order did not get at once.
         IocRemainder = "ioc_remainder",
         /// EXPIRED: a FOK order could not be filled as a whole.
         FokUnfilled = "fok_unfilled",
+        /// EXPIRED: its time has come. REJECTED: it had come already.
+        Gtd = "gtd",
         /// EXPIRED: it would have traded with another order of the account.
         SelfTrade = "self_trade",
         /// Still open: the venue did not answer, and is asked.
@@ -56,7 +67,7 @@ pub struct Exposure {
     pub open_orders: usize,
 }
 
-/// The first rule that the order breaks.
+/// The first rule that the order, its quantity worked out, breaks.
 ///
 /// # Errors
 /// The reason to refuse it.
@@ -67,9 +78,12 @@ pub fn check(
     exposure: &Exposure,
 ) -> Result<(), Reason> {
     trading_state(settings.state, order.side)?;
+    if order.reduce_only && (order.side == Side::Buy || order.qty.is_zero()) {
+        return Err(Reason::ReduceOnly);
+    }
     filters(instrument, order)?;
-    let value =
-        order.price.or(exposure.market_price).map(|price| Money::notional(price, order.qty));
+    let price = order.price.or(order.stop_price).or(exposure.market_price);
+    let value = order.quote_qty.or(price.map(|price| Money::notional(price, order.qty)));
     if value.is_some_and(|value| value < instrument.min_notional) {
         return Err(Reason::MinNotional);
     }
@@ -98,7 +112,8 @@ fn trading_state(state: TradingState, side: Side) -> Result<(), Reason> {
 
 fn filters(instrument: &Instrument, order: &NewOrder) -> Result<(), Reason> {
     let off_step = |value: i64, step: i64| value.checked_rem(step).is_some_and(|rest| rest != 0);
-    if order.price.is_some_and(|price| off_step(price.raw(), instrument.tick.raw())) {
+    let mut prices = order.price.into_iter().chain(order.stop_price);
+    if prices.any(|price| off_step(price.raw(), instrument.tick.raw())) {
         return Err(Reason::PriceTick);
     }
     let fits = (instrument.min_qty..=instrument.max_qty).contains(&order.qty);

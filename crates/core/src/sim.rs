@@ -9,6 +9,8 @@
 //! - One traded volume, one shown quantity, fills once: it is shared among the account's orders by price,
 //!   then time.
 //! - Own orders never trade with each other: the incoming one expires.
+//! - After a restart it is not known what was taken, but for this: what the book then offers to an order
+//!   that rests already was taken by it.
 //! - While the book is not known, an order that must take at once gets nothing; a resting order does not
 //!   know who stands before it, and only fills by trades through its price.
 //!
@@ -21,10 +23,24 @@ use crate::event::Liquidity;
 use crate::input::{MarketBody, NewOrder};
 use crate::order::{OrderType, TimeInForce};
 use crate::risk::Reason;
-use crate::types::{Money, Price, Qty, Side, TsNs};
+use crate::types::{EventId, Money, Price, Qty, Side, TsNs};
 
 /// The venue's handle of an order: orders that came later have higher ones.
 pub type OrderKey = usize;
+
+/// An order's claim to its place: at one price the one that came earlier goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket {
+    /// The newest event when it came.
+    pub queued_at: EventId,
+    /// Whose.
+    pub key: OrderKey,
+}
+
+impl Ticket {
+    const FIRST: Ticket = Ticket { queued_at: 0, key: 0 };
+    const LAST: Ticket = Ticket { queued_at: EventId::MAX, key: OrderKey::MAX };
+}
 
 /// What became of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,11 +80,11 @@ pub struct SimMarket {
     /// Resting orders whose place in the queue is not known yet.
     unplaced: usize,
     plan: Vec<PriceLevel>,
-    done: Vec<(i64, OrderKey)>,
+    done: Vec<(i64, Ticket)>,
 }
 
 /// The account's resting orders of one side, by price rank, then time.
-type Resting = BTreeMap<(i64, OrderKey), Place>;
+type Resting = BTreeMap<(i64, Ticket), Place>;
 
 /// A resting order's place.
 #[derive(Debug, Clone, Copy)]
@@ -98,8 +114,8 @@ impl SimMarket {
     }
 
     /// What remains of a resting order.
-    pub fn remaining(&self, side: Side, price: Price, key: OrderKey) -> Option<Qty> {
-        self.resting(side).get(&(rank(side, price), key)).map(|place| place.remaining)
+    pub fn remaining(&self, side: Side, price: Price, ticket: Ticket) -> Option<Qty> {
+        self.resting(side).get(&(rank(side, price), ticket)).map(|place| place.remaining)
     }
 
     /// What a MARKET order costs at most, in quote: the walk through what is offered.
@@ -117,9 +133,37 @@ impl SimMarket {
         cost
     }
 
+    /// How much a MARKET order for an amount of quote comes to: the walk through what is offered, and
+    /// beyond that at its last price, or at `last` when nothing is offered.
+    pub fn market_qty(&self, side: Side, budget: Money, last: Option<Price>) -> Qty {
+        let (mut left, mut qty, mut worst) = (budget, Qty::ZERO, last);
+        for (price, offered) in self.book.offers(side.opposite()) {
+            let part = offered.min(Qty::affordable(left, price));
+            left = left.saturating_sub(Money::notional(price, part));
+            qty = qty.saturating_add(part);
+            if part < offered {
+                return qty;
+            }
+            worst = Some(price);
+        }
+        qty.saturating_add(worst.map(|price| Qty::affordable(left, price)).unwrap_or_default())
+    }
+
+    /// Whether the order would not just rest.
+    pub fn would_take(&mut self, order: &NewOrder) -> bool {
+        self.plan(order) == Stop::OwnOrder || !self.plan.is_empty()
+    }
+
+    /// A resting order shrinks and keeps its place.
+    pub fn shrink(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
+        if let Some(place) = self.resting_mut(side).get_mut(&(rank(side, price), ticket)) {
+            place.remaining = place.remaining.min(remaining);
+        }
+    }
+
     /// A new order.
-    pub fn place(&mut self, key: OrderKey, order: &NewOrder, out: &mut Vec<SimReport>) {
-        let mut report = |body| out.push(SimReport { key, body });
+    pub fn place(&mut self, ticket: Ticket, order: &NewOrder, out: &mut Vec<SimReport>) {
+        let mut report = |body| out.push(SimReport { key: ticket.key, body });
         let stop = self.plan(order);
         if order.order_type == OrderType::LimitMaker
             && (stop == Stop::OwnOrder || !self.plan.is_empty())
@@ -133,16 +177,26 @@ impl SimMarket {
             return report(SimOutcome::Expired(reason));
         }
         let mut remaining = order.qty;
+        let maker = order.side.opposite();
+        let own = match maker {
+            Side::Buy => &mut self.bids,
+            Side::Sell => &mut self.asks,
+        };
         for &(price, qty) in &self.plan {
-            self.book.take(order.side.opposite(), price, qty);
+            self.book.take(maker, price, qty);
+            // It stood before the account's own orders at that price.
+            let level = rank(maker, price);
+            for (_, place) in own.range_mut((level, Ticket::FIRST)..=(level, Ticket::LAST)) {
+                place.ahead = place.ahead.map(|ahead| ahead.saturating_sub(qty).max(Qty::ZERO));
+            }
             remaining = remaining.saturating_sub(qty);
             report(SimOutcome::Fill { qty, price, liquidity: Liquidity::Taker });
         }
         match (stop, order.price, order.time_in_force) {
             (Stop::Filled, ..) => {}
             (Stop::OwnOrder, ..) => report(SimOutcome::Expired(Reason::SelfTrade)),
-            (Stop::NothingOffered, Some(price), TimeInForce::Gtc) => {
-                self.rest(key, order.side, price, remaining);
+            (Stop::NothingOffered, Some(price), TimeInForce::Gtc | TimeInForce::Gtd) => {
+                self.rest(ticket, order.side, price, remaining);
             }
             (Stop::NothingOffered, limit, _) => {
                 let empty = self.book.offers(order.side.opposite()).next().is_none();
@@ -154,22 +208,30 @@ impl SimMarket {
     }
 
     /// Puts an order of an earlier run back, at the back of the queue.
-    pub fn restore(&mut self, key: OrderKey, side: Side, price: Price, remaining: Qty) {
+    pub fn restore(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
         self.unplaced += 1;
         let place = Place { remaining, ahead: None };
-        self.resting_mut(side).insert((rank(side, price), key), place);
+        self.resting_mut(side).insert((rank(side, price), ticket), place);
     }
 
     /// Takes an order back. Says whether it rested here.
-    pub fn cancel(&mut self, key: OrderKey, side: Side, price: Price) -> bool {
-        let place = self.resting_mut(side).remove(&(rank(side, price), key));
+    pub fn cancel(&mut self, ticket: Ticket, side: Side, price: Price) -> bool {
+        let place = self.resting_mut(side).remove(&(rank(side, price), ticket));
         self.unplaced -= usize::from(place.is_some_and(|place| place.ahead.is_none()));
         place.is_some()
     }
 
-    /// What the source said before an earlier run ended: it makes the book, and fills nothing.
+    /// What the source said before an earlier run ended: it makes the book, and fills nothing. What the
+    /// book offers to an order that rests was its own, and taken, in that run.
     pub fn rebuild(&mut self, now: TsNs, body: &MarketBody) {
         self.update_book(now, body);
+        for side in [Side::Buy, Side::Sell] {
+            if let Some((&(level, _), _)) = self.resting(side).first_key_value() {
+                while let Some((best, offered)) = self.reached(side, level) {
+                    self.book.take(side.opposite(), best, offered);
+                }
+            }
+        }
     }
 
     /// What the source says.
@@ -187,7 +249,7 @@ impl SimMarket {
                 Side::Sell => &mut self.asks,
             };
             let rank = rank(change.side, change.price);
-            for (_, place) in queue.range_mut((rank, 0)..=(rank, OrderKey::MAX)) {
+            for (_, place) in queue.range_mut((rank, Ticket::FIRST)..=(rank, Ticket::LAST)) {
                 place.ahead = place.ahead.map(|ahead| ahead.min(change.qty));
             }
         }
@@ -212,10 +274,10 @@ impl SimMarket {
         }
     }
 
-    fn rest(&mut self, key: OrderKey, side: Side, price: Price, remaining: Qty) {
+    fn rest(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
         let ahead = self.book.is_known().then(|| self.book.offered_at(side, price));
         self.unplaced += usize::from(ahead.is_none());
-        self.resting_mut(side).insert((rank(side, price), key), Place { remaining, ahead });
+        self.resting_mut(side).insert((rank(side, price), ticket), Place { remaining, ahead });
     }
 
     /// Fills `plan` with what the order takes at once: price and quantity, best first.
@@ -308,7 +370,8 @@ impl SimMarket {
         let traded = rank(side, price);
         let mut done = std::mem::take(&mut self.done);
         let mut placed = 0;
-        for (&(level, key), place) in self.resting_mut(side).range_mut(..(traded, 0)) {
+        for (&(level, ticket), place) in self.resting_mut(side).range_mut(..(traded, Ticket::FIRST))
+        {
             if left.is_zero() {
                 break;
             }
@@ -316,9 +379,9 @@ impl SimMarket {
             place.ahead = Some(Qty::ZERO);
             let qty = place.remaining.min(left);
             left = left.saturating_sub(qty);
-            fill(key, price_at(side, level), qty, place, out);
+            fill(ticket.key, price_at(side, level), qty, place, out);
             if place.remaining.is_zero() {
-                done.push((level, key));
+                done.push((level, ticket));
             }
         }
         self.unplaced -= placed;
@@ -331,8 +394,8 @@ impl SimMarket {
         let level = rank(side, price);
         let mut left = traded;
         let mut done = std::mem::take(&mut self.done);
-        for (&(level, key), place) in
-            self.resting_mut(side).range_mut((level, 0)..=(level, OrderKey::MAX))
+        for (&(level, ticket), place) in
+            self.resting_mut(side).range_mut((level, Ticket::FIRST)..=(level, Ticket::LAST))
         {
             let Some(ahead) = place.ahead else { continue };
             place.ahead = Some(ahead.saturating_sub(left).max(Qty::ZERO));
@@ -341,41 +404,45 @@ impl SimMarket {
                 continue;
             }
             left = left.saturating_sub(qty);
-            fill(key, price, qty, place, out);
+            fill(ticket.key, price, qty, place, out);
             if place.remaining.is_zero() {
-                done.push((level, key));
+                done.push((level, ticket));
             }
         }
         self.remove(side, done);
     }
 
+    /// The best offer, if it has reached an order of `side` at `level`.
+    fn reached(&self, side: Side, level: i64) -> Option<PriceLevel> {
+        let best = self.book.offers(side.opposite()).next();
+        best.filter(|(best, _)| rank(side, *best) >= level)
+    }
+
     /// Fills the orders of a side that the book's other side has reached.
     fn cross(&mut self, side: Side, out: &mut Vec<SimReport>) {
-        while let Some((&(level, key), place)) = self.resting(side).first_key_value() {
+        while let Some((&(level, ticket), place)) = self.resting(side).first_key_value() {
             let (price, mut left) = (price_at(side, level), place.remaining);
             while !left.is_zero() {
-                let best = self.book.offers(side.opposite()).next();
-                let reached = |(best, _): &PriceLevel| rank(side, *best) >= level;
-                let Some((best, offered)) = best.filter(reached) else { break };
+                let Some((best, offered)) = self.reached(side, level) else { break };
                 let part = offered.min(left);
                 self.book.take(side.opposite(), best, part);
                 left = left.saturating_sub(part);
             }
-            let Some(place) = self.resting_mut(side).get_mut(&(level, key)) else { return };
+            let Some(place) = self.resting_mut(side).get_mut(&(level, ticket)) else { return };
             let qty = place.remaining.saturating_sub(left);
             if qty.is_zero() {
                 return;
             }
             place.ahead = Some(Qty::ZERO);
-            fill(key, price, qty, place, out);
+            fill(ticket.key, price, qty, place, out);
             if !left.is_zero() {
                 return;
             }
-            self.resting_mut(side).remove(&(level, key));
+            self.resting_mut(side).remove(&(level, ticket));
         }
     }
 
-    fn remove(&mut self, side: Side, mut done: Vec<(i64, OrderKey)>) {
+    fn remove(&mut self, side: Side, mut done: Vec<(i64, Ticket)>) {
         for place in done.drain(..) {
             self.resting_mut(side).remove(&place);
         }

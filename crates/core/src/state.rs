@@ -17,7 +17,7 @@ use crate::ledger::{AssetIndex, Ledger};
 use crate::limits;
 use crate::order::{FirstAnswer, Order, OrderStatus};
 use crate::types::{
-    Asset, ClientOrderId, EventId, Money, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
+    Asset, ClientOrderId, EventId, Money, Price, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
 };
 
 /// What the state needs besides the public events of a step.
@@ -36,11 +36,39 @@ pub enum Fact {
     Intent {
         /// As it was asked for.
         order: NewOrder,
+        /// Its quantity, where it is not the one asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        qty: Option<Qty>,
         /// What it locks; nothing when it is refused.
         lock: Money,
         /// Its venue is not the built-in one.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         external: bool,
+    },
+    /// The price has reached the stop of an order.
+    Triggered {
+        /// Whose.
+        client_order_id: ClientOrderId,
+        /// When.
+        ts_ns: TsNs,
+        /// The newest event then.
+        queued_at: EventId,
+    },
+    /// An order is another from here on.
+    Amended {
+        /// Which.
+        client_order_id: ClientOrderId,
+        /// Its whole quantity.
+        qty: Qty,
+        /// Its limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        price: Option<Price>,
+        /// What it locks.
+        lock: Money,
+        /// When.
+        ts_ns: TsNs,
+        /// The newest event when it came to its venue, for this or before.
+        queued_at: EventId,
     },
     /// The risk settings from here on.
     Risk(RiskSettings),
@@ -101,6 +129,8 @@ struct Data {
 struct Index {
     orders: FxHashMap<ClientOrderId, usize>,
     open: BTreeSet<usize>,
+    /// The open orders that stand until a time, by that time.
+    expiring: BTreeSet<(TsNs, usize)>,
     markets: FxHashMap<Symbol, usize>,
     pairs: FxHashMap<Symbol, usize>,
 }
@@ -151,7 +181,24 @@ impl State {
                 self.index.pairs.insert(*symbol, self.data.pairs.len());
                 self.data.pairs.push(Pair { symbol: *symbol, base, quote });
             }
-            Fact::Intent { order, lock, external } => self.apply_intent(order, *lock, *external),
+            Fact::Intent { order, qty, lock, external } => {
+                self.apply_intent(order, qty.unwrap_or(order.qty), *lock, *external);
+            }
+            Fact::Triggered { client_order_id, ts_ns, queued_at } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    (order.triggered, order.queued_at) = (true, *queued_at);
+                    order.last_ts_ns = *ts_ns;
+                }
+                self.seen_at(*ts_ns);
+            }
+            Fact::Amended { client_order_id, qty, price, lock, ts_ns, queued_at } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    (order.qty, order.price) = (*qty, *price);
+                    (order.last_ts_ns, order.queued_at) = (*ts_ns, *queued_at);
+                }
+                self.lock_anew(client_order_id, *lock);
+                self.seen_at(*ts_ns);
+            }
             Fact::Risk(settings) => self.data.risk = settings.clone(),
             Fact::Source(name) => {
                 self.data.source = name.clone();
@@ -228,6 +275,11 @@ impl State {
         &self.data.risk
     }
 
+    /// How far the market source was, of whatever instrument it spoke last.
+    pub fn last_position(&self) -> Option<u64> {
+        self.data.positions.values().copied().max()
+    }
+
     /// How far the market source of an instrument was.
     pub fn position(&self, symbol: &Symbol) -> Option<u64> {
         self.data.positions.get(symbol).copied()
@@ -246,6 +298,11 @@ impl State {
 
     pub(crate) fn open_keyed(&self) -> impl Iterator<Item = (usize, &Order)> {
         self.index.open.iter().filter_map(|&key| Some((key, self.data.orders.get(key)?)))
+    }
+
+    /// The open orders that stand until `ts` at most, the earliest first.
+    pub(crate) fn expired_by(&self, ts: TsNs) -> impl Iterator<Item = usize> {
+        self.index.expiring.range(..=(ts, usize::MAX)).map(|&(_, key)| key)
     }
 
     pub(crate) fn has_pair(&self, symbol: &Symbol) -> bool {
@@ -279,7 +336,7 @@ impl State {
         let mut needed: Vec<_> = balances.iter().map(|b| (b.asset, Money::ZERO)).collect();
         for order in &self.data.orders {
             let Some(pair) = self.data.pairs.get(order.pair) else { continue };
-            let lock = if order.request.price.is_some() || order.request.side == Side::Sell {
+            let lock = if order.price.is_some() || order.request.side == Side::Sell {
                 order.lock_after(order.remaining(), Money::ZERO)
             } else {
                 order.locked
@@ -314,7 +371,20 @@ impl State {
         }
     }
 
-    fn apply_intent(&mut self, request: &NewOrder, lock: Money, external: bool) {
+    fn order_mut(&mut self, id: &ClientOrderId) -> Option<&mut Order> {
+        self.order_key(id).and_then(|key| self.data.orders.get_mut(key))
+    }
+
+    fn lock_anew(&mut self, id: &ClientOrderId, lock: Money) {
+        let Some(order) = self.order_mut(id) else { return };
+        let old = std::mem::replace(&mut order.locked, lock);
+        let (side, pair) = (order.request.side, order.pair);
+        let Some(&pair) = self.data.pairs.get(pair) else { return };
+        self.data.ledger.release(pair.paid(side), old);
+        self.data.ledger.lock(pair.paid(side), lock);
+    }
+
+    fn apply_intent(&mut self, request: &NewOrder, qty: Qty, lock: Money, external: bool) {
         let Some(&pair) = self.index.pairs.get(&request.symbol) else { return };
         let Some(assets) = self.data.pairs.get(pair) else { return };
         if self.index.orders.contains_key(&request.client_order_id) {
@@ -326,8 +396,15 @@ impl State {
         let key = self.data.orders.len();
         self.index.orders.insert(request.client_order_id, key);
         self.index.open.insert(key);
+        if let Some(at) = request.expire_ts_ns {
+            self.index.expiring.insert((at, key));
+        }
         self.data.orders.push(Order {
             request: request.clone(),
+            qty,
+            price: request.price,
+            triggered: false,
+            queued_at: self.data.last_event_id,
             venue_order_id: None,
             status: None,
             executed_qty: Qty::ZERO,
@@ -361,6 +438,9 @@ impl State {
         }
         if update.status.is_final() {
             self.index.open.remove(&key);
+            if let Some(at) = order.request.expire_ts_ns {
+                self.index.expiring.remove(&(at, key));
+            }
             let released = std::mem::take(&mut order.locked);
             if let Some(pair) = self.data.pairs.get(order.pair)
                 && !released.is_zero()
@@ -430,6 +510,7 @@ impl Index {
             index.orders.insert(order.client_order_id(), key);
             if order.is_open() {
                 index.open.insert(key);
+                index.expiring.extend(order.request.expire_ts_ns.map(|at| (at, key)));
             }
         }
         index.markets = data.markets.iter().enumerate().map(|(i, m)| (m.symbol, i)).collect();

@@ -289,6 +289,29 @@ impl Money {
     }
 }
 
+impl Qty {
+    /// What `budget` buys at `price`, rounded down; nothing at no price.
+    pub fn affordable(budget: Money, price: Price) -> Qty {
+        Qty::held(budget.0.checked_div(i128::from(price.0)).unwrap_or_default())
+    }
+
+    /// An amount of the base asset as a quantity, rounded down.
+    pub fn of(amount: Money) -> Qty {
+        Qty::held(amount.0 / Money::PER_QTY)
+    }
+
+    /// The largest multiple of `lot` that is in it.
+    #[must_use]
+    pub fn floor_to(self, lot: Qty) -> Qty {
+        Qty(self.0.saturating_sub(self.0.checked_rem(lot.0).unwrap_or_default()))
+    }
+
+    /// Within the range: no less than nothing.
+    fn held(raw: i128) -> Qty {
+        i64::try_from(raw.max(0)).map_or(Qty::MAX, Qty)
+    }
+}
+
 impl From<Qty> for Money {
     fn from(qty: Qty) -> Money {
         Money(i128::from(qty.0) * Money::PER_QTY)

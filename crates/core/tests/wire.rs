@@ -119,6 +119,9 @@ fn the_documents_order_events() {
         last_ts_ns: TS,
         cum_quote: "50".parse().unwrap(),
         order_type: None,
+        stop_price: None,
+        triggered: None,
+        expire_ts_ns: None,
         time_in_force: None,
     };
     check(

@@ -252,6 +252,8 @@ impl StateSource for NoLog {
     fn snapshot(&self, _: SnapshotReply) {}
 
     fn books(&self, _: &[Symbol], _: BooksReply) {}
+
+    fn stream_failed(&self) {}
 }
 
 /// The stream's thread.

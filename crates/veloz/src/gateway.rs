@@ -12,28 +12,27 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use prometheus_client::registry::Registry;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
-use veloz_core::event::Event;
 use veloz_core::input::Input;
 use veloz_core::instrument::Instrument;
 use veloz_core::limits::SERVICE_MARKET_QUEUE_BATCHES;
-use veloz_core::state::{State, facts_from_json};
+use veloz_core::state::State;
 use veloz_core::types::Symbol;
 
 use crate::config::{self, Config};
-use crate::frame::frames;
 use crate::http::{
     self, ConfigView, HttpConfig, HttpMetrics, HttpParts, HttpServer, MarketControl,
 };
 use crate::journal::{
-    Batch, DataDir, Durability, Journal, JournalConfig, JournalReader, RecordRef, Recovery,
-    RetentionConfig, Stamp,
+    Batch, DataDir, Durability, Journal, JournalConfig, JournalReader, Recovery, RetentionConfig,
+    Stamp,
 };
 use crate::market::{
     self, MarketSource, ReplayConfig, ReplayControl, ReplaySpeed, SimConfig, SimSymbol,
     SourceConfig, SourceMonitor,
 };
+use crate::restore;
 use crate::service::{self, Clock, HealthBoard, Parts, ServiceHandle, ServiceMetrics};
 use crate::stream::page::Pages;
 use crate::stream::{Stream, StreamConfig};
@@ -68,6 +67,8 @@ fn start_log() {
 }
 
 async fn serve(config: Config) -> Result<()> {
+    // From here on a signal ends it in order, however early it comes.
+    let mut signals = Signals::listen()?;
     for (name, value, origin) in &config.set {
         tracing::info!("{name}={value} (from {origin})");
     }
@@ -80,19 +81,11 @@ async fn serve(config: Config) -> Result<()> {
 
     let mut registry = Registry::default();
     let health = Arc::new(HealthBoard::default());
+    let board = Arc::clone(&health);
     let (handle, inbox) = service::channel(Arc::clone(&health));
-    let stream = Stream::start(
-        StreamConfig {
-            keep_alive_ms: millis(config.keep_alive),
-            retry_ms: millis(config.retry),
-            stall_ms: millis(config.stall),
-            ..StreamConfig::default()
-        },
-        Arc::<JournalReader>::clone(&store.reader),
-        Arc::new(handle.clone()),
-    )
-    .context("cannot start the stream")?;
+    let stream = start_stream(&config, &store.reader, &handle)?;
     stream.handle().register_metrics(&mut registry);
+    store.journal.register_metrics(&mut registry);
 
     let source = plan.source(&config, &store.engine);
     let clock = store.clock;
@@ -111,10 +104,7 @@ async fn serve(config: Config) -> Result<()> {
     )
     .context("cannot start the service")?;
     let source = source.map(|source| market::start(source, market_out)).transpose()?;
-    let control = SourceControl {
-        monitor: source.as_ref().map(MarketSource::monitor),
-        replay: source.as_ref().and_then(MarketSource::replay),
-    };
+    let control = SourceControl::of(source.as_ref());
 
     let metrics = HttpMetrics::register(&mut registry);
     let server = HttpServer::start(
@@ -131,12 +121,32 @@ async fn serve(config: Config) -> Result<()> {
     )?;
     announce(&config, &plan, server.address());
 
-    told_to_stop().await?;
+    signals.next().await;
     tracing::info!("stopping: no more orders are taken");
-    stop(handle, source, service, stream).await?;
+    stop(handle, source, service, stream, &mut signals).await?;
     server.shutdown(REQUEST_DRAIN).await;
+    // Whoever looks at the exit code only must hear of it too.
+    if let Some(problem) = board.read().problems.into_iter().next() {
+        anyhow::bail!("stopped, but it had failed before: {}", problem.message);
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+fn start_stream(
+    config: &Config,
+    reader: &Arc<JournalReader>,
+    handle: &ServiceHandle,
+) -> Result<Stream> {
+    let stream_config = StreamConfig {
+        keep_alive_ms: millis(config.keep_alive),
+        retry_ms: millis(config.retry),
+        stall_ms: millis(config.stall),
+        ..StreamConfig::default()
+    };
+    let reader = Arc::<JournalReader>::clone(reader);
+    Stream::start(stream_config, reader, Arc::new(handle.clone()))
+        .context("cannot start the stream")
 }
 
 /// As many as asked for, but never so many that the journal gets no file handle.
@@ -158,6 +168,7 @@ async fn stop(
     source: Option<MarketSource>,
     service: std::thread::JoinHandle<()>,
     stream: Stream,
+    signals: &mut Signals,
 ) -> Result<()> {
     handle.close_intake();
     let all = tokio::task::spawn_blocking(move || {
@@ -171,22 +182,32 @@ async fn stop(
     tokio::select! {
         done = all => done.context("the shutdown panicked"),
         // A second signal: whoever sent it will not wait.
-        told = told_to_stop() => {
-            told?;
+        () = signals.next() => {
             anyhow::bail!("stopped before everything was sent: a second signal came")
         }
     }
 }
 
-/// Comes back at SIGTERM or SIGINT.
-async fn told_to_stop() -> Result<()> {
-    let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut int = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// SIGTERM and SIGINT.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals> {
+        Ok(Signals {
+            term: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            int: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
     }
-    Ok(())
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
 }
 
 /// Says where it is and what it does: the one line of standard output, and a program may read it.
@@ -295,7 +316,7 @@ impl MarketPlan {
                     config::ReplaySpeed::Max => ReplaySpeed::Max,
                 },
                 paused: config.replay_paused,
-                start_after: self.symbols.iter().filter_map(|s| state.position(s)).max(),
+                start_after: state.last_position(),
                 symbol: self.symbol,
             })),
         }
@@ -370,18 +391,8 @@ fn replayed(recovery: &Recovery) -> Result<State> {
         )?,
         None => State::default(),
     };
-    recovery.replay(|record| apply(&mut state, &record))?;
+    recovery.replay(|record| restore::apply(&mut state, &record))?;
     Ok(state)
-}
-
-fn apply(state: &mut State, record: &RecordRef<'_>) -> Result<(), serde_json::Error> {
-    for fact in facts_from_json(record.facts)? {
-        state.apply_fact(&fact);
-    }
-    for frame in frames(record.frames) {
-        state.apply_event(frame.id, &Event::decode(frame.kind, frame.data)?);
-    }
-    Ok(())
 }
 
 /// A replay's clock is that of its data; it never goes back behind what the log says.
@@ -420,20 +431,32 @@ fn first_steps(
             .context("cannot cancel the open orders")?;
         first_id += u64::from(service::record(&step, first_id, &mut facts, &mut batch));
     }
-    let state = engine.state();
+    refuse_another_market(config, plan, engine.state())?;
+    engine.begin_source(&plan.name, config.from_start, &mut step);
+    service::record(&step, first_id, &mut facts, &mut batch);
+    journal.append(&mut batch, service::wall_ns())?;
+    Ok(())
+}
+
+/// An open order stands in a market: it must not meet the prices of another, nor stand where none is.
+fn refuse_another_market(config: &Config, plan: &MarketPlan, state: &State) -> Result<()> {
+    let dir = config.data_dir.display();
     if !state.source().is_empty() && state.source() != plan.name && state.open_order_count() > 0 {
         anyhow::bail!(
-            "the {} orders that are open in {} stand in the market \"{}\", not in \"{}\": start with \
+            "the {} orders that are open in {dir} stand in the market \"{}\", not in \"{}\": start with \
              that source, cancel them with --cancel-open, or use another VELOZ_DATA_DIR",
             state.open_order_count(),
-            config.data_dir.display(),
             state.source(),
             plan.name
         );
     }
-    engine.begin_source(&plan.name, config.from_start, &mut step);
-    service::record(&step, first_id, &mut facts, &mut batch);
-    journal.append(&mut batch, service::wall_ns())?;
+    let mut open = state.open_orders().map(|order| order.request.symbol);
+    if let Some(symbol) = open.find(|symbol| !plan.symbols.contains(symbol)) {
+        anyhow::bail!(
+            "orders of {symbol} are open in {dir}, and {symbol} is not traded: name it in \
+             VELOZ_MARKET_SYMBOLS, or cancel all that is open with --cancel-open"
+        );
+    }
     Ok(())
 }
 
@@ -441,6 +464,15 @@ fn first_steps(
 struct SourceControl {
     monitor: Option<SourceMonitor>,
     replay: Option<ReplayControl>,
+}
+
+impl SourceControl {
+    fn of(source: Option<&MarketSource>) -> SourceControl {
+        SourceControl {
+            monitor: source.map(MarketSource::monitor),
+            replay: source.and_then(MarketSource::replay),
+        }
+    }
 }
 
 impl SourceControl {

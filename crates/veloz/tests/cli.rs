@@ -86,6 +86,17 @@ mod tests {
             (&["order", "buy", "BTCUSDT", "1"], "needs a price"),
             (&["order", "buy", "BTCUSDT", "1", "1", "--type", "market"], "has no price"),
             (&["order", "buy", "BTCUSDT", "1", "1", "--id", "a b"], "A-Z a-z 0-9"),
+            (&["order", "buy", "BTCUSDT"], "QTY"),
+            (&["order", "buy", "BTCUSDT", "1", "--quote", "5"], "cannot be used with"),
+            (
+                &["order", "buy", "BTCUSDT", "1", "--stop", "5", "--take", "6"],
+                "cannot be used with",
+            ),
+            (
+                &["order", "buy", "BTCUSDT", "1", "1", "--until", "9", "--tif", "ioc"],
+                "cannot be used",
+            ),
+            (&["amend", "a-1"], "--qty"),
             (&["tail", "--types", "fill,fills"], "order_update"),
             (&["tail", "--since", "-1"], "--since"),
             (&["orders", "--open", "--id", "a"], "cannot be used with"),
@@ -114,6 +125,61 @@ mod tests {
             let told = ["cannot connect to", "refused", "veloz serve"];
             check(veloz(args).args(["--url", &url]), 4, &[], &told);
         }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn every_type_of_order_is_sent() {
+        for (args, sent) in [
+            (
+                &["buy", "BTCUSDT", "--quote", "100"][..],
+                r#""quote_qty":100.0,"client_order_id":"a-1","type":"MARKET"}"#,
+            ),
+            (
+                &["sell", "BTCUSDT", "1", "--stop", "9"],
+                r#""stop_price":9.0,"client_order_id":"a-1","type":"STOP_LOSS"}"#,
+            ),
+            (
+                &["sell", "BTCUSDT", "1", "8", "--stop", "9"],
+                r#""price":8.0,"stop_price":9.0,"client_order_id":"a-1","type":"STOP_LOSS_LIMIT"}"#,
+            ),
+            (&["sell", "BTCUSDT", "1", "--take", "9"], r#""type":"TAKE_PROFIT"}"#),
+            (
+                &["sell", "BTCUSDT", "1", "8", "--take", "9", "--reduce-only"],
+                r#""type":"TAKE_PROFIT_LIMIT","reduce_only":true}"#,
+            ),
+            (
+                &["buy", "BTCUSDT", "1", "8", "--until", "77"],
+                r#""type":"LIMIT","time_in_force":"GTD","expire_ts_ns":77}"#,
+            ),
+        ] {
+            let args: Vec<_> =
+                ["order"].iter().chain(args).chain(&["--id", "a-1"]).copied().collect();
+            let taken = move |request: &Request| {
+                assert!(request.body.ends_with(sent), "{sent} is not in {}", request.body);
+                Reply::json(
+                    r#"{"ok":true,"client_order_id":"a-1","status":"ACCEPTED","executed_qty":0.0}"#,
+                )
+            };
+            check_with(&args, taken, 0, &["a-1\tACCEPTED"], &[]).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn orders_are_amended() {
+        let amend = ["amend", "a-1", "--qty", "0.0020", "--price", "50001"];
+        let taken = |request: &Request| {
+            assert_eq!(request.body, r#"{"client_order_id":"a-1","qty":0.002,"price":50001.0}"#);
+            Reply::json(
+                r#"{"ok":true,"client_order_id":"a-1","status":"ACCEPTED","executed_qty":0.001,"qty":0.002,"price":50001.0}"#,
+            )
+        };
+        let table = "ID\tSTATUS\tQTY\tPRICE\tEXECUTED\na-1\tACCEPTED\t0.002\t50001.0\t0.001\n";
+        check_with(&amend, taken, 0, &[table], &[]).await;
+        let refused = |_: &Request| {
+            let body = r#"{"error":"rejected","message":"order a-1 stays as it was: amend_qty","reason":"amend_qty"}"#;
+            Reply::status("422 Unprocessable Entity", "", body)
+        };
+        check_with(&amend, refused, 3, &[], &["error: order a-1 stays as it was"]).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

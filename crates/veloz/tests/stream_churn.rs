@@ -50,6 +50,10 @@ mod tests {
         fn books(&self, _: &[Symbol], reply: BooksReply) {
             reply.send(vec![]);
         }
+
+        fn stream_failed(&self) {
+            panic!("the stream failed");
+        }
     }
 
     fn open_files() -> usize {

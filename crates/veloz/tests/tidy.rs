@@ -28,10 +28,11 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("market", &[]),
     ("venue", &[]),
     ("journal", &["frame"]),
+    ("restore", &["frame", "journal::RecordRef"]),
     ("stream", &["frame", LOG[0], LOG[1], LOG[2], LOG[3]]),
     ("service", &["frame", "journal", "stream", "venue", "market::SourceMessage"]),
     ("http", &["frame", "stream", "service", LOG[0], LOG[1], LOG[2], LOG[3]]),
-    ("cli", &["config", "frame", "journal"]),
+    ("cli", &["config", "frame", "journal", "restore"]),
 ];
 
 /// Modules that see everything: they put the parts together.
@@ -63,12 +64,13 @@ const NO_RUST: &[(&str, &str)] = &[
     (concat!("Arc<Mutex<", "State>"), "one thread owns the state"),
 ];
 
-/// The helpers that poll for a condition, with a deadline: only they may sleep.
-const WAITERS: &[&str] =
-    &["crates/veloz/tests/gateway/support/mod.rs", "crates/veloz/tests/stream/rig.rs"];
+/// A test waits for a condition, in one of the functions made for it; only these may sleep.
+const SLEEP: &str = concat!("thread::", "sleep(");
+const WAITERS: &[&str] = &["eventually", "wait_for"];
 
-/// What no test may hold, and why.
-const NO_TEST: &[(&str, &str)] = &[(concat!("thread::", "sleep("), "wait for a condition")];
+/// Tests of what time itself does: a pace is what they are about.
+const PACED: &[&str] =
+    &["a_slow_reader_is_not_a_stalled_one", "events_take_the_place_of_keep_alives"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
@@ -280,12 +282,27 @@ fn nothing_is_left_lying_about() {
         search(&source, &source.text, NOWHERE);
         if source.is_rust() {
             search(&source, &source.text, NO_RUST);
-            if !WAITERS.contains(&source.path.as_str()) {
-                search(&source, source.tests(), NO_TEST);
-            }
         }
     }
     check("no file may hold this", problems);
+}
+
+#[test]
+fn no_test_sleeps() {
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|s| s.is_rust()) {
+        for (at, _) in source.tests().match_indices(SLEEP) {
+            let function = source.tests()[..at]
+                .rfind("fn ")
+                .map(|start| &source.tests()[start + "fn ".len()..])
+                .and_then(|rest| rest.split(['(', '<']).next())
+                .unwrap_or_default();
+            if !WAITERS.contains(&function) && !PACED.contains(&function) {
+                problems.push(format!("{}: {function}", source.path));
+            }
+        }
+    }
+    check("a test waits for a condition, it does not sleep", problems);
 }
 
 #[test]

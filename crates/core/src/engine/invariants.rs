@@ -40,35 +40,47 @@ impl Engine {
         Ok(())
     }
 
-    /// Every open order of the built-in venue rests there, with what remains of it, and no other does.
+    /// Every open order of the built-in venue rests there, with what remains of it, or waits for its stop,
+    /// and no other does.
     fn check_resting(&self) -> Result<(), String> {
-        let mut open = 0;
+        let (mut open, mut dormant) = (0, 0);
         for (key, order) in self.state.open_keyed().filter(|(_, order)| !order.external) {
             let Some(&index) = self.index.get(&order.request.symbol) else { continue };
-            let sim = self.markets.get(index).map(|market| &market.sim);
-            let resting = sim
-                .zip(order.request.price)
-                .and_then(|(sim, price)| sim.remaining(order.request.side, price, key));
+            let Some(market) = self.markets.get(index) else { continue };
+            if order.is_dormant() {
+                if !market.stops.contains(key, &order.request) {
+                    return Err(format!("{} does not wait for its stop", order.client_order_id()));
+                }
+                dormant += 1;
+                continue;
+            }
+            let rests = |price| market.sim.remaining(order.request.side, price, order.ticket(key));
+            let resting = order.price.and_then(rests);
             if resting != Some(order.remaining()) {
                 return Err(format!("{} rests with {resting:?}", order.client_order_id()));
             }
             open += 1;
         }
         let resting: usize = self.markets.iter().map(|market| market.sim.resting_count()).sum();
-        if resting == open {
+        let waiting: usize = self.markets.iter().map(|market| market.stops.len()).sum();
+        if (resting, waiting) == (open, dormant) {
             Ok(())
         } else {
-            Err(format!("{resting} orders rest, {open} are open"))
+            Err(format!("{resting} rest and {waiting} wait, {open} and {dormant} should"))
         }
     }
 }
 
 fn check_order(order: &Order) -> Result<(), String> {
     let id = order.client_order_id();
-    if order.executed_qty > order.request.qty {
-        return Err(format!("{id}: {} executed of {}", order.executed_qty, order.request.qty));
+    if order.executed_qty > order.qty {
+        return Err(format!("{id}: {} executed of {}", order.executed_qty, order.qty));
     }
-    let complete = order.remaining().is_zero();
+    if order.request.quote_qty.is_some_and(|quote_qty| order.cum_quote > quote_qty) {
+        return Err(format!("{id}: {} is more than its quote_qty", order.cum_quote));
+    }
+    // A refused order by quote amount need not come to any quantity.
+    let complete = order.remaining().is_zero() && order.status != Some(OrderStatus::Rejected);
     if complete != (order.status == Some(OrderStatus::Filled)) {
         return Err(format!("{id}: {:?} with {} left", order.status, order.remaining()));
     }

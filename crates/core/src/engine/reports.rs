@@ -85,18 +85,23 @@ impl Engine {
         Answer::Done
     }
 
-    /// An order that never left for its venue.
-    pub(super) fn refuse(&mut self, ts: TsNs, key: OrderKey, reason: Reason, step: &mut Step) {
+    /// An order that ends here: refused before it left for its venue, taken back, expired.
+    pub(super) fn close(
+        &mut self,
+        ts: TsNs,
+        key: OrderKey,
+        (change, reason): (OrderChange, Option<Reason>),
+        step: &mut Step,
+    ) {
         let mut touched = Touched::default();
-        self.turn(key, OrderChange::Reject, reason.as_str().into(), &mut touched);
+        let reason = reason.map(Reason::as_str).unwrap_or_default();
+        self.turn(key, change, reason.into(), &mut touched);
         self.finish(ts, key, touched, step);
     }
 
-    /// An order that was taken back.
-    pub(super) fn close_cancelled(&mut self, ts: TsNs, key: OrderKey, step: &mut Step) {
-        let mut touched = Touched::default();
-        self.turn(key, OrderChange::Cancel, Text::default(), &mut touched);
-        self.finish(ts, key, touched, step);
+    /// Only the state of an order that is not as it was.
+    pub(super) fn tell_state(&mut self, ts: TsNs, key: OrderKey, step: &mut Step) {
+        self.finish(ts, key, Touched::default(), step);
     }
 
     fn take_order_reports(
@@ -233,8 +238,8 @@ fn update(ts_ns: TsNs, order: &Order, status: OrderStatus, touched: &Touched) ->
         status,
         symbol: Some(order.request.symbol),
         side: Some(order.request.side),
-        qty: Some(order.request.qty),
-        price: order.request.price,
+        qty: Some(order.qty).filter(|qty| !qty.is_zero()),
+        price: order.price,
         reason: Some(touched.reason.clone()),
     }
 }

@@ -3,7 +3,8 @@
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
 use veloz_core::event::Event;
 use veloz_core::input::{
-    Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, Refusal, ReportBody, VenueReport,
+    AmendOrder, Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, Refusal, ReportBody,
+    VenueReport,
 };
 use veloz_core::instrument::Instrument;
 use veloz_core::order::{OrderType, TimeInForce};
@@ -48,29 +49,41 @@ pub(crate) fn config(venue: Venue) -> EngineConfig {
     }
 }
 
-/// An order in words: `"a BUY 2 @ 100"`, `"a SELL 1 MARKET"`, with `IOC`, `FOK` or `POST` at the end;
-/// another symbol by `ETHBTC:` in front.
+/// An order in words: `"a BUY 2 @ 100"`, `"a SELL 1 MARKET"`, `"a BUY 500 QUOTE"`; then what else there is
+/// to it: `IOC`, `FOK`, `POST`, `REDUCE`, `UNTIL 2000`, `STOP 95` or `TAKE 105` (with a limit or without).
+/// Another symbol by `ETHBTC:` in front.
 pub(crate) fn order(text: &str) -> NewOrder {
     let (name, text) = text.split_once(':').unwrap_or(("BTCUSDT", text));
     let words: Vec<_> = text.split_whitespace().collect();
-    let limit = words.iter().position(|word| *word == "@").map(|at| price(words[at + 1]));
+    let after = |name| words.iter().position(|word| *word == name).map(|at| words[at + 1]);
     let has = |word| words.contains(&word);
+    let (limit, is_quote) = (after("@").map(price), has("QUOTE"));
+    let order_type = match (after("STOP"), after("TAKE"), limit) {
+        (Some(_), _, None) => OrderType::StopLoss,
+        (Some(_), _, Some(_)) => OrderType::StopLossLimit,
+        (_, Some(_), None) => OrderType::TakeProfit,
+        (_, Some(_), Some(_)) => OrderType::TakeProfitLimit,
+        (_, _, None) => OrderType::Market,
+        _ if has("POST") => OrderType::LimitMaker,
+        _ => OrderType::Limit,
+    };
     NewOrder {
         client_order_id: id(words[0]),
         symbol: symbol(name),
         side: Side::parse(words[1]).unwrap(),
-        order_type: match (has("MARKET"), has("POST")) {
-            (true, _) => OrderType::Market,
-            (_, true) => OrderType::LimitMaker,
-            _ => OrderType::Limit,
-        },
-        time_in_force: match (has("IOC") || has("MARKET"), has("FOK")) {
-            (true, _) => TimeInForce::Ioc,
-            (_, true) => TimeInForce::Fok,
+        order_type,
+        time_in_force: match (has("IOC") || limit.is_none(), has("FOK"), has("UNTIL")) {
+            (true, ..) => TimeInForce::Ioc,
+            (_, true, _) => TimeInForce::Fok,
+            (.., true) => TimeInForce::Gtd,
             _ => TimeInForce::Gtc,
         },
-        qty: qty(words[2]),
+        qty: if is_quote { Qty::ZERO } else { qty(words[2]) },
+        quote_qty: is_quote.then(|| words[2].parse().unwrap()),
         price: limit,
+        stop_price: after("STOP").or(after("TAKE")).map(price),
+        expire_ts_ns: after("UNTIL").map(|at| at.parse().unwrap()),
+        reduce_only: has("REDUCE"),
     }
 }
 
@@ -122,6 +135,13 @@ impl Rig {
 
     pub(crate) fn input(&mut self, input: &Input) -> Result<Answer, Refusal> {
         self.now += 1;
+        if self.engine.is_due(self.now) && *input != Input::Tick {
+            self.step_checked(&Input::Tick).unwrap();
+        }
+        self.step_checked(input)
+    }
+
+    fn step_checked(&mut self, input: &Input) -> Result<Answer, Refusal> {
         let before = serde_json::to_vec(self.engine.state()).unwrap();
         let answer = self.engine.step(self.now, input, &mut self.step);
         if answer.is_err() {
@@ -141,6 +161,24 @@ impl Rig {
     pub(crate) fn order(&mut self, text: &str) -> String {
         self.input(&Input::NewOrder(order(text))).unwrap();
         self.shown()
+    }
+
+    /// Another quantity or limit: `"2 @ 99"`, `"@ 99"` or `"2"`.
+    pub(crate) fn amend(&mut self, name: &str, to: &str) -> Result<String, Refusal> {
+        let (amount, limit) = to.split_once('@').unwrap_or((to, ""));
+        let amend = AmendOrder {
+            client_order_id: id(name),
+            qty: (!amount.trim().is_empty()).then(|| qty(amount.trim())),
+            price: (!limit.trim().is_empty()).then(|| price(limit.trim())),
+        };
+        match self.input(&Input::Amend(amend))? {
+            Answer::Amended(state) => {
+                let known = self.engine.state().order(&id(name)).map(|order| order.state_event());
+                assert_eq!(Some(*state), known);
+                Ok(self.shown())
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(crate) fn cancel(&mut self, name: &str) -> Result<Answer, Refusal> {

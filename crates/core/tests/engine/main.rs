@@ -2,7 +2,9 @@
 
 #![cfg(test)]
 
+mod amend;
 mod common;
+mod kinds;
 mod matching;
 mod money;
 mod orders;

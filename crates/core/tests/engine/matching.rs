@@ -1,8 +1,8 @@
 //! The simulated venue through the engine: what fills, at what price, and in which order it is told.
 
-use crate::common::{Rig, depth, id, quote, snapshot, trade};
+use crate::common::{Rig, depth, id, quote, snapshot, symbol, trade};
 use veloz_core::engine::Venue;
-use veloz_core::input::MarketBody;
+use veloz_core::input::{Input, MarketBody, MarketData};
 
 /// What is done: an order, or something the market says.
 enum Do {
@@ -219,6 +219,12 @@ fn own_orders_never_trade_with_each_other() {
                 Order("b BUY 20 @ 103"),
                 "b ACCEPTED; b 2.0@101.0; b 5.0@102.0; b EXPIRED self_trade; =b; account",
             ),
+            // All that is left stands behind the own order.
+            (Order("c BUY 1 @ 103"), "c ACCEPTED; c EXPIRED self_trade; =c"),
+            (
+                Market(trade("BUY 0.5 @ 102")),
+                "market 102.0; a 0.5@102.0; a PARTIALLY_FILLED; =a; account",
+            ),
         ],
     );
 }
@@ -274,6 +280,26 @@ fn a_restart_puts_orders_back_at_the_end_of_the_queue() {
     rig.order("b BUY 1 @ 101");
     let ids = |name| rig.engine.state().order(&id(name)).unwrap().venue_order_id.unwrap();
     assert_eq!((ids("a").as_str(), ids("b").as_str()), ("1", "2"));
+}
+
+#[test]
+fn a_restart_fills_nothing_with_what_was_taken_before() {
+    let mut rig = Rig::new(Venue::Simulated);
+    let tell = |rig: &mut Rig, position, body| {
+        let (symbol, position) = (symbol("BTCUSDT"), Some(position));
+        rig.input(&Input::Market(MarketData { symbol, position, body })).unwrap();
+        rig.shown()
+    };
+    tell(&mut rig, 5, snapshot(10, "99 2", "101 2, 102 4"));
+    let filled = "a ACCEPTED; a 2.0@101.0; a PARTIALLY_FILLED; =a; account";
+    assert_eq!(rig.order("a BUY 3 @ 101"), filled);
+    rig.restart();
+    assert_eq!(tell(&mut rig, 5, snapshot(10, "99 2", "101 2, 102 4")), "");
+    assert_eq!(tell(&mut rig, 6, depth(11, 11, "99 1", "")), "");
+    assert_eq!(
+        tell(&mut rig, 7, depth(12, 12, "", "101 2.5")),
+        "a 0.5@101.0; a PARTIALLY_FILLED; =a; account"
+    );
 }
 
 #[test]

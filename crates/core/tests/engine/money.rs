@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 use crate::common::{Rig, id, market, symbol};
 use proptest::prelude::*;
 use veloz_core::engine::Venue;
-use veloz_core::event::{Event, Fill};
-use veloz_core::input::{Input, MarketBody, NewOrder, RiskChange, TradingState};
+use veloz_core::event::{Event, Fill, Liquidity};
+use veloz_core::input::{AmendOrder, Input, MarketBody, NewOrder, RiskChange, TradingState};
 use veloz_core::order::{OrderType, TimeInForce};
 use veloz_core::state::State;
-use veloz_core::types::{Money, Price, Qty, Side};
+use veloz_core::types::{ClientOrderId, Money, Price, Qty, Side};
 
 /// What may happen, in small numbers so that things meet.
 #[derive(Debug, Clone)]
 enum Action {
-    Order { name: u8, pair: usize, side: Side, kind: u8, qty: i64, price: i64 },
+    Order { name: u8, pair: usize, side: Side, kind: u8, qty: i64, price: i64, stop: i64 },
+    Amend { name: u8, qty: Option<i64>, price: Option<i64> },
+    Tick,
     Cancel { name: u8 },
     CancelAll,
     Halt(bool),
@@ -41,11 +43,14 @@ fn side() -> impl Strategy<Value = Side> {
 fn action() -> impl Strategy<Value = Action> {
     let level = || (90_i64..110, 0_i64..40);
     let levels = move || prop::collection::vec(level(), 0..6);
-    let order = (any::<u8>(), 0..3_usize, side(), 0..8_u8, 0_i64..60, 90_i64..110);
+    let order = (any::<u8>(), 0..3_usize, side(), 0..16_u8, 0_i64..60, 90_i64..110, 90_i64..110);
+    let amend = (any::<u8>(), prop::option::of(0_i64..60), prop::option::of(90_i64..110));
     prop_oneof![
-        8 => order.prop_map(|(name, pair, side, kind, qty, price)| {
-            Action::Order { name, pair, side, kind, qty, price }
+        8 => order.prop_map(|(name, pair, side, kind, qty, price, stop)| {
+            Action::Order { name, pair, side, kind, qty, price, stop }
         }),
+        4 => amend.prop_map(|(name, qty, price)| Action::Amend { name, qty, price }),
+        1 => Just(Action::Tick),
         2 => any::<u8>().prop_map(|name| Action::Cancel { name }),
         1 => Just(Action::CancelAll),
         1 => any::<bool>().prop_map(Action::Halt),
@@ -72,29 +77,54 @@ fn qty(lots: i64) -> Qty {
     Qty::from_raw(lots * LOT)
 }
 
-fn input(action: &Action, last_id: u64) -> Option<Input> {
+/// Few names, so that an amendment or a cancel often finds its order.
+fn name_of(name: u8) -> ClientOrderId {
+    id(&format!("o{}", name % 64))
+}
+
+fn new_order(action: &Action, now: i64) -> Option<NewOrder> {
+    let Action::Order { name, pair, side, kind, qty: lots, price: steps, stop } = *action else {
+        return None;
+    };
+    let (order_type, time_in_force) = match kind {
+        0 | 8 => (OrderType::Market, TimeInForce::Ioc),
+        1 => (OrderType::Limit, TimeInForce::Ioc),
+        2 => (OrderType::Limit, TimeInForce::Fok),
+        3 => (OrderType::LimitMaker, TimeInForce::Gtc),
+        9 => (OrderType::StopLoss, TimeInForce::Ioc),
+        10 => (OrderType::TakeProfit, TimeInForce::Ioc),
+        11 => (OrderType::StopLossLimit, TimeInForce::Gtc),
+        12 => (OrderType::TakeProfitLimit, TimeInForce::Fok),
+        13 => (OrderType::StopLossLimit, TimeInForce::Gtd),
+        14 => (OrderType::Limit, TimeInForce::Gtd),
+        _ => (OrderType::Limit, TimeInForce::Gtc),
+    };
+    let by_quote = kind == 8;
+    Some(NewOrder {
+        order_type,
+        time_in_force,
+        qty: if by_quote { Qty::ZERO } else { qty(lots) },
+        quote_qty: by_quote.then(|| Money::from(qty(lots * 3))),
+        price: order_type.has_limit().then(|| price(steps)),
+        stop_price: order_type.has_stop().then(|| price(stop)),
+        expire_ts_ns: (time_in_force == TimeInForce::Gtd).then_some(now + stop - 85),
+        reduce_only: kind == 7,
+        ..NewOrder::market(name_of(name), symbol(PAIRS[pair]), side, Qty::ZERO)
+    })
+}
+
+fn input(action: &Action, last_id: u64, now: i64) -> Option<Input> {
     let level = |&(p, q): &(i64, i64)| (price(p), qty(q));
     Some(match action {
-        Action::Order { name, pair, side, kind, qty: lots, price: steps } => {
-            let (order_type, time_in_force) = match kind {
-                0 => (OrderType::Market, TimeInForce::Ioc),
-                1 => (OrderType::Limit, TimeInForce::Ioc),
-                2 => (OrderType::Limit, TimeInForce::Fok),
-                3 => (OrderType::LimitMaker, TimeInForce::Gtc),
-                _ => (OrderType::Limit, TimeInForce::Gtc),
-            };
-            Input::NewOrder(NewOrder {
-                client_order_id: id(&format!("o{name}")),
-                symbol: symbol(PAIRS[*pair]),
-                side: *side,
-                order_type,
-                time_in_force,
-                qty: qty(*lots),
-                price: (order_type != OrderType::Market).then(|| price(*steps)),
-            })
-        }
+        Action::Order { .. } => Input::NewOrder(new_order(action, now)?),
+        Action::Amend { name, qty: lots, price: steps } => Input::Amend(AmendOrder {
+            client_order_id: name_of(*name),
+            qty: lots.map(qty),
+            price: steps.map(price),
+        }),
+        Action::Tick => Input::Tick,
         Action::Cancel { name } => Input::Cancel(veloz_core::input::CancelOrder {
-            client_order_id: id(&format!("o{name}")),
+            client_order_id: name_of(*name),
             symbol: None,
         }),
         Action::CancelAll => Input::CancelAll { symbol: None },
@@ -173,7 +203,7 @@ fn check(actions: &[Action]) {
     let mut flows = Flows(totals(&rig));
     let mut last_id = 0;
     for action in actions {
-        let Some(input) = input(action, last_id) else {
+        let Some(input) = input(action, last_id, rig.now) else {
             rig.restart();
             continue;
         };
@@ -188,7 +218,8 @@ fn check(actions: &[Action]) {
             let Event::Fill(fill) = event else { continue };
             flows.fill(fill);
             let order = rig.engine.state().order(&fill.client_order_id).unwrap();
-            if let Some(limit) = order.request.price {
+            let limit = order.price;
+            if let Some(limit) = limit {
                 let worse = match order.request.side {
                     Side::Buy => fill.price > limit,
                     Side::Sell => fill.price < limit,
@@ -206,12 +237,13 @@ fn check(actions: &[Action]) {
     assert_eq!(live, json(&stored), "the snapshot reads back as another state");
 }
 
-/// A trade of others fills no more than was traded, whatever the number of orders.
+/// A trade of others fills no more of what rests than was traded, whatever the number of orders. (A stop
+/// that it wakes takes from the book.)
 fn check_volume(rig: &Rig, input: &Input) {
     let Input::Market(data) = input else { return };
     let MarketBody::Trade { qty, .. } = data.body else { return };
     let filled = rig.step.events.iter().map(|event| match event {
-        Event::Fill(fill) => fill.qty.raw(),
+        Event::Fill(fill) if fill.liquidity == Some(Liquidity::Maker) => fill.qty.raw(),
         _ => 0,
     });
     let filled: i64 = filled.sum();

@@ -1,6 +1,7 @@
 //! What a command can end with, and what its user can do about it.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use veloz_client::{ClientOrderId, Error};
@@ -13,6 +14,7 @@ const USAGE: u8 = 2;
 const REFUSED: u8 = 3;
 const NOT_CONNECTED: u8 = 4;
 const INTERRUPTED: u8 = 130;
+const NAME_A_DIRECTORY: &str = "name a gateway's data directory (its VELOZ_DATA_DIR)";
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +30,7 @@ pub enum CliError {
         /// What happened.
         source: Error,
     },
-    /// Arguments that do not go together.
+    /// Arguments that do not go together, or a yes that is missing.
     #[error("{0}")]
     Usage(String),
     /// A setting of `serve`.
@@ -40,6 +42,14 @@ pub enum CliError {
     /// The log of a data directory cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// What a check of a log found.
+    #[error("{} is damaged: {problems} problem(s)", dir.display())]
+    Damaged {
+        /// The directory.
+        dir: PathBuf,
+        /// How many.
+        problems: usize,
+    },
     /// The gateway of `serve` failed.
     #[error("{}", chain(.0))]
     Serve(anyhow::Error),
@@ -101,9 +111,16 @@ impl CliError {
                 "ask with `veloz orders --id {id}`, or send the same order again with `--id {id}`: \
                  it is placed once"
             )),
-            CliError::Journal(_) => {
-                Some("name a gateway's data directory (its VELOZ_DATA_DIR)".to_owned())
+            CliError::Journal(JournalError::NoLog { .. }) => Some(NAME_A_DIRECTORY.to_owned()),
+            CliError::Journal(JournalError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                Some(NAME_A_DIRECTORY.to_owned())
             }
+            CliError::Damaged { .. } => Some(
+                "restore a backup; or see `veloz journal repair --help`, which cuts off a damaged end"
+                    .to_owned(),
+            ),
             CliError::Config(_) => Some("`veloz serve --help` lists the settings".to_owned()),
             _ => None,
         }

@@ -7,11 +7,14 @@
 
 mod error;
 mod events;
+mod journal;
 mod output;
+mod reset;
 mod serve;
 mod show;
 mod tail;
 mod trade;
+mod verify;
 mod views;
 
 use std::ffi::OsString;
@@ -70,6 +73,8 @@ enum Command {
     Serve(ServeArgs),
     /// Place an order; it is sent again, with the same id, until it is answered.
     Order(trade::OrderArgs),
+    /// Give an order that stands another quantity or limit.
+    Amend(trade::AmendArgs),
     /// Take an order back.
     Cancel(trade::CancelArgs),
     /// Take every open order back.
@@ -92,6 +97,11 @@ enum Command {
     Tail(tail::TailArgs),
     /// Print the log of a data directory; no gateway is needed.
     Events(events::EventsArgs),
+    /// Check, show, repair and copy the log of a data directory; no gateway is needed.
+    #[command(subcommand)]
+    Journal(journal::JournalCommand),
+    /// Empty a data directory: all orders, balances and events in it are gone.
+    Reset(reset::ResetArgs),
     /// Print the completion script of a shell.
     #[command(after_help = "Example: veloz completions bash > /etc/bash_completion.d/veloz")]
     Completions {
@@ -121,11 +131,11 @@ fn run(cli: Cli, serve: impl FnOnce(Config) -> anyhow::Result<()>) -> Result<(),
     match cli.command {
         Command::Serve(args) => serve::run(&args, serve),
         Command::Completions { shell } => completions(shell),
-        Command::Events(args) => {
-            let mut output = Output::stdout(cli.global.json);
-            events::events(&args, &mut output)?;
-            Ok(output.flush()?)
+        Command::Events(args) => offline(cli.global.json, |output| events::events(&args, output)),
+        Command::Journal(command) => {
+            offline(cli.global.json, |output| journal::journal(&command, output))
         }
+        Command::Reset(args) => offline(cli.global.json, |output| reset::reset(&args, output)),
         command => {
             let client = Client::new(&cli.global.url)?;
             let mut output = Output::stdout(cli.global.json);
@@ -136,9 +146,21 @@ fn run(cli: Cli, serve: impl FnOnce(Config) -> anyhow::Result<()>) -> Result<(),
     }
 }
 
+/// What is printed stays printed when the command fails.
+fn offline(
+    json: bool,
+    command: impl FnOnce(&mut Output) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let mut output = Output::stdout(json);
+    let done = command(&mut output);
+    output.flush()?;
+    done
+}
+
 async fn online(command: Command, client: &Client, output: &mut Output) -> Result<(), CliError> {
     match command {
         Command::Order(args) => trade::order(client, &args, output).await,
+        Command::Amend(args) => trade::amend(client, &args, output).await,
         Command::Cancel(args) => trade::cancel(client, &args, output).await,
         Command::CancelAll(args) => trade::cancel_all(client, &args, output).await,
         Command::Orders(args) => trade::orders(client, &args, output).await,
@@ -149,7 +171,11 @@ async fn online(command: Command, client: &Client, output: &mut Output) -> Resul
         Command::Book(args) => views::book(client, &args, output).await,
         Command::Health => views::health(client, output).await,
         Command::Tail(args) => tail::tail(client, &args, output).await,
-        Command::Serve(_) | Command::Events(_) | Command::Completions { .. } => Ok(()),
+        Command::Serve(_)
+        | Command::Events(_)
+        | Command::Journal(_)
+        | Command::Reset(_)
+        | Command::Completions { .. } => Ok(()),
     }
 }
 

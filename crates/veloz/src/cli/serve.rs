@@ -34,14 +34,18 @@ pub(super) fn run(
     args: &ServeArgs,
     serve: impl FnOnce(Config) -> anyhow::Result<()>,
 ) -> Result<(), CliError> {
-    // A name or value that is not UTF-8 is none of ours.
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    let layers = Layers::collect(args.flags.iter().cloned(), environment, args.config.as_deref())?;
+    let flags = args.flags.iter().cloned();
+    let layers = Layers::collect(flags, environment(), args.config.as_deref())?;
     for name in &layers.unknown_environment {
         notice(&format!("warning: there is no setting {name}"));
     }
     serve(Config::from_layers(&layers)?).map_err(CliError::Serve)
+}
+
+/// The environment; a name or value that is not UTF-8 is none of ours.
+pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// The flag of a variable: `VELOZ_SIM_SEED` is `--sim-seed`.

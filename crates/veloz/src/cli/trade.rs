@@ -3,8 +3,8 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use veloz_client::{
-    Client, ClientOrderId, Event, OrderRequest, OrderState, OrderStatus, OrdersQuery, Price, Qty,
-    RiskSettings, RiskUpdate, Side, Symbol, TimeInForce, TradingState,
+    Client, ClientOrderId, Event, Money, OrderRequest, OrderState, OrderStatus, OrdersQuery, Price,
+    Qty, RiskSettings, RiskUpdate, Side, Stop, Symbol, TimeInForce, TradingState, TsNs,
 };
 use veloz_core::limits::HTTP_PAGE_ITEMS;
 
@@ -18,6 +18,9 @@ Examples:
   veloz order sell BTCUSDT 0.001 50000 --tif ioc
   veloz order buy BTCUSDT 0.001 --type market
   veloz order buy BTCUSDT 0.001 50000 --id my-1    safe to repeat: placed once
+  veloz order buy BTCUSDT --quote 100              for 100 USDT, at what the book offers
+  veloz order sell BTCUSDT 0.001 --stop 45000      sold when the price falls to 45000
+  veloz order sell BTCUSDT 0.001 59000 --take 60000
 
 Exit code 3 when the gateway refuses the order: stderr says why.")]
 pub(super) struct OrderArgs {
@@ -27,12 +30,27 @@ pub(super) struct OrderArgs {
     /// What to trade, such as BTCUSDT.
     #[arg(value_parser = parse_symbol)]
     symbol: Symbol,
-    /// How much of the base asset.
-    #[arg(allow_negative_numbers = true)]
-    qty: Qty,
-    /// The limit: no worse than this. Left out with --type market.
+    /// How much of the base asset. Left out with --quote.
+    #[arg(allow_negative_numbers = true, required_unless_present = "quote")]
+    qty: Option<Qty>,
+    /// The limit: no worse than this. Left out of an order at any price.
     #[arg(allow_negative_numbers = true)]
     price: Option<Price>,
+    /// A market order for this much of the quote asset, in place of QTY.
+    #[arg(long, value_name = "AMOUNT", conflicts_with_all = ["qty", "stop", "take"])]
+    quote: Option<Money>,
+    /// Wait until the price goes against you as far as this (STOP_LOSS; with PRICE, STOP_LOSS_LIMIT).
+    #[arg(long, value_name = "PRICE", conflicts_with = "take")]
+    stop: Option<Price>,
+    /// Wait until the price comes your way as far as this (TAKE_PROFIT; with PRICE, TAKE_PROFIT_LIMIT).
+    #[arg(long, value_name = "PRICE")]
+    take: Option<Price>,
+    /// What remains of it expires then: nanoseconds since the epoch, by the gateway's clock.
+    #[arg(long, value_name = "TS_NS", conflicts_with = "tif")]
+    until: Option<TsNs>,
+    /// Sell what is free, and no more: QTY is cut to it.
+    #[arg(long)]
+    reduce_only: bool,
     /// What the order asks for.
     #[arg(long = "type", value_enum, default_value = "limit", ignore_case = true)]
     kind: Kind,
@@ -52,6 +70,24 @@ pub(super) struct OrderArgs {
 enum Kind {
     Limit,
     Market,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  veloz amend my-1 --qty 0.0005            less: keeps its place in the queue
+  veloz amend my-1 --price 49900           goes to the back of the queue there
+
+Exit code 3 when the gateway refuses it: the order stands as it did.")]
+pub(super) struct AmendArgs {
+    /// The order's id, as `veloz orders` shows it.
+    id: ClientOrderId,
+    /// Its whole quantity, what is executed of it included.
+    #[arg(long, required_unless_present = "price")]
+    qty: Option<Qty>,
+    /// Its limit.
+    #[arg(long)]
+    price: Option<Price>,
 }
 
 #[derive(Debug, Args)]
@@ -124,14 +160,28 @@ pub(super) async fn order(
 impl OrderArgs {
     fn request(&self) -> Result<OrderRequest, CliError> {
         let usage = |text: &str| Err(CliError::Usage(text.to_owned()));
-        let mut request = match (self.kind, self.price) {
-            (Kind::Limit, Some(price)) => {
-                OrderRequest::limit(self.side, self.symbol, self.qty, price)
+        let (side, symbol, qty) = (self.side, self.symbol, self.qty.unwrap_or_default());
+        let stop = self.stop.map(|at| (Stop::Loss, at));
+        let stop = stop.or(self.take.map(|at| (Stop::Profit, at)));
+        let mut request = match (self.kind, self.price, self.quote) {
+            (_, None, Some(quote)) => OrderRequest::market_for(side, symbol, quote),
+            (Kind::Limit, Some(price), None) => OrderRequest::limit(side, symbol, qty, price),
+            (Kind::Market, None, None) => OrderRequest::market(side, symbol, qty),
+            (Kind::Limit, None, None) if stop.is_some() => OrderRequest::market(side, symbol, qty),
+            (Kind::Limit, None, None) => {
+                return usage("a limit order needs a price (or --type market)");
             }
-            (Kind::Market, None) => OrderRequest::market(self.side, self.symbol, self.qty),
-            (Kind::Limit, None) => return usage("a limit order needs a price (or --type market)"),
-            (Kind::Market, Some(_)) => return usage("a market order has no price"),
+            (_, Some(_), _) => return usage("a market order has no price"),
         };
+        if let Some((stop, at)) = stop {
+            request = request.wait_for(stop, at);
+        }
+        if let Some(until) = self.until {
+            request = request.until(until);
+        }
+        if self.reduce_only {
+            request = request.reduce_only();
+        }
         if let Some(tif) = self.tif {
             request = request.time_in_force(tif);
         }
@@ -143,6 +193,33 @@ impl OrderArgs {
             None => request,
         })
     }
+}
+
+pub(super) async fn amend(
+    client: &Client,
+    args: &AmendArgs,
+    output: &mut Output,
+) -> Result<(), CliError> {
+    let reply = client.amend(args.id, args.qty, args.price).await?;
+    if output.json {
+        let json = serde_json::to_string(&reply).map_err(std::io::Error::from)?;
+        return Ok(output.json_line(&json)?);
+    }
+    const COLUMNS: &[Column] = &[
+        ("ID", Align::Left),
+        ("STATUS", Align::Left),
+        ("QTY", Align::Right),
+        ("PRICE", Align::Right),
+        ("EXECUTED", Align::Right),
+    ];
+    let row = vec![
+        reply.client_order_id.to_string(),
+        reply.status.as_str().to_owned(),
+        reply.qty.to_string(),
+        or_dash(reply.price),
+        reply.executed_qty.to_string(),
+    ];
+    Ok(output.table(COLUMNS, &[row])?)
 }
 
 pub(super) async fn cancel(

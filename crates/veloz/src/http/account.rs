@@ -11,7 +11,8 @@ use veloz_core::types::Money;
 
 use super::body::Fields;
 use super::error::ApiError;
-use super::orders::{newest, parse_symbol, unexpected};
+use super::order_request::parse_symbol;
+use super::orders::{newest, unexpected};
 use super::query::Query;
 use super::router::{Answered, Shared, items, json, raw_json};
 

@@ -102,11 +102,6 @@ impl<'a> Fields<'a> {
         Ok(fields)
     }
 
-    /// Whether the field is there.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.get(name).is_some()
-    }
-
     /// Whether the field is there and `null`.
     pub(super) fn is_null(&self, name: &str) -> bool {
         self.get(name) == Some("null")

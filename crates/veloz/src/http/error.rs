@@ -105,6 +105,11 @@ impl From<Refusal> for ApiError {
             Refusal::OrderClosed(_, status) => {
                 ApiError::new(StatusCode::CONFLICT, "order_closed", message).with("status", &status)
             }
+            Refusal::Rejected(id, reason) => {
+                ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "rejected", message)
+                    .with("reason", &reason.as_str())
+                    .with("client_order_id", &id)
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use veloz_core::limits::HTTP_BOOK_LEVELS;
 use veloz_core::types::{Price, Qty, Symbol, TsNs};
 
 use super::error::ApiError;
-use super::orders::parse_symbol;
+use super::order_request::parse_symbol;
 use super::query::Query;
 use super::router::{Answered, Shared, json};
 

@@ -16,6 +16,7 @@ mod guard;
 mod market;
 mod metrics;
 mod openapi;
+mod order_request;
 mod orders;
 mod page;
 mod query;

@@ -8,21 +8,26 @@ use serde::Serialize;
 use veloz_core::engine::Engine;
 use veloz_core::event::Event;
 use veloz_core::input::{Answer, CancelOrder, Input, NewOrder, OrderAnswer};
+use veloz_core::instrument::Instrument;
 use veloz_core::limits::HTTP_PAGE_ITEMS;
-use veloz_core::order::{OrderStatus, OrderType, TimeInForce};
-use veloz_core::types::{ClientOrderId, Price, Qty, Side, Symbol, VenueOrderId};
+use veloz_core::order::OrderStatus;
+use veloz_core::risk::Reason;
+use veloz_core::types::{ClientOrderId, Price, Qty, VenueOrderId};
 
-use super::body::{Fields, missing, refused};
+use super::body::{Fields, missing};
 use super::error::ApiError;
+use super::order_request::{broken_rule, parse_amend, parse_id, parse_order, parse_symbol};
 use super::query::Query;
 use super::router::{Answered, Shared, items, json, raw_json};
 
 /// `POST /api/order`
 pub(super) async fn place(State(app): Shared, body: Bytes) -> Answered {
     let order = parse_order(&body)?;
-    match app.service.submit(Input::NewOrder(order)).await? {
+    match app.service.submit(Input::NewOrder(order.clone())).await? {
         Answer::Order(answer) if answer.status == OrderStatus::Rejected => {
-            Ok(rejected(&answer).into_response())
+            let instrument = move |engine: &Engine| engine.instrument(&order.symbol).cloned();
+            let instrument = app.service.read(instrument).await?;
+            Ok(rejected(&answer, &order, instrument.as_ref()).into_response())
         }
         Answer::Order(answer) => json(&Placed::of(&answer)),
         other => Err(unexpected(&other, "order")),
@@ -40,6 +45,22 @@ pub(super) async fn cancel(State(app): Shared, body: Bytes) -> Answered {
             json(&serde_json::json!({ "ok": true, "client_order_id": client_order_id }))
         }
         other => Err(unexpected(&other, "cancel")),
+    }
+}
+
+/// `POST /api/amend`
+pub(super) async fn amend(State(app): Shared, body: Bytes) -> Answered {
+    match app.service.submit(Input::Amend(parse_amend(&body)?)).await? {
+        Answer::Amended(state) => json(&Amended {
+            ok: true,
+            client_order_id: state.client_order_id,
+            venue_order_id: state.venue_order_id,
+            status: state.status,
+            executed_qty: state.executed_qty,
+            qty: state.order_qty,
+            price: state.limit_price,
+        }),
+        other => Err(unexpected(&other, "amend")),
     }
 }
 
@@ -140,16 +161,31 @@ impl<'a> Placed<'a> {
     }
 }
 
-fn rejected(answer: &OrderAnswer) -> ApiError {
-    ApiError::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "rejected",
-        format!("the order was rejected: {}", answer.reason),
-    )
-    .with("reason", &answer.reason)
-    .with("client_order_id", &answer.client_order_id)
-    .with("status", &answer.status)
-    .with("executed_qty", &answer.executed_qty)
+/// The body of the answer to an amendment: the order as it stands now.
+#[derive(Debug, Serialize)]
+struct Amended {
+    ok: bool,
+    client_order_id: ClientOrderId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    venue_order_id: Option<VenueOrderId>,
+    status: Option<OrderStatus>,
+    executed_qty: Qty,
+    qty: Option<Qty>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<Price>,
+}
+
+fn rejected(answer: &OrderAnswer, order: &NewOrder, instrument: Option<&Instrument>) -> ApiError {
+    let mut message = format!("the order was rejected: {}", answer.reason);
+    let reason = Reason::parse(&answer.reason);
+    if let Some(rule) = reason.and_then(|reason| broken_rule(reason, order, instrument?)) {
+        message = format!("{message}: {rule}");
+    }
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "rejected", message)
+        .with("reason", &answer.reason)
+        .with("client_order_id", &answer.client_order_id)
+        .with("status", &answer.status)
+        .with("executed_qty", &answer.executed_qty)
 }
 
 /// An answer of another kind than the input's: a defect of the engine, told and not hidden.
@@ -157,171 +193,4 @@ pub(super) fn unexpected(answer: &Answer, asked: &str) -> ApiError {
     tracing::error!(?answer, asked, "the engine gave an answer of the wrong kind");
     let message = "the engine gave an answer of the wrong kind";
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
-}
-
-const ORDER_FIELDS: [&str; 12] = [
-    "side",
-    "symbol",
-    "qty",
-    "price",
-    "client_order_id",
-    "type",
-    "time_in_force",
-    "post_only",
-    "quote_qty",
-    "stop_price",
-    "expire_ts_ns",
-    "reduce_only",
-];
-
-/// Reads an order and fills in its defaults, so that equal requests are equal values.
-fn parse_order(body: &[u8]) -> Result<NewOrder, ApiError> {
-    let fields = Fields::parse(body, &ORDER_FIELDS)?;
-    for name in ["quote_qty", "stop_price", "expire_ts_ns", "reduce_only"] {
-        if fields.has(name) {
-            return Err(ApiError::bad_params(format!("{name}: is not supported by this version")));
-        }
-    }
-    let side = fields
-        .text("side", |text| Side::parse(text).ok_or_else(|| "must be BUY or SELL".to_owned()))?;
-    let price: Option<Price> = fields.decimal("price")?;
-    let qty: Option<Qty> = fields.decimal("qty")?;
-    for (name, above_zero) in [
-        ("qty", qty.is_none_or(|qty| qty > Qty::ZERO)),
-        ("price", price.is_none_or(|price| price > Price::ZERO)),
-    ] {
-        if !above_zero {
-            return Err(ApiError::bad_params(format!("{name}: must be above zero")));
-        }
-    }
-    let (order_type, time_in_force) = parse_kind(&fields)?;
-    match (order_type, price) {
-        (OrderType::Market, Some(_)) => {
-            return Err(ApiError::bad_params("price: a MARKET order has none"));
-        }
-        (OrderType::Limit | OrderType::LimitMaker, None) => return Err(missing("price")),
-        _ => {}
-    }
-    Ok(NewOrder {
-        symbol: fields.text("symbol", parse_symbol)?.ok_or_else(|| missing("symbol"))?,
-        side: side.ok_or_else(|| missing("side"))?,
-        qty: qty.ok_or_else(|| missing("qty"))?,
-        order_type,
-        time_in_force,
-        price,
-        client_order_id: match fields.text("client_order_id", parse_id)? {
-            Some(id) => id,
-            None => new_id()?,
-        },
-    })
-}
-
-/// The type and how long the order stands. `post_only` is another way to say LIMIT_MAKER.
-fn parse_kind(fields: &Fields<'_>) -> Result<(OrderType, TimeInForce), ApiError> {
-    let order_type = fields.text("type", |text| {
-        OrderType::parse(text).ok_or_else(|| one_of(OrderType::ALL.iter().map(|v| v.as_str())))
-    })?;
-    let tif = fields.text("time_in_force", |text| {
-        TimeInForce::parse(text).ok_or_else(|| one_of(TimeInForce::ALL.iter().map(|v| v.as_str())))
-    })?;
-    let order_type = match (order_type.unwrap_or(OrderType::Limit), fields.flag("post_only")?) {
-        (OrderType::Market, true) => {
-            return Err(refused("post_only", "true", "cannot be asked of a MARKET order"));
-        }
-        (OrderType::Limit, true) => OrderType::LimitMaker,
-        (order_type, _) => order_type,
-    };
-    let wrong = |rule: &str| Err(ApiError::bad_params(format!("time_in_force: {rule}")));
-    match (order_type, tif) {
-        (OrderType::Market, None | Some(TimeInForce::Ioc)) => Ok((order_type, TimeInForce::Ioc)),
-        (OrderType::Market, Some(_)) => wrong("a MARKET order is IOC"),
-        (OrderType::LimitMaker, None | Some(TimeInForce::Gtc)) => {
-            Ok((order_type, TimeInForce::Gtc))
-        }
-        (OrderType::LimitMaker, Some(_)) => wrong("a post-only order is GTC"),
-        (OrderType::Limit, tif) => Ok((order_type, tif.unwrap_or(TimeInForce::Gtc))),
-    }
-}
-
-pub(super) fn parse_symbol(text: &str) -> Result<Symbol, String> {
-    Symbol::parse(text).map_err(|error| error.to_string())
-}
-
-fn parse_id(text: &str) -> Result<ClientOrderId, String> {
-    ClientOrderId::parse(text).map_err(|error| error.to_string())
-}
-
-fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    format!("must be one of {}", names.collect::<Vec<_>>().join(", "))
-}
-
-/// A name for an order whose client gave none: random, so that it stays unique across restarts.
-fn new_id() -> Result<ClientOrderId, ApiError> {
-    let text = format!("veloz-{:016x}{:08x}", fastrand::u64(..), fastrand::u32(..));
-    ClientOrderId::parse(&text).map_err(|error| ApiError::bad_params(error.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ORDER: &str =
-        r#"{"side":"BUY","symbol":"BTCUSDT","qty":0.001,"price":50000,"client_order_id":"x"}"#;
-
-    fn check(more: &str, expected: (OrderType, TimeInForce)) {
-        let body = ORDER.replace("\"side\"", &format!("{more}\"side\""));
-        let order = parse_order(body.as_bytes()).unwrap();
-        assert_eq!((order.order_type, order.time_in_force), expected, "{body}");
-    }
-
-    #[test]
-    fn defaults_and_other_words_for_the_same() {
-        let limit = (OrderType::Limit, TimeInForce::Gtc);
-        check("", limit);
-        check(r#""type":"limit","time_in_force":"gtc","post_only":false,"#, limit);
-        check(r#""time_in_force":"Fok","#, (OrderType::Limit, TimeInForce::Fok));
-        let maker = (OrderType::LimitMaker, TimeInForce::Gtc);
-        check(r#""post_only":true,"#, maker);
-        check(r#""type":"LIMIT_MAKER","#, maker);
-        check(r#""type":"limit_maker","post_only":true,"time_in_force":"GTC","#, maker);
-        let market = r#"{"side":"sell","symbol":"BTCUSDT","qty":"1","type":"market"}"#;
-        let market = parse_order(market.as_bytes()).unwrap();
-        assert_eq!((market.side, market.price), (Side::Sell, None));
-        assert_eq!(market.time_in_force, TimeInForce::Ioc);
-    }
-
-    #[test]
-    fn orders_without_an_id_get_one_of_their_own() {
-        let body = ORDER.replace(r#","client_order_id":"x""#, "");
-        let id = || parse_order(body.as_bytes()).unwrap().client_order_id;
-        assert!(id().as_str().starts_with("veloz-"));
-        assert_ne!(id(), id());
-    }
-
-    #[test]
-    fn random_bodies_are_refused_or_in_their_domain() {
-        let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(7_u64);
-        let mut random = fastrand::Rng::with_seed(seed);
-        let mut parsed = 0;
-        for round in 0..10_000 {
-            let mut body = ORDER.as_bytes().to_vec();
-            if round % 4 == 0 {
-                body = (0..random.usize(..200)).map(|_| random.u8(..)).collect();
-            }
-            for _ in 0..random.usize(..3) {
-                let at = random.usize(..=body.len());
-                match body.get_mut(at) {
-                    Some(byte) if random.bool() => *byte = random.u8(..),
-                    _ => body.insert(at, random.u8(0x20..0x7f)),
-                }
-            }
-            if let Ok(order) = parse_order(&body) {
-                parsed += 1;
-                let text = String::from_utf8_lossy(&body);
-                assert!(order.qty > Qty::ZERO, "SEED={seed} {text}");
-                assert!(order.price.is_some_and(|price| price > Price::ZERO), "SEED={seed} {text}");
-            }
-        }
-        assert!(parsed > 1000, "SEED={seed}: only {parsed} parsed");
-    }
 }

@@ -73,6 +73,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/api/order_state", get(orders::state)),
         ("/api/order", post(orders::place)),
         ("/api/cancel", post(orders::cancel)),
+        ("/api/amend", post(orders::amend)),
         ("/api/cancel_all", post(orders::cancel_all)),
         ("/api/account", get(account::balances)),
         ("/api/fills", get(account::fills)),

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use veloz_core::limits::{JOURNAL_BACKGROUND_QUEUE_COUNT, JOURNAL_SYNC_INTERVAL_MS};
@@ -31,6 +31,8 @@ struct ActiveFile {
     file: Arc<dyn StorageFile>,
     written: u64,
     durable: u64,
+    /// Since when something written waits for the disk.
+    waiting_since: Option<Instant>,
 }
 
 impl Active {
@@ -41,6 +43,7 @@ impl Active {
             file: Arc::clone(file),
             written: end,
             durable: end,
+            waiting_since: None,
         };
         Active { state: Mutex::new(state), failed: OnceLock::new() }
     }
@@ -52,10 +55,18 @@ impl Active {
         state.file = Arc::clone(file);
         state.written = end;
         state.durable = end;
+        state.waiting_since = None;
     }
 
     pub(super) fn set_written(&self, end: u64) {
-        lock(&self.state).written = end;
+        let mut state = lock(&self.state);
+        state.written = end;
+        state.waiting_since.get_or_insert_with(Instant::now);
+    }
+
+    /// How long something written has been waiting for the disk.
+    pub(super) fn sync_lag(&self) -> Duration {
+        lock(&self.state).waiting_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Up to where the active segment is on the disk.
@@ -65,7 +76,8 @@ impl Active {
 
     /// Brings what is written to the disk.
     pub(super) fn sync(&self, log: &Log) -> Result<(), JournalError> {
-        let ActiveFile { segment, file, written, durable } = lock(&self.state).clone();
+        let ActiveFile { segment, file, written, durable, .. } = lock(&self.state).clone();
+        let begun = Instant::now();
         if written == durable {
             return Ok(());
         }
@@ -76,6 +88,8 @@ impl Active {
         let mut state = lock(&self.state);
         if Arc::ptr_eq(&state.segment, &segment) {
             state.durable = state.durable.max(written);
+            // What was written meanwhile waits for the next one.
+            state.waiting_since = (state.written > state.durable).then_some(begun);
         }
         Ok(())
     }

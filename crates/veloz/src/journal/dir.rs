@@ -13,9 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::error::JournalError;
 use super::format::FORMAT_VERSION;
+use super::segment::{parse_id_name, parse_segment_name};
+use super::storage::{DirStorage, Storage};
 
 const LOCK_FILE: &str = "lock";
-const STAMP_FILE: &str = "stamp.json";
+pub(super) const STAMP_FILE: &str = "stamp.json";
 const STAMP_TEMPORARY_FILE: &str = "stamp.json.tmp";
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -62,6 +64,45 @@ impl DataDir {
         }
         write_pid(&mut file).map_err(JournalError::io("write", path))?;
         Ok(DataDir { dir: dir.to_path_buf(), _lock: file })
+    }
+
+    /// The same for a directory that holds a log already; any other is left as it is.
+    ///
+    /// # Errors
+    /// As [`DataDir::open`], and when it holds no log.
+    pub fn open_existing(dir: &Path) -> Result<DataDir, JournalError> {
+        let files =
+            DirStorage::new(dir).list().map_err(JournalError::io("read", dir.to_path_buf()))?;
+        if !files.iter().any(|(name, _)| is_ours(name)) {
+            return Err(JournalError::NoLog { dir: dir.to_path_buf() });
+        }
+        DataDir::open(dir)
+    }
+
+    /// The files of the log and their lengths, in the order in which they can be removed: at each point
+    /// of it the rest is a younger log or none, so that no id is ever given out again. The lock stays.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn files(&self) -> Result<Vec<(PathBuf, u64)>, JournalError> {
+        let storage = DirStorage::new(&self.dir);
+        let mut files = storage.list().map_err(JournalError::io("read", self.dir.clone()))?;
+        files.retain(|(name, _)| is_ours(name));
+        files.sort_by_cached_key(|(name, _)| {
+            (name.starts_with(STAMP_FILE), parse_segment_name(name).is_none(), name.clone())
+        });
+        Ok(files.into_iter().map(|(name, len)| (storage.path(&name), len)).collect())
+    }
+
+    /// Removes these files, for good when it returns.
+    ///
+    /// # Errors
+    /// When one cannot be removed: those before it are gone then.
+    pub fn remove(&self, files: &[(PathBuf, u64)]) -> Result<(), JournalError> {
+        for (path, _) in files {
+            fs::remove_file(path).map_err(JournalError::io("remove", path.clone()))?;
+        }
+        DirStorage::new(&self.dir).sync_dir().map_err(JournalError::io("sync", self.dir.clone()))
     }
 
     /// Where it is: the journal's files are in it.
@@ -186,6 +227,21 @@ fn unusable(dir: &Path) -> impl FnOnce(io::Error) -> JournalError {
         }
         _ => JournalError::Unusable { dir, source },
     }
+}
+
+/// Makes a directory for its owner only.
+pub(super) fn make_dir(dir: &Path, recursive: bool) -> io::Result<()> {
+    DirBuilder::new().recursive(recursive).mode(DIR_MODE).create(dir)
+}
+
+/// Whether a file is the journal's: a segment or a snapshot, what was cut from one or is half made, the
+/// stamp.
+fn is_ours(name: &str) -> bool {
+    let of_the_log = name.split_once('.').is_some_and(|(digits, kind)| {
+        parse_id_name(digits, "").is_some()
+            && ["vlz", "snap"].iter().any(|known| kind.split('.').next() == Some(*known))
+    });
+    of_the_log || name == STAMP_FILE || name == STAMP_TEMPORARY_FILE
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {

@@ -37,7 +37,7 @@ pub enum JournalError {
         source: io::Error,
     },
     /// What is stored is not what was written.
-    #[error("{} is damaged at offset {offset}: {what}; nothing was changed. Restore the data directory from a backup, or move it away to start empty", path.display())]
+    #[error("{} is damaged at offset {offset}: {what}; nothing was changed. `veloz journal verify` shows all of it; restore the data directory from a backup, or see `veloz journal repair --help`", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -87,6 +87,18 @@ pub enum JournalError {
         bytes: u64,
         /// The cap.
         max: u64,
+    },
+    /// There is no log to look at.
+    #[error("{} holds no log", dir.display())]
+    NoLog {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A repair that would leave nothing to start from, or cut what is whole.
+    #[error("{what}")]
+    Repair {
+        /// Why not, and what to do.
+        what: String,
     },
     /// Another process has the directory.
     #[error("{} is in use by process {pid}: stop that process, or use another VELOZ_DATA_DIR", dir.display())]

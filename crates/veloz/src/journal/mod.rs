@@ -7,15 +7,20 @@
 //! - [`JournalReader`] reads, for any thread, and offline.
 //! - [`Recovery`] is what a start finds: a snapshot, and the steps after it to replay.
 //! - [`DataDir`] makes, locks and stamps the directory.
+//! - [`Inspection`] looks at all of it, for the tools of the command line.
 
 mod background;
+mod backup;
 mod batch;
 mod dir;
 mod error;
 mod format;
+mod inspect;
 mod log;
+mod metrics;
 mod reader;
 mod recovery;
+mod repair;
 mod retention;
 mod scan;
 mod segment;
@@ -23,14 +28,17 @@ mod snapshot;
 mod storage;
 mod writer;
 
+pub use backup::Backup;
 pub use batch::Batch;
 pub use dir::{DataDir, Stamp};
 pub use error::JournalError;
 pub use format::RecordRef;
+pub use inspect::{Inspection, Problem, Seen, SegmentInfo, StoredSnapshot};
 pub use log::{Bounds, LogError, LogReader, Read};
 pub use reader::JournalReader;
 pub use recovery::{Recovery, ReplayError, TornTail};
+pub use repair::Repair;
 pub use retention::RetentionConfig;
-pub use snapshot::Snapshot;
+pub use snapshot::{Position, Snapshot};
 pub use storage::{DirStorage, Storage, StorageFile};
 pub use writer::{Appended, Durability, Journal, JournalConfig};

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use veloz_core::limits::{
-    JOURNAL_INDEX_STRIDE_BYTES, JOURNAL_READ_MAX_BYTES, JOURNAL_READ_MIN_BYTES,
-    JOURNAL_READ_SKIP_MAX_BYTES,
+    JOURNAL_INDEX_STRIDE_BYTES, JOURNAL_LOOKS_COUNT, JOURNAL_READ_MAX_BYTES,
+    JOURNAL_READ_MIN_BYTES, JOURNAL_READ_SKIP_MAX_BYTES,
 };
 use veloz_core::types::EventId;
 
@@ -26,9 +26,6 @@ use super::scan::{Next, Scanner};
 use super::segment::{Located, Log};
 use super::storage::{DirStorage, Storage};
 use crate::frame::frames;
-
-/// How often a look at a directory that another process changes meanwhile is tried.
-const OFFLINE_TRIES_COUNT: usize = 5;
 
 /// The log for readers.
 #[derive(Debug)]
@@ -66,7 +63,7 @@ impl JournalReader {
                     return Ok(());
                 }
                 // A write seen half done, or a file gone since the directory was read.
-                Err(_) if tries < OFFLINE_TRIES_COUNT => tries += 1,
+                Err(_) if tries < JOURNAL_LOOKS_COUNT => tries += 1,
                 Err(error) => return Err(error),
             }
         }
@@ -170,7 +167,7 @@ impl LogReader for JournalReader {
         let mut tries = 1;
         loop {
             match self.read_once(from, max_bytes) {
-                Err(_) if self.offline && tries < OFFLINE_TRIES_COUNT => {
+                Err(_) if self.offline && tries < JOURNAL_LOOKS_COUNT => {
                     tries += 1;
                     self.look_again()?;
                 }

@@ -11,15 +11,17 @@
 //! Known limits: damage in the last write before a crash looks like a torn tail. A sealed segment is
 //! checked when it is read or replayed, not at each start.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use veloz_core::limits::{JOURNAL_READ_MAX_BYTES, JOURNAL_SEGMENT_MAX_BYTES};
+use veloz_core::limits::{JOURNAL_LOOKS_COUNT, JOURNAL_READ_MAX_BYTES, JOURNAL_SEGMENT_MAX_BYTES};
 use veloz_core::types::EventId;
 
 use super::error::JournalError;
 use super::format::{
-    BadHeader, FORMAT_VERSION, Parsed, RecordRef, SEGMENT_HEADER_BYTES, SEGMENT_RECORDS_START,
-    SegmentHeader, len_u64, offset_usize, parse_record, record_first_id,
+    BadHeader, FORMAT_VERSION, Parsed, RawRecord, RecordRef, SEGMENT_HEADER_BYTES,
+    SEGMENT_RECORDS_START, SegmentHeader, len_u64, offset_usize, parse_record, record_first_id,
 };
 use super::scan::{Next, Scanner};
 use super::segment::{Log, Segment, TEMPORARY_SUFFIX, parse_segment_name, segment_name};
@@ -157,7 +159,16 @@ pub(super) fn find_segments(storage: &dyn Storage, access: Access) -> Result<Fou
     drop_half_made(storage, access, &mut names)?;
     let mut segments: Vec<Arc<Segment>> = Vec::with_capacity(names.len());
     for &(first_id, len) in &names {
-        let header = read_header(storage, first_id)?;
+        let header = match read_header(storage, first_id) {
+            // Retention took it since the directory was listed, and with it all before it.
+            Err(JournalError::Io { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && access == Access::Reader =>
+            {
+                segments.clear();
+                continue;
+            }
+            header => header?,
+        };
         if let Some(before) = segments.last().map(|segment| segment.header.first_id)
             && header.previous_id != before
         {
@@ -188,10 +199,9 @@ fn drop_half_made(
     }
     let name = segment_name(first_id);
     let file = storage.open(&name).map_err(JournalError::io("open", storage.path(&name)))?;
-    let rest = read_rest(&*file, SEGMENT_RECORDS_START)
-        .map_err(JournalError::io("read", storage.path(&name)))?;
+    let half_made = is_half_made(&*file).map_err(JournalError::io("read", storage.path(&name)))?;
     let alone_and_late = names.len() == 1 && first_id > 1;
-    if alone_and_late || rest.iter().any(|&byte| byte != 0) {
+    if alone_and_late || !half_made {
         return Ok(()); // damage: the caller meets it again and says so
     }
     names.pop();
@@ -202,6 +212,11 @@ fn drop_half_made(
     Ok(())
 }
 
+/// Whether nothing is behind a header that is none.
+pub(super) fn is_half_made(file: &dyn StorageFile) -> io::Result<bool> {
+    Ok(read_rest(file, SEGMENT_RECORDS_START)?.iter().all(|&byte| byte == 0))
+}
+
 /// Reads and checks the header of a segment.
 pub(super) fn read_header(
     storage: &dyn Storage,
@@ -210,6 +225,15 @@ pub(super) fn read_header(
     let name = segment_name(first_id);
     let path = storage.path(&name);
     let file = storage.open(&name).map_err(JournalError::io("open", path.clone()))?;
+    check_header(&*file, path, first_id)
+}
+
+/// The same of an open file.
+pub(super) fn check_header(
+    file: &dyn StorageFile,
+    path: PathBuf,
+    first_id: EventId,
+) -> Result<SegmentHeader, JournalError> {
     let mut bytes = [0; SEGMENT_HEADER_BYTES];
     let len = file.read_at(&mut bytes, 0).map_err(JournalError::io("read", path.clone()))?;
     let damaged =
@@ -260,45 +284,78 @@ fn find_tail(
         segment.set_end(len);
         return Ok((next_id - 1, None));
     };
-    let rest = read_rest(&*file, offset).map_err(io("read"))?;
-    if was_durable(&rest, offset, next_id) {
-        let what = format!("{why}, and whole records follow");
-        return Err(JournalError::Damaged { path, offset, what });
-    }
+    let torn_bytes = match judge_tail(&*file, offset, next_id, access).map_err(io("read"))? {
+        Tail::Torn { bytes } => bytes,
+        Tail::Damaged => {
+            let what = format!("{why}, {AND_RECORDS_FOLLOW}");
+            return Err(JournalError::Damaged { path, offset, what });
+        }
+    };
     segment.set_end(offset);
     if access == Access::Owner {
         file.set_len(offset).map_err(io("cut"))?;
     }
-    // Zeros are reserved space, not a torn write.
-    let torn = rest.iter().rposition(|&byte| byte != 0).map(|last| TornTail {
-        file: name,
-        offset,
-        bytes: len_u64(last) + 1,
-    });
+    let torn = (torn_bytes > 0).then_some(TornTail { file: name, offset, bytes: torn_bytes });
     Ok((next_id - 1, torn))
 }
 
-/// Whether a whole record in `rest` says that `offset`, where `rest` begins, was on the disk already.
-fn was_durable(rest: &[u8], offset: u64, next_id: EventId) -> bool {
-    let possible = next_id..=next_id.saturating_add(JOURNAL_SEGMENT_MAX_BYTES);
-    let mut at = 0;
-    while let Some(bytes) = rest.get(at..).filter(|bytes| !bytes.is_empty()) {
-        // The id first: it spares the checksum of nearly all that is no record.
-        if possible.contains(&record_first_id(bytes))
-            && let Parsed::Record(raw) = parse_record(bytes, len_u64(bytes.len()))
-        {
-            if u64::from(raw.durable) > offset {
-                return true;
-            }
-            at += raw.len;
-        } else {
-            at += 1;
-        }
-    }
-    false
+/// What tells damage at the end of the log from a write that a crash cut short.
+pub(super) const AND_RECORDS_FOLLOW: &str = "and whole records follow";
+
+/// What stands behind the last whole record of the last segment.
+pub(super) enum Tail {
+    /// A write that never finished; 0 bytes of it: reserved space, or nothing.
+    Torn { bytes: u64 },
+    /// It was on the disk once.
+    Damaged,
 }
 
-fn read_rest(file: &dyn StorageFile, offset: u64) -> std::io::Result<Vec<u8>> {
+/// Judges what stands at `offset`, where no record is, though the file goes on there.
+pub(super) fn judge_tail(
+    file: &dyn StorageFile,
+    offset: u64,
+    next_id: EventId,
+    access: Access,
+) -> io::Result<Tail> {
+    let mut looks = 1;
+    loop {
+        let rest = read_rest(file, offset)?;
+        if !whole_records(&rest, next_id).any(|raw| u64::from(raw.durable) > offset) {
+            // Zeros are reserved space, not a torn write.
+            let last = rest.iter().rposition(|&byte| byte != 0);
+            return Ok(Tail::Torn { bytes: last.map_or(0, |last| len_u64(last) + 1) });
+        }
+        // Where another writes, a record can be there by now; a write can be seen half done, too.
+        let is_written_now = record_first_id(&rest) == next_id
+            && matches!(parse_record(&rest, len_u64(rest.len())), Parsed::Record(_));
+        match access {
+            Access::Reader if is_written_now => return Ok(Tail::Torn { bytes: 0 }),
+            Access::Reader if looks < JOURNAL_LOOKS_COUNT => looks += 1,
+            Access::Reader | Access::Owner => return Ok(Tail::Damaged),
+        }
+    }
+}
+
+/// The whole records that stand anywhere in `rest`, which follows the event before `next_id`.
+pub(super) fn whole_records(rest: &[u8], next_id: EventId) -> impl Iterator<Item = RawRecord<'_>> {
+    let possible = next_id..=next_id.saturating_add(JOURNAL_SEGMENT_MAX_BYTES);
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while let Some(bytes) = rest.get(at..).filter(|bytes| !bytes.is_empty()) {
+            // The id first: it spares the checksum of nearly all that is no record.
+            if possible.contains(&record_first_id(bytes))
+                && let Parsed::Record(raw) = parse_record(bytes, len_u64(bytes.len()))
+            {
+                at += raw.len;
+                return Some(raw);
+            }
+            at += 1;
+        }
+        None
+    })
+}
+
+pub(super) fn read_rest(file: &dyn StorageFile, offset: u64) -> io::Result<Vec<u8>> {
     let mut rest = vec![0; offset_usize(file.size()?.saturating_sub(offset))];
     let len = file.read_at(&mut rest, offset)?;
     rest.truncate(len);

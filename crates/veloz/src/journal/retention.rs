@@ -62,6 +62,9 @@ impl Keeper {
         config: RetentionConfig,
         snapshots: Vec<Position>,
     ) -> Keeper {
+        if let Some(newest) = snapshots.first() {
+            log.counts.snapshot_stands_at(newest.next_id);
+        }
         Keeper { log: Arc::clone(log), active: Arc::clone(active), config, snapshots }
     }
 
@@ -72,6 +75,7 @@ impl Keeper {
         self.snapshots.retain(|position| position.next_id != job.position.next_id);
         self.snapshots.insert(0, job.position);
         self.snapshots.truncate(JOURNAL_SNAPSHOTS_COUNT);
+        self.log.counts.snapshot_stands_at(job.position.next_id);
         snapshot::prune(&*self.log.storage, &self.snapshots)
     }
 
@@ -125,6 +129,7 @@ impl Keeper {
                 .remove_oldest(&segment)
                 .map_err(JournalError::io("remove", storage.path(&segment.name())))?;
             storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))?;
+            self.log.counts.removed();
         }
         Ok(())
     }
@@ -175,6 +180,7 @@ impl Keeper {
         let end = rewrite.finish().map_err(io("write"))?;
         file.sync().map_err(io("sync"))?;
         self.log.replace(old, Segment::new(header, end), temporary).map_err(io("rename"))?;
+        self.log.counts.compacted();
         storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))
     }
 }

@@ -16,6 +16,7 @@ use veloz_core::types::EventId;
 
 use super::format::{SEGMENT_RECORDS_START, SegmentHeader};
 use super::log::Bounds;
+use super::metrics::Counts;
 use super::storage::{Storage, StorageFile};
 
 const SEGMENT_SUFFIX: &str = ".vlz";
@@ -119,6 +120,7 @@ pub(super) struct Log {
     segments: RwLock<Vec<Arc<Segment>>>,
     newest: AtomicU64,
     handles: Mutex<Vec<Handle>>,
+    pub counts: Counts,
 }
 
 #[derive(Debug)]
@@ -146,6 +148,7 @@ impl Log {
             segments: RwLock::new(segments),
             newest: AtomicU64::new(newest),
             handles: Mutex::new(Vec::new()),
+            counts: Counts::default(),
         }
     }
 

@@ -27,7 +27,7 @@ pub struct Snapshot {
 
 /// A position between two records. The id alone is not one: steps without events have no id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Position {
+pub struct Position {
     /// The segment, by its first id.
     pub segment_id: EventId,
     /// The offset in it.
@@ -99,7 +99,7 @@ pub(super) fn snapshot_name(at: EventId) -> String {
 }
 
 /// The ids of the snapshots, newest first.
-fn list(storage: &dyn Storage) -> Result<Vec<EventId>, JournalError> {
+pub(super) fn list(storage: &dyn Storage) -> Result<Vec<EventId>, JournalError> {
     let files = storage.list().map_err(JournalError::io("read", storage.path("")))?;
     let mut ids: Vec<EventId> =
         files.iter().filter_map(|(name, _)| parse_id_name(name, SNAPSHOT_SUFFIX)).collect();
@@ -107,9 +107,11 @@ fn list(storage: &dyn Storage) -> Result<Vec<EventId>, JournalError> {
     Ok(ids)
 }
 
-type Whole = (Position, Vec<u8>);
+/// Where a snapshot stands, and the state.
+pub(super) type Whole = (Position, Vec<u8>);
 
-fn read(
+/// Reads one; when it is none, why not.
+pub(super) fn read(
     storage: &dyn Storage,
     name: &str,
     at: EventId,

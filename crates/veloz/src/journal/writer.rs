@@ -10,6 +10,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use prometheus_client::registry::Registry;
 use veloz_core::limits::{
     JOURNAL_BATCH_MAX_BYTES, JOURNAL_PREALLOCATE_BYTES, JOURNAL_SEGMENT_BYTES,
     JOURNAL_SEGMENT_MAX_BYTES, JOURNAL_SNAPSHOT_MAX_BYTES,
@@ -20,6 +21,7 @@ use super::background::{Active, Background, SnapshotJob};
 use super::batch::Batch;
 use super::error::JournalError;
 use super::format::{SEGMENT_RECORDS_START, SegmentHeader, len_u64};
+use super::metrics::JournalCollector;
 use super::reader::JournalReader;
 use super::recovery::{Access, Recovery, find_segments};
 use super::retention::RetentionConfig;
@@ -153,6 +155,12 @@ impl Journal {
     /// The id of the next event.
     pub fn next_id(&self) -> EventId {
         self.next_id
+    }
+
+    /// Shows what there is to measure of the journal on `registry`.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        let (log, active) = (Arc::clone(&self.log), Arc::clone(&self.active));
+        registry.register_collector(Box::new(JournalCollector { log, active }));
     }
 
     /// Why nothing can be appended any more, if that is so. A sync in the background can fail too.

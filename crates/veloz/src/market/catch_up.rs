@@ -49,8 +49,9 @@ impl CatchUp {
         }
     }
 
-    /// What the engine has to hear.
-    pub(super) fn finish(self, out: &mut Vec<MarketData>) {
+    /// What the engine has to hear, all of it at the last line that was played.
+    pub(super) fn finish(self, played: u64, out: &mut Vec<MarketData>) {
+        let message = |symbol, body| MarketData { symbol, position: Some(played), body };
         for (symbol, book) in self.books {
             let mut last_id = None;
             if let Some(known) = book.known {
@@ -72,10 +73,6 @@ impl CatchUp {
             }
         }
     }
-}
-
-fn message(symbol: Symbol, body: MarketBody) -> MarketData {
-    MarketData { symbol, position: None, body }
 }
 
 impl OldBook {

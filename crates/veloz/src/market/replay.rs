@@ -277,7 +277,7 @@ impl Player {
         if self.position < start_after {
             self.catch_up = Some((books, start_after));
         } else {
-            books.finish(out);
+            books.finish(start_after, out);
         }
         Played::Some
     }

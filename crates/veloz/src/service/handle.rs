@@ -1,4 +1,7 @@
 //! How the rest of the program speaks to the service.
+//!
+//! Contract: whoever asks hears, however the service ends. A channel keeps what is in it while it has
+//! senders, so what the service no longer takes is dropped here, and with it the way of its answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,19 +56,42 @@ pub(super) enum Message {
 #[derive(Clone)]
 pub struct ServiceHandle {
     commands: Sender<Message>,
+    queue: Receiver<Message>,
     health: Arc<HealthBoard>,
     stopping: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
 }
 
-/// Where the service takes what it is told from.
+/// Where the service takes what it is told from. Dropping it ends the service for all who ask.
 pub struct Inbox {
     pub(super) messages: Receiver<Message>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        // First the word, then the rest: whoever sends looks at it after, and clears up then.
+        self.ended.store(true, Ordering::SeqCst);
+        drop_all(&self.messages);
+    }
+}
+
+fn drop_all(messages: &Receiver<Message>) {
+    messages.try_iter().for_each(drop);
 }
 
 /// The two ends of the service's queue.
 pub fn channel(health: Arc<HealthBoard>) -> (ServiceHandle, Inbox) {
     let (commands, messages) = crossbeam_channel::bounded(SERVICE_QUEUE_MESSAGES);
-    (ServiceHandle { commands, health, stopping: Arc::default() }, Inbox { messages })
+    let ended = Arc::<AtomicBool>::default();
+    let handle = ServiceHandle {
+        commands,
+        queue: messages.clone(),
+        health,
+        stopping: Arc::default(),
+        ended: Arc::clone(&ended),
+    };
+    (handle, Inbox { messages, ended })
 }
 
 impl ServiceHandle {
@@ -121,6 +147,11 @@ impl ServiceHandle {
         self.health.read()
     }
 
+    /// Tells a problem of a part that has only this handle.
+    pub(super) fn raise(&self, code: &'static str, message: String) {
+        self.health.raise(code, message);
+    }
+
     /// Takes no more orders; reads go on.
     pub fn close_intake(&self) {
         self.stopping.store(true, Ordering::Release);
@@ -129,8 +160,9 @@ impl ServiceHandle {
     /// Stores what is there and ends the service.
     pub fn stop(&self) {
         self.close_intake();
-        // Waits for a place in the queue; an error means that the service has ended already.
+        // Waits for a place in the queue: there is one when the service has ended already.
         let _ = self.commands.send(Message::Stop);
+        self.clear_after_the_end();
     }
 
     async fn look<T: Send + 'static>(
@@ -147,10 +179,21 @@ impl ServiceHandle {
     }
 
     fn send(&self, message: Message) -> Result<(), ServiceError> {
-        self.commands.try_send(message).map_err(|error| match error {
-            TrySendError::Full(_) => ServiceError::Overloaded,
-            TrySendError::Disconnected(_) => self.gone(),
+        let sent = self.commands.try_send(message);
+        let ended = self.clear_after_the_end();
+        sent.map_err(|error| match error {
+            TrySendError::Full(_) if !ended => ServiceError::Overloaded,
+            TrySendError::Full(_) | TrySendError::Disconnected(_) => self.gone(),
         })
+    }
+
+    /// Whether the service has ended; then nothing stays in the queue.
+    fn clear_after_the_end(&self) -> bool {
+        let ended = self.ended.load(Ordering::SeqCst);
+        if ended {
+            drop_all(&self.queue);
+        }
+        ended
     }
 
     /// Why nobody answers any more.
@@ -159,5 +202,39 @@ impl ServiceHandle {
             Some(problem) => ServiceError::Unavailable(problem.message),
             None => ServiceError::ShuttingDown,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asks at all times around the end of a service that takes nothing.
+    fn check(problem: Option<&'static str>, expected: &ServiceError) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        for _ in 0..200 {
+            let health = Arc::new(HealthBoard::default());
+            let (handle, inbox) = channel(Arc::clone(&health));
+            if let Some(problem) = problem {
+                health.raise("journal_failed", problem.to_owned());
+            }
+            let asked = runtime.block_on(async {
+                let ends = std::thread::spawn(move || drop(inbox));
+                let input = || Input::CancelAll { symbol: None };
+                let both = async { (handle.submit(input()).await, handle.read(|_| ()).await) };
+                let asked = tokio::time::timeout(std::time::Duration::from_secs(10), both).await;
+                ends.join().unwrap();
+                asked
+            });
+            let (submitted, read) = asked.expect("whoever asks hears");
+            assert_eq!(submitted.as_ref(), Err(expected));
+            assert_eq!(read.as_ref(), Err(expected));
+        }
+    }
+
+    #[test]
+    fn whoever_asks_hears_however_the_service_ends() {
+        check(None, &ServiceError::ShuttingDown);
+        check(Some("no space"), &ServiceError::Unavailable("no space".to_owned()));
     }
 }

@@ -163,7 +163,7 @@ impl Service {
                     // The source's thread has ended, and all that it told was taken.
                     Err(_) => market = never(),
                 },
-                recv(idle) -> _ => self.look_after_the_journal(),
+                recv(idle) -> _ => self.look_after_itself(),
             }
             for message in inbox.try_iter().take(SERVICE_BATCH_INPUTS) {
                 self.take(message, &market);
@@ -217,9 +217,23 @@ impl Service {
         }
     }
 
-    /// Steps one input and puts what came of it into the batch.
+    /// Steps one input; what stood until now has expired before.
     fn step(&mut self, input: &Input) -> Result<Answer, Refusal> {
+        self.expire()?;
+        self.step_at(self.now(), input)
+    }
+
+    /// Ends what stood until now.
+    fn expire(&mut self) -> Result<(), Refusal> {
         let now = self.now();
+        if self.engine.is_due(now) {
+            self.step_at(now, &Input::Tick)?;
+        }
+        Ok(())
+    }
+
+    /// Steps one input and puts what came of it into the batch.
+    fn step_at(&mut self, now: TsNs, input: &Input) -> Result<Answer, Refusal> {
         let first_id = self.engine.state().last_event_id() + 1;
         let answer = self.engine.step(now, input, &mut self.step);
         self.metrics.inputs.inc();
@@ -282,6 +296,15 @@ impl Service {
             }
         }
         self.phase = Phase::Poisoned;
+    }
+
+    fn look_after_itself(&mut self) {
+        self.look_after_the_journal();
+        if self.phase == Phase::Running
+            && let Err(refusal) = self.expire()
+        {
+            tracing::error!(%refusal, "a tick was refused");
+        }
     }
 
     /// A sync in the background can fail too; retention runs there.
@@ -376,4 +399,69 @@ pub(crate) fn wall_ns() -> TsNs {
         .ok()
         .and_then(|since| TsNs::try_from(since.as_nanos()).ok())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use veloz_core::engine::EngineConfig;
+    use veloz_core::input::{MarketData, NewOrder};
+    use veloz_core::instrument::Instrument;
+    use veloz_core::limits::{JOURNAL_RECORD_MAX_BYTES, OPEN_ORDERS_COUNT};
+    use veloz_core::order::{OrderType, TimeInForce};
+    use veloz_core::types::{Asset, ClientOrderId, Money, Price, Qty, Side, Symbol};
+
+    /// Bytes of the record of a step that fills all the open orders there can be, as few of them show.
+    fn record_bytes(order_type: OrderType) -> usize {
+        const ORDERS: usize = 500;
+        let name = format!("{}USDT", "W".repeat(Asset::MAX_BYTES));
+        let symbol = Symbol::parse(&name).unwrap();
+        let (price, qty) =
+            (Price::parse("98765.43210987").unwrap(), Qty::parse("0.12345678").unwrap());
+        let money = Money::parse("99999999999").unwrap();
+        let mut engine = Engine::new(EngineConfig {
+            balances: vec![(Asset::parse("USDT").unwrap(), money)],
+            instruments: vec![Instrument::for_symbol(symbol).unwrap()],
+            ..EngineConfig::default()
+        });
+        let mut step = Step::default();
+        let now = wall_ns();
+        engine.start(now, &mut step);
+        for number in 0..ORDERS {
+            let id = ClientOrderId::parse(&format!("{number:036}")).unwrap();
+            let order = NewOrder {
+                order_type,
+                time_in_force: TimeInForce::Gtd,
+                expire_ts_ns: Some(TsNs::MAX),
+                stop_price: order_type.has_stop().then_some(price),
+                ..NewOrder::limit(id, symbol, Side::Buy, qty, price)
+            };
+            engine.step(now, &Input::NewOrder(order), &mut step).unwrap();
+        }
+        let trade = MarketBody::Trade { ts_ns: now, price, qty, side: Side::Buy, trade_id: 1 };
+        let offer = MarketBody::Snapshot {
+            last_id: 1,
+            bids: Vec::new(),
+            asks: vec![(Price::parse("98765").unwrap(), Qty::parse("100000").unwrap())],
+        };
+        let bodies = if order_type.has_stop() { vec![offer, trade] } else { vec![offer] };
+        for body in bodies {
+            let data = MarketData { symbol, position: Some(u64::MAX), body };
+            engine.step(now, &Input::Market(data), &mut step).unwrap();
+        }
+        assert_eq!(engine.state().open_order_count(), 0);
+        assert!(step.events.len() > 3 * ORDERS);
+        let mut batch = Batch::new();
+        record(&step, u64::MAX / 2, &mut Vec::new(), &mut batch);
+        batch.size_bytes().div_ceil(ORDERS) * OPEN_ORDERS_COUNT
+    }
+
+    /// What fills or takes back every open order must not poison the journal.
+    #[test]
+    fn a_step_that_closes_every_open_order_fits_into_a_record() {
+        for order_type in [OrderType::Limit, OrderType::StopLossLimit] {
+            let bytes = record_bytes(order_type);
+            assert!(bytes <= JOURNAL_RECORD_MAX_BYTES, "{order_type:?}: {bytes} bytes");
+        }
+    }
 }

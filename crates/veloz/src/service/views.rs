@@ -34,6 +34,11 @@ impl StateSource for ServiceHandle {
             reply.send(books.collect());
         });
     }
+
+    fn stream_failed(&self) {
+        let message = "the event stream has failed: restart the gateway".to_owned();
+        self.raise("stream_failed", message);
+    }
 }
 
 fn snapshot(engine: &Engine) -> Snapshot {

@@ -199,6 +199,8 @@ impl EventLoop {
 
     fn close(&mut self, who: Who, reason: CloseReason) {
         let Some(mut subscriber) = self.subscribers.try_remove(who.key) else { return };
+        // Counted first: who sees the end of its stream finds it counted.
+        self.shared.metrics.closed(reason);
         subscriber.close(reason);
         if let Some(symbol) = subscriber.book() {
             self.books.unwatch(symbol);
@@ -208,7 +210,6 @@ impl EventLoop {
         }
         // Dropping the socket takes it out of the epoll anyway.
         let _ = self.poll.registry().deregister(&mut subscriber.socket);
-        self.shared.metrics.closed(reason);
         tracing::debug!(reason = reason.as_str(), next_id = subscriber.next_id, "stream closed");
     }
 
@@ -414,5 +415,15 @@ impl EventLoop {
             }
         });
         self.subscribers.is_empty()
+    }
+}
+
+impl Drop for EventLoop {
+    /// An end that nobody asked for, by a panic too, is told: a gateway whose stream is dead is not well.
+    fn drop(&mut self) {
+        if self.drain_until_ms.is_none() {
+            self.shared.shut_down();
+            self.source.stream_failed();
+        }
     }
 }

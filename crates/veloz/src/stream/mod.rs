@@ -96,7 +96,7 @@ pub struct Snapshot {
     pub events: Vec<Event>,
 }
 
-/// Whoever has the state and the books. Both calls come from the stream's thread and must not block;
+/// Whoever has the state and the books. The calls come from the stream's thread and must not block;
 /// the reply may come from any thread. At most one of each is asked for at a time.
 pub trait StateSource: Send + Sync {
     /// Asks for a snapshot.
@@ -104,6 +104,9 @@ pub trait StateSource: Send + Sync {
 
     /// Asks for the books of these symbols, best 20 levels a side, as the `data` of a `book` frame.
     fn books(&self, symbols: &[Symbol], reply: BooksReply);
+
+    /// The stream's thread ended though nobody shut it down: nothing is sent any more.
+    fn stream_failed(&self);
 }
 
 /// Where a snapshot is to be sent. Dropped unsent, it refuses: who waits is closed, and will come again.
@@ -167,9 +170,9 @@ pub enum AttachError {
     /// Too many wait already.
     #[error("too many new streams at once")]
     Busy,
-    /// The stream is ending.
-    #[error("the gateway is shutting down")]
-    ShuttingDown,
+    /// The stream is ending, or has failed.
+    #[error("the stream has ended")]
+    Ended,
 }
 
 /// The HTTP layer's end of the stream.

@@ -97,7 +97,7 @@ impl Shared {
     pub(super) fn attach(&self, socket: TcpStream, attach: Attach) -> Result<(), AttachError> {
         let mut inbox = self.lock();
         if inbox.shutdown {
-            return Err(AttachError::ShuttingDown);
+            return Err(AttachError::Ended);
         }
         if inbox.sockets.len() >= STREAM_ATTACH_QUEUE_SOCKETS {
             return Err(AttachError::Busy);

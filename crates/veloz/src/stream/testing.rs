@@ -51,6 +51,9 @@ pub(crate) fn event(id: EventId) -> Event {
             last_ts_ns: ts_ns,
             cum_quote: Money::ZERO,
             order_type: None,
+            stop_price: None,
+            triggered: None,
+            expire_ts_ns: None,
             time_in_force: None,
         }),
         3 => Event::Account(Account {

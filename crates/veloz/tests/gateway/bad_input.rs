@@ -203,7 +203,8 @@ fn a_slow_client_is_cut_off() {
 fn a_reader_that_takes_nothing_costs_nothing() {
     let options = Options::default().env("VELOZ_SIM_INTERVAL_MS", 1).env("VELOZ_STALL_MS", 3000);
     let gateway = Gateway::start(options);
-    eventually("the market runs", || (gateway.newest() > 500).then_some(()));
+    // What a reader behind the tail costs once (buffers, threads) is not counted.
+    gateway.stream("?last_id=0").ids_to(3000);
     let stuck: Vec<TcpStream> = (0..50)
         .map(|_| {
             let mut socket = TcpStream::connect(gateway.address()).unwrap();
@@ -235,14 +236,14 @@ fn ten_thousand_random_requests() {
     for round in 0..10_000 {
         let bytes = random_request(&mut rng, address);
         let answer = exchange_and_leave(address, &bytes);
-        let fine = answer.is_empty() || answer.starts_with(b"HTTP/1.1 ");
+        let fine = answer.is_empty() || answer.starts_with(b"HTTP/1.");
         assert!(
             fine,
             "{:?} -> {:?}",
             bytes.escape_ascii().to_string(),
             answer.escape_ascii().to_string()
         );
-        let failed = answer.starts_with(b"HTTP/1.1 5");
+        let failed = answer.get(9) == Some(&b'5');
         assert!(
             !failed,
             "{:?} -> {:?}",

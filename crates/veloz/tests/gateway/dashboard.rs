@@ -14,7 +14,7 @@ fn a_trader_sees_all_of_it_through_a_crash() {
     let capture = Capture::book(&[("99.00", "1.0")], &[("100.00", "0.5"), ("101.00", "5.0")]);
     let mut gateway = capture.trade("SELL", "99.00", "0.1").play();
     gateway.step(1);
-    let proxy = Proxy::start(gateway.address());
+    let proxy = Proxy::start(gateway.address(), true);
     let mut command = Command::new("node");
     command.arg(root().join("tests/clients/dashboard.mjs"));
     let mut page = ClientProcess::start(command.arg(format!("http://{}/", proxy.address())));

@@ -263,8 +263,9 @@ fn a_gateway_that_cannot_store_says_so() {
     assert_ne!(health.json()["ok"], json!(true), "{}", health.text());
     let reply = gateway.post("/api/order", &limit("late", "BUY", "0.001", "30000"));
     assert_eq!((reply.status, reply.error().as_str()), (500, "execution_unavailable"));
+    // A supervisor that only sees the exit code hears of it too.
+    assert_eq!(gateway.terminate().code(), Some(1));
     // What was seen is there after a restart, and the order is not.
-    gateway.kill();
     let gateway = gateway.again_with(Options::quiet().flag("--cancel-open"));
     assert_eq!(gateway.get("/health").status, 200);
     assert_eq!(gateway.get("/api/order_state?client_order_id=late").status, 404);

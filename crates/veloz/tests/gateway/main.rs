@@ -18,6 +18,7 @@ mod bad_input;
 mod dashboard;
 mod examples;
 mod faults;
+mod journal;
 mod replay;
 mod resume;
 mod startup;

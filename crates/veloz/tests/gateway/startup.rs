@@ -1,5 +1,6 @@
 //! A start that cannot work ends with one clear line that says what to do, and an exit code not 0.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -154,4 +155,37 @@ fn another_market_is_refused_while_orders_are_open() {
     refused(&Options::quiet(), gateway.dir(), &["--cancel-open"]);
     let gateway = gateway.again_with(Options::quiet().flag("--cancel-open"));
     assert_eq!(gateway.json("/api/orders_state?status=open")["items"], serde_json::json!([]));
+}
+
+/// An order of a symbol that is no longer traded would stand for ever, and nobody would be told.
+#[test]
+fn a_symbol_with_open_orders_stays_traded() {
+    let both = || Options::quiet().env("VELOZ_MARKET_SYMBOLS", "BTCUSDT,ETHUSDT");
+    let mut gateway = Gateway::start(both());
+    let order = serde_json::json!({"side": "BUY", "symbol": "ETHUSDT", "qty": "1", "price": "100"});
+    assert_eq!(gateway.post("/api/order", &order).status, 200);
+    assert!(gateway.terminate().success());
+    refused(
+        &Options::quiet(),
+        gateway.dir(),
+        &["ETHUSDT", "VELOZ_MARKET_SYMBOLS", "--cancel-open"],
+    );
+    let gateway = gateway.again_with(both());
+    assert_eq!(gateway.json("/api/orders_state?status=open")["items"][0]["symbol"], "ETHUSDT");
+    let gateway = gateway.again_with(Options::quiet().flag("--cancel-open"));
+    assert_eq!(gateway.json("/api/orders_state?status=open")["items"], serde_json::json!([]));
+}
+
+/// A supervisor may stop it while it starts.
+#[test]
+fn a_signal_during_the_start_ends_it_in_order() {
+    let home = tempfile::tempdir().unwrap();
+    let mut child = Options::quiet().command(&home.path().join("data")).spawn().unwrap();
+    // It says its settings first of all.
+    let mut log = BufReader::new(child.stderr.take().expect("piped"));
+    log.read_line(&mut String::new()).unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = eventually("it ends", || child.try_wait().expect("a child of ours"));
+    assert!(status.success(), "{status}");
 }

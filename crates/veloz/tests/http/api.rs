@@ -74,7 +74,11 @@ async fn the_life_of_orders() {
     check(post(&g, "/api/cancel", cancel).await, 200, &["a-1"]).await;
     check(get(&g, "/api/orders_state?status=open").await, 200, &[r#"{"items":[],"next_after":0}"#])
         .await;
+}
 
+#[tokio::test]
+async fn orders_that_have_ended() {
+    let g = gateway().await;
     let market =
         r#"{"side":"SELL","symbol":"BTCUSDT","qty":"0.1","type":"MARKET","client_order_id":"a-2"}"#;
     check(post(&g, "/api/order", market).await, 200, &["FILLED", r#""executed_qty":0.1"#]).await;
@@ -108,6 +112,92 @@ async fn the_life_of_orders() {
     check(post(&g, "/api/cancel_all", "{}").await, 200, &[r#""ok":true"#, "veloz-"]).await;
 }
 
+/// An order of BTCUSDT.
+fn order(id: &str, side: &str, rest: &str) -> String {
+    format!(r#"{{"client_order_id":"{id}","side":"{side}","symbol":"BTCUSDT",{rest}}}"#)
+}
+
+#[tokio::test]
+async fn the_other_types_of_order() {
+    let g = gateway().await;
+    let place = async |id: &str, side: &str, rest: &str, status: u16, parts: &[&str]| {
+        check(post(&g, "/api/order", &order(id, side, rest)).await, status, parts).await;
+    };
+    let state = async |id: &str| get(&g, &format!("/api/order_state?client_order_id={id}")).await;
+    // 100 of quote at 50010 are 0.00199 in whole lots.
+    let amount = r#""quote_qty":"100","type":"MARKET""#;
+    place("amount", "BUY", amount, 200, &["FILLED", r#""executed_qty":0.00199"#]).await;
+    let loss = r#""qty":0.1,"type":"STOP_LOSS","stop_price":49000,"reduce_only":true"#;
+    place("loss", "SELL", loss, 200, &["ACCEPTED"]).await;
+    check(state("loss").await, 200, &[r#""stop_price":49000.0,"triggered":false}"#]).await;
+    let late = r#""qty":0.1,"type":"TAKE_PROFIT","stop_price":49999.999"#;
+    place("late", "SELL", late, 422, &["price_tick", "stop_price 49999.999 must be a multiple"])
+        .await;
+    let now = r#""qty":0.1,"type":"TAKE_PROFIT","stop_price":49999"#;
+    place("now", "SELL", now, 422, &["would_trigger", "reached stop_price 49999.0"]).await;
+    let lot = r#""qty":0.0000001,"price":49999"#;
+    place("lot", "SELL", lot, 422, &["lot_size", "qty 0.0000001 must be a multiple of 0.00001"])
+        .await;
+    g.quote(2, "48999", "49010").await;
+    check(state("loss").await, 200, &["FILLED", r#""triggered":true"#]).await;
+    let past = r#""qty":0.1,"price":40000,"time_in_force":"GTD","expire_ts_ns":1"#;
+    place("past", "BUY", past, 422, &[r#""reason":"gtd""#]).await;
+}
+
+/// It ends by itself, while nothing else happens.
+#[tokio::test]
+async fn an_order_ends_at_its_time() {
+    let g = gateway().await;
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let until =
+        |at| format!(r#""qty":0.1,"price":40000,"time_in_force":"gtd","expire_ts_ns":{at}"#);
+    let soon = order("soon", "BUY", &until(now + 200_000_000));
+    check(post(&g, "/api/order", &soon).await, 200, &["ACCEPTED"]).await;
+    let later = order("later", "BUY", &until(now + 3_600_000_000_000));
+    check(post(&g, "/api/order", &later).await, 200, &["ACCEPTED"]).await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let (_, text) = get(&g, "/api/order_state?client_order_id=soon").await;
+        if text.contains("EXPIRED") {
+            assert!(text.contains(r#""reason":"gtd""#), "{text}");
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{text}");
+    }
+    check(get(&g, "/api/order_state?client_order_id=later").await, 200, &["ACCEPTED"]).await;
+}
+
+#[tokio::test]
+async fn orders_are_amended() {
+    let g = gateway().await;
+    let amend = async |body: &str, status: u16, parts: &[&str]| {
+        check(post(&g, "/api/amend", body).await, status, parts).await;
+    };
+    let base = order("a-1", "BUY", r#""qty":0.002,"price":49000"#);
+    check(post(&g, "/api/order", &base).await, 200, &["ACCEPTED"]).await;
+    let less = r#"{"client_order_id":"a-1","qty":"0.0010"}"#;
+    let stands = r#""status":"ACCEPTED","executed_qty":0.0,"qty":0.001,"price":49000.0}"#;
+    amend(less, 200, &[r#"{"ok":true,"client_order_id":"a-1","venue_order_id":"#, stands]).await;
+    let newest = newest(&g).await;
+    amend(less, 200, &[stands]).await;
+    for (change, status, part) in [
+        (r#""qty":0.0010001"#, 422, r#""reason":"lot_size""#),
+        (r#""qty":5"#, 422, "order a-1 stays as it was: insufficient_balance"),
+        (r#""qty":0"#, 400, "qty: 0.0 must be above zero"),
+        (r#""side":"SELL""#, 400, "side: unknown field"),
+        (r#""price":null"#, 400, "price: null"),
+    ] {
+        amend(&format!(r#"{{"client_order_id":"a-1",{change}}}"#), status, &[part]).await;
+    }
+    amend(r#"{"client_order_id":"a-1"}"#, 400, &["qty: or price is required"]).await;
+    amend(r#"{"client_order_id":"a-9","qty":1}"#, 404, &["not_found"]).await;
+    assert_eq!(self::newest(&g).await, newest, "a refusal changes nothing");
+    // The request itself is remembered as it was.
+    check(post(&g, "/api/order", &base).await, 200, &["ACCEPTED"]).await;
+    amend(r#"{"client_order_id":"a-1","price":50010}"#, 200, &["FILLED"]).await;
+    amend(less, 409, &["order_closed", r#""status":"FILLED""#]).await;
+}
+
 async fn newest(fixture: &Fixture) -> u64 {
     let (_, text) = get(fixture, "/api/events?limit=1").await;
     serde_json::from_str::<Value>(&text).unwrap()["newest"].as_u64().unwrap()
@@ -132,9 +222,9 @@ async fn orders_that_cannot_be_read() {
         (with(r#""x""#, r#""""#), "client_order_id"),
         (with(r#""x""#, "7"), "client_order_id: 7 must be a string"),
         (with(r#""x""#, &format!("{:?}", "x".repeat(37))), "client_order_id"),
-        (with("0.001", "0"), "qty: must be above zero"),
-        (with("0.001", "-1"), "qty: must be above zero"),
-        (with("50000", "-0.0"), "price: must be above zero"),
+        (with("0.001", "0"), "qty: 0.0 must be above zero"),
+        (with("0.001", "-1"), "qty: -1.0 must be above zero"),
+        (with("50000", "-0.0"), "price: 0.0 must be above zero"),
         (with("0.001", "NaN"), "bad_json"),
         (with("0.001", "\"NaN\""), "qty"),
         (with("0.001", "\"Infinity\""), "qty"),
@@ -142,19 +232,31 @@ async fn orders_that_cannot_be_read() {
         (with("0.001", "1e9999999999"), "out of range"),
         (with("0.001", "true"), "qty: true is not a decimal number"),
         (with("0.001", "92233720369"), "qty"),
-        (with(r#""price""#, r#""type":"MARKET","price""#), "a MARKET order has none"),
+        (
+            with(r#""price""#, r#""type":"MARKET","price""#),
+            "price: 50000.0 must be left out of a MARKET order",
+        ),
         (
             with(r#""price""#, r#""type":"STOP","price""#),
-            "must be one of LIMIT, MARKET, LIMIT_MAKER",
+            "must be one of LIMIT, MARKET, LIMIT_MAKER, STOP_LOSS, STOP_LOSS_LIMIT",
         ),
-        (with(r#""price""#, r#""time_in_force":"DAY","price""#), "must be one of GTC, IOC, FOK"),
+        (
+            with(r#""price""#, r#""time_in_force":"DAY","price""#),
+            "must be one of GTC, IOC, FOK, GTD",
+        ),
         (
             with(r#""price""#, r#""post_only":true,"time_in_force":"IOC","price""#),
-            "post-only order is GTC",
+            "time_in_force: IOC: a LIMIT_MAKER order is GTC",
         ),
         (with(r#""price""#, r#""post_only":1,"price""#), "must be true or false"),
-        (with(r#""price""#, r#""stop_price":1,"price""#), "stop_price: is not supported"),
-        (with(r#""price""#, r#""reduce_only":false,"price""#), "reduce_only: is not supported"),
+        (with(r#""price""#, r#""stop_price":1,"price""#), "stop_price: 1.0 must be left out"),
+        (with(r#""price""#, r#""type":"STOP_LOSS_LIMIT","price""#), "stop_price: is required"),
+        (with(r#""price""#, r#""quote_qty":5,"price""#), "quote_qty: must be left out when qty"),
+        (with(r#""qty":0.001"#, r#""quote_qty":5"#), "quote_qty: is for MARKET only, not LIMIT"),
+        (with(r#""price""#, r#""expire_ts_ns":1,"price""#), "expire_ts_ns: 1 is for time_in_force"),
+        (with(r#""price""#, r#""expire_ts_ns":-1,"price""#), "expire_ts_ns: -1 is for"),
+        (with(r#""price""#, r#""time_in_force":"GTD","price""#), "expire_ts_ns: is required"),
+        (with(r#""price""#, r#""reduce_only":1,"price""#), "reduce_only: 1 must be true or false"),
         (with(r#""price""#, r#""pric":1,"price""#), "pric: unknown field"),
         (with(r#""price""#, r#""qty":0.001,"price""#), "qty: given twice"),
         (format!("{base}{base}"), "bad_json"),

@@ -14,6 +14,7 @@ mod memory;
 mod reading;
 mod recovery;
 mod retention;
+mod tools;
 
 use std::convert::Infallible;
 use std::fmt;

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use veloz::stream::StreamConfig;
 use veloz::stream::metrics::CloseReason;
+use veloz::stream::{Attach, AttachError, StreamConfig};
 
 use crate::rig::{MemoryLog, Rig, quiet, wait_for};
 
@@ -44,19 +44,20 @@ fn a_socket_that_takes_nothing_is_closed_and_delays_nobody() {
 /// room only when there is a lot.
 #[test]
 fn a_slow_reader_is_not_a_stalled_one() {
-    let mut rig = Rig::new(StreamConfig { stall_ms: 900, window_bytes: 2_000, ..quiet() });
+    let mut rig = Rig::new(StreamConfig { stall_ms: 2500, window_bytes: 2_000, ..quiet() });
     rig.socket_buffer_bytes = Some(20_000);
-    rig.publish(3000);
+    rig.publish(8000);
     let mut slow = rig.connect("last_id=0");
     wait_for("the socket to be full", || rig.handle.metrics().blocked.get() == 1);
-    slow.read_bytes = 5_000;
-    for _ in 0..40 {
+    slow.read_bytes = 8_000;
+    // Only the time passes here: twice as long as a socket may take nothing.
+    for _ in 0..50 {
         assert!(slow.read_some());
-        std::thread::sleep(std::time::Duration::from_millis(60));
+        std::thread::sleep(std::time::Duration::from_millis(100));
     }
     slow.read_bytes = 64 << 10;
-    slow.read_until("id: 3000\n");
-    assert_eq!(slow.event_ids(), (1..=3000).collect::<Vec<_>>());
+    slow.read_until("id: 8000\n");
+    assert_eq!(slow.event_ids(), (1..=8000).collect::<Vec<_>>());
 }
 
 #[test]
@@ -132,4 +133,19 @@ fn batches_that_do_not_follow() {
     rig.publish(1);
     live.read_until("id: 11\n");
     assert_eq!(live.event_ids(), (1..=11).collect::<Vec<_>>());
+}
+
+/// A stream whose thread dies says so, and takes no more sockets.
+#[test]
+fn a_dead_stream_is_told() {
+    let rig = Rig::new(quiet());
+    let mut live = rig.connect("");
+    live.read_until("id: 0\n");
+    rig.log.poison();
+    rig.connect("last_id=0").read_to_end();
+    live.read_to_end();
+    wait_for("the word", || rig.has_failed());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    assert_eq!(rig.handle.attach(socket, Attach::default()), Err(AttachError::Ended));
 }

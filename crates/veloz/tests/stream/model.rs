@@ -94,6 +94,20 @@ impl Wish {
         );
         self.frame(Some(id), "gap", &data)
     }
+
+    /// What comes before the events, and the first id that may follow.
+    fn start(&self, requested: EventId, oldest: EventId, newest: EventId) -> (String, EventId) {
+        let at_start = (oldest, newest);
+        if self.last_id.is_none() {
+            (self.cursor(requested), requested + 1)
+        } else if requested > newest {
+            (self.gap(newest, "ahead", requested, at_start), newest + 1)
+        } else if requested > 0 && requested + 1 < oldest {
+            (self.gap(oldest - 1, "trimmed", requested, at_start), oldest)
+        } else {
+            (String::new(), (requested + 1).max(oldest))
+        }
+    }
 }
 
 /// Takes the one gap for compacted events out, whose place depends on how the log was read, and checks that place.
@@ -171,18 +185,7 @@ fn check(seed: u64) {
     for (wish, reader, newest_at_connect) in clients {
         let client = reader.join().unwrap();
         let requested = wish.last_id.unwrap_or(newest_at_connect);
-        let at_start = (bounds.oldest, newest_at_connect);
-        let (prefix, first) = if wish.last_id.is_none() {
-            (wish.cursor(requested), requested + 1)
-        } else if requested > newest_at_connect {
-            let gap = wish.gap(newest_at_connect, "ahead", requested, at_start);
-            (gap, newest_at_connect + 1)
-        } else if requested > 0 && requested + 1 < bounds.oldest {
-            let gap = wish.gap(bounds.oldest - 1, "trimmed", requested, at_start);
-            (gap, bounds.oldest)
-        } else {
-            (String::new(), (requested + 1).max(bounds.oldest))
-        };
+        let (prefix, first) = wish.start(requested, bounds.oldest, newest_at_connect);
         let ids = (first..=newest).filter(|id| *id > before || kept.binary_search(id).is_ok());
         let wanted: String = ids.filter(|id| wish.passes(*id)).map(|id| wish.event(id)).collect();
         let missing = (first..=before).find(|id| kept.binary_search(id).is_err());

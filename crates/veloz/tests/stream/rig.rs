@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -76,6 +77,16 @@ impl MemoryLog {
         self.state.lock().unwrap().broken = true;
     }
 
+    /// Makes every call panic.
+    pub(crate) fn poison(self: &Arc<Self>) {
+        let log = Arc::clone(self);
+        let poisoner = std::thread::spawn(move || {
+            let _held = log.state.lock();
+            panic!("as the test wants it");
+        });
+        assert!(poisoner.join().is_err());
+    }
+
     pub(crate) fn ids(&self) -> Vec<EventId> {
         self.state.lock().unwrap().frames.keys().copied().collect()
     }
@@ -123,6 +134,7 @@ struct Source {
     log: Arc<MemoryLog>,
     refuses: bool,
     book: Mutex<Vec<(Symbol, Bytes)>>,
+    failed: AtomicBool,
 }
 
 impl StateSource for Source {
@@ -137,6 +149,10 @@ impl StateSource for Source {
         let mut books = self.book.lock().unwrap().clone();
         books.retain(|(symbol, _)| symbols.contains(symbol));
         reply.send(books);
+    }
+
+    fn stream_failed(&self) {
+        self.failed.store(true, Ordering::SeqCst);
     }
 }
 
@@ -167,7 +183,12 @@ impl Rig {
     }
 
     pub(crate) fn with_source(log: Arc<MemoryLog>, config: StreamConfig, refuses: bool) -> Rig {
-        let source = Source { log: Arc::clone(&log), refuses, book: Mutex::default() };
+        let source = Source {
+            log: Arc::clone(&log),
+            refuses,
+            book: Mutex::default(),
+            failed: AtomicBool::default(),
+        };
         let source = Arc::new(source);
         let stream = Stream::start(config, log.clone(), source.clone()).unwrap();
         Rig {
@@ -184,6 +205,10 @@ impl Rig {
     pub(crate) fn publish(&self, count: u64) {
         let (first, frames) = self.log.append(count);
         self.tail.publish(frames, first, count);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.source.failed.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_book(&self, symbol: &str, data: &str) {

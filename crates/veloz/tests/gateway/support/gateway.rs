@@ -96,6 +96,14 @@ impl Gateway {
         Gateway::launch(options, dir, home)
     }
 
+    /// Starts it on a directory beside its own, and stops this one.
+    pub(crate) fn on_copy(mut self, dir: &Path, options: Options) -> Gateway {
+        if self.is_running() {
+            self.terminate();
+        }
+        Gateway::launch(options, dir.to_path_buf(), self.home.clone())
+    }
+
     fn launch(options: Options, dir: PathBuf, home: Arc<tempfile::TempDir>) -> Gateway {
         let mut child = options.command(&dir).spawn().expect("the program starts");
         let log = Log::default();

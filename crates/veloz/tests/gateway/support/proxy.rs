@@ -21,6 +21,8 @@ struct Shared {
     /// What may still pass towards the client before the cut, and how it is cut then.
     fuse: Mutex<Option<(usize, Cut)>>,
     cuts: AtomicU64,
+    /// Cut in bodies only, never in a response's head.
+    whole_heads: bool,
 }
 
 /// The proxy; it stops accepting when the test's process ends.
@@ -30,13 +32,14 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    pub(crate) fn start(target: SocketAddr) -> Proxy {
+    pub(crate) fn start(target: SocketAddr, whole_heads: bool) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
         let shared = Arc::new(Shared {
             target: Mutex::new(target),
             fuse: Mutex::new(None),
             cuts: AtomicU64::new(0),
+            whole_heads,
         });
         let accepted = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -94,10 +97,17 @@ impl Shared {
     /// Passes bytes to the client until either side ends or the fuse burns.
     fn pass(&self, mut server: &TcpStream, mut client: &TcpStream) -> Cut {
         let mut buffer = [0; 4096];
+        let mut in_head = self.whole_heads;
         loop {
             let Ok(n @ 1..) = server.read(&mut buffer) else { return Cut::Close };
-            let (n, cut) = self.burn(n);
-            if client.write_all(&buffer[..n]).is_err() {
+            let mut head = 0;
+            if in_head {
+                let end = memchr::memmem::find(&buffer[..n], b"\r\n\r\n");
+                in_head = end.is_none();
+                head = end.map_or(n, |end| end + 4);
+            }
+            let (body, cut) = self.burn(n - head);
+            if client.write_all(&buffer[..head + body]).is_err() {
                 return Cut::Close;
             }
             if let Some(cut) = cut {

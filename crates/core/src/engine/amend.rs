@@ -1,0 +1,122 @@
+//! Another quantity or limit of an order that stands.
+//!
+//! Contract: the quantity is the whole one, what is executed of it included. Less of it keeps the place
+//! in the queue; more of it, or another limit, is as a new order: it goes to the back, and may take. A
+//! dormant order stays dormant. What would be refused of a new order is refused here, and then the order
+//! stands as it did.
+
+use super::sizing::{lock_at_price, paid};
+use super::{Engine, Step};
+use crate::input::{AmendOrder, Answer, NewOrder, Refusal, bad};
+use crate::order::{Order, OrderType};
+use crate::risk::{self, Exposure, Reason};
+use crate::sim::OrderKey;
+use crate::state::Fact;
+use crate::types::{Money, Price, Qty, TsNs};
+
+impl Engine {
+    pub(super) fn amend(
+        &mut self,
+        ts: TsNs,
+        amend: &AmendOrder,
+        step: &mut Step,
+    ) -> Result<Answer, Refusal> {
+        let id = amend.client_order_id;
+        let key = self.state.order_key(&id).ok_or(Refusal::NotFound(id))?;
+        let order = self.state.order_at(key).ok_or(Refusal::NotFound(id))?.clone();
+        if let Some(status) = order.status.filter(|status| status.is_final()) {
+            return Err(Refusal::OrderClosed(id, status));
+        }
+        let qty = amend.qty.unwrap_or(order.qty);
+        let price = amend.price.or(order.price);
+        in_domain(amend, &order)?;
+        if (qty, price) == (order.qty, order.price) {
+            return Ok(Answer::Amended(Box::new(order.state_event())));
+        }
+        let unknown = || bad("symbol", format!("{} is not traded here", order.request.symbol));
+        let index = self.index.get(&order.request.symbol).copied().ok_or_else(unknown)?;
+        let lock = self
+            .judge_amended(index, &order, qty, price)
+            .map_err(|reason| Refusal::Rejected(id, reason))?;
+        let keeps_place = order.is_dormant() || (price == order.price && qty < order.qty);
+        let queued_at = if keeps_place { order.queued_at } else { self.state.last_event_id() };
+        let client_order_id = id;
+        let fact = Fact::Amended { client_order_id, qty, price, lock, ts_ns: ts, queued_at };
+        self.tell(fact, step);
+        self.put_back(ts, index, key, &order, step);
+        let state = self.state.order_at(key).map(|order| Box::new(order.state_event()));
+        state.map(Answer::Amended).ok_or(Refusal::NotFound(id))
+    }
+
+    /// What the order would lock, if it may become that.
+    fn judge_amended(
+        &mut self,
+        index: usize,
+        order: &Order,
+        qty: Qty,
+        price: Option<Price>,
+    ) -> Result<Money, Reason> {
+        if order.external {
+            return Err(Reason::UnsupportedByEngine);
+        }
+        if qty <= order.executed_qty {
+            return Err(Reason::AmendQty);
+        }
+        let whole = NewOrder { qty, price, quote_qty: None, ..order.request.clone() };
+        let rest = NewOrder { qty: qty.saturating_sub(order.executed_qty), ..whole.clone() };
+        let lock = lock_at_price(&rest).unwrap_or(order.locked);
+        let instrument = self.instruments.get(index).ok_or(Reason::UnsupportedByEngine)?;
+        let free = self.state.free(paid(instrument, whole.side));
+        let exposure = Exposure {
+            lock,
+            free: free.saturating_add(order.locked),
+            market_price: self.market_price(index, &whole),
+            open_orders: self.state.open_order_count().saturating_sub(1),
+        };
+        risk::check(self.state.risk(), instrument, &whole, &exposure)?;
+        if let (OrderType::LimitMaker, Some(market)) =
+            (whole.order_type, self.markets.get_mut(index))
+            && market.sim.would_take(&rest)
+        {
+            return Err(Reason::WouldTake);
+        }
+        Ok(lock)
+    }
+
+    /// The venue takes the order as it is now; `old` is what it was.
+    fn put_back(&mut self, ts: TsNs, index: usize, key: OrderKey, old: &Order, step: &mut Step) {
+        let Some(order) = self.state.order_at(key) else { return };
+        let rest = order.rest();
+        let keeps_place = order.queued_at == old.queued_at;
+        let Some(market) = self.markets.get_mut(index) else { return };
+        let Some(old_price) = old.price.filter(|_| !order.is_dormant()) else {
+            return self.tell_state(ts, key, step);
+        };
+        if keeps_place {
+            market.sim.shrink(old.ticket(key), rest.side, old_price, rest.qty);
+            return self.tell_state(ts, key, step);
+        }
+        market.sim.cancel(old.ticket(key), rest.side, old_price);
+        self.place(ts, index, key, &rest, step);
+    }
+}
+
+/// What an amendment of that order must and must not have.
+fn in_domain(amend: &AmendOrder, order: &Order) -> Result<(), Refusal> {
+    if amend.qty.is_none() && amend.price.is_none() {
+        return Err(bad("qty", "or price is required".into()));
+    }
+    if let Some(qty) = amend.qty.filter(|qty| *qty <= Qty::ZERO) {
+        return Err(bad("qty", format!("{qty} must be above zero")));
+    }
+    match amend.price {
+        Some(price) if order.price.is_none() => {
+            let kind = order.request.order_type.as_str();
+            Err(bad("price", format!("{price} must be left out: a {kind} order has none")))
+        }
+        Some(price) if price <= Price::ZERO => {
+            Err(bad("price", format!("{price} must be above zero")))
+        }
+        _ => Ok(()),
+    }
+}

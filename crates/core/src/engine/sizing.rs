@@ -1,0 +1,105 @@
+//! What an order comes to before it is placed: its quantity, what it locks, and whether it may go.
+//!
+//! Contract: nothing here changes anything. A quote amount becomes the quantity that a walk through the
+//! book buys or sells for it, in whole lots: never more than the amount. Where the book ends before the
+//! amount does, the rest counts at the book's last price, and expires.
+
+use super::{Engine, Venue, stops};
+use crate::input::NewOrder;
+use crate::instrument::Instrument;
+use crate::order::TimeInForce;
+use crate::risk::{self, Exposure, Reason};
+use crate::types::{Asset, Money, Price, Qty, Side, TsNs};
+
+impl Engine {
+    /// The order with its quantity worked out, and what it would lock.
+    pub(super) fn size(
+        &self,
+        index: usize,
+        instrument: &Instrument,
+        order: &NewOrder,
+    ) -> (NewOrder, Money) {
+        let sim = self.markets.get(index).map(|market| &market.sim);
+        let mut sized = order.clone();
+        if let (Some(quote_qty), Some(sim)) = (order.quote_qty, sim) {
+            let last = self.market_price(index, order);
+            sized.qty = sim.market_qty(order.side, quote_qty, last).floor_to(instrument.lot);
+        }
+        if order.reduce_only && order.side == Side::Sell {
+            let free = Qty::of(self.state.free(instrument.base)).floor_to(instrument.lot);
+            sized.qty = sized.qty.min(free);
+        }
+        let at_market = || match (order.quote_qty, self.venue) {
+            (Some(quote_qty), _) => quote_qty,
+            (None, Venue::Simulated) => {
+                sim.map(|sim| sim.market_cost(Side::Buy, sized.qty)).unwrap_or_default()
+            }
+            (None, Venue::External) => {
+                let price = self.market_price(index, order);
+                price.map(|price| Money::notional(price, sized.qty)).unwrap_or_default()
+            }
+        };
+        let lock = lock_at_price(&sized).unwrap_or_else(at_market);
+        (sized, lock)
+    }
+
+    /// Whether a new order may go: `sized` has its quantity worked out.
+    pub(super) fn judge(
+        &self,
+        ts: TsNs,
+        index: usize,
+        instrument: &Instrument,
+        sized: &NewOrder,
+        lock: Money,
+    ) -> Result<(), Reason> {
+        let by_engine = sized.quote_qty.is_some()
+            || sized.order_type.has_stop()
+            || sized.time_in_force == TimeInForce::Gtd;
+        if by_engine && self.venue == Venue::External {
+            return Err(Reason::UnsupportedByEngine);
+        }
+        let market_price = self.market_price(index, sized);
+        if sized.quote_qty.is_some() && market_price.is_none() {
+            return Err(Reason::NoLiquidity);
+        }
+        let exposure = Exposure {
+            lock,
+            free: self.state.free(paid(instrument, sized.side)),
+            market_price,
+            open_orders: self.state.open_order_count(),
+        };
+        risk::check(self.state.risk(), instrument, sized, &exposure)?;
+        if sized.expire_ts_ns.is_some_and(|at| at <= ts) {
+            return Err(Reason::Gtd);
+        }
+        let last = self.state.market(&sized.symbol).map(|market| market.price);
+        if last.is_some_and(|last| stops::is_reached(sized, last)) {
+            return Err(Reason::WouldTrigger);
+        }
+        Ok(())
+    }
+
+    /// The price that an order at any price is valued at: what it would meet, or the last one.
+    pub(super) fn market_price(&self, index: usize, order: &NewOrder) -> Option<Price> {
+        let best = self.markets.get(index)?.sim.book().best(order.side.opposite());
+        best.or_else(|| self.state.market(&order.symbol).map(|market| market.price))
+    }
+}
+
+/// The asset that an order of that side pays with.
+pub(super) fn paid(instrument: &Instrument, side: Side) -> Asset {
+    match side {
+        Side::Buy => instrument.quote,
+        Side::Sell => instrument.base,
+    }
+}
+
+/// What an order locks whose price is known: of a BUY its limit, or its stop when it has no limit.
+pub(super) fn lock_at_price(order: &NewOrder) -> Option<Money> {
+    match order.side {
+        Side::Sell => Some(order.qty.into()),
+        Side::Buy => {
+            order.price.or(order.stop_price).map(|price| Money::notional(price, order.qty))
+        }
+    }
+}

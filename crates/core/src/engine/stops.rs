@@ -1,0 +1,145 @@
+//! Orders that wait for the price to reach their stop.
+//!
+//! Contract: the last `market` event's price wakes them, as on Binance. STOP_LOSS wakes when the price goes
+//! against its owner (a SELL when it falls to the stop, a BUY when it rises to it), TAKE_PROFIT the other
+//! way. One that is woken is placed as MARKET or LIMIT at once, within the same step, and never sleeps
+//! again. Those that one price wakes go in the order in which it reached them, then by age.
+//!
+//! Known limit: a BUY without a limit locks its quantity at its stop; where the book asks more than the
+//! account has when it wakes, it expires with `insufficient_balance`.
+
+use std::collections::BTreeSet;
+
+use super::{Engine, Step};
+use crate::input::NewOrder;
+use crate::order::{OrderChange, OrderType};
+use crate::risk::Reason;
+use crate::sim::{OrderKey, SimOutcome, SimReport};
+use crate::state::Fact;
+use crate::types::{Money, Price, Side, TsNs};
+
+/// The dormant orders of one instrument.
+#[derive(Debug, Default)]
+pub(super) struct Stops {
+    /// Woken by a price at or above theirs: lowest first.
+    rising: BTreeSet<(i64, OrderKey)>,
+    /// Woken by a price at or below theirs: highest first, so by the negative price.
+    falling: BTreeSet<(i64, OrderKey)>,
+}
+
+impl Stops {
+    /// An order falls asleep.
+    pub(super) fn insert(&mut self, key: OrderKey, order: &NewOrder) {
+        if let Some((set, rank)) = self.place(order) {
+            set.insert((rank, key));
+        }
+    }
+
+    /// An order is taken off.
+    pub(super) fn remove(&mut self, key: OrderKey, order: &NewOrder) {
+        if let Some((set, rank)) = self.place(order) {
+            set.remove(&(rank, key));
+        }
+    }
+
+    /// Takes off the next order that a price wakes.
+    fn pop_reached(&mut self, last: Price) -> Option<OrderKey> {
+        let last = last.raw();
+        for (set, level) in [(&mut self.rising, last), (&mut self.falling, last.saturating_neg())] {
+            if set.first().is_some_and(|(rank, _)| *rank <= level) {
+                return set.pop_first().map(|(_, key)| key);
+            }
+        }
+        None
+    }
+
+    /// Whether the order waits here.
+    pub(super) fn contains(&self, key: OrderKey, order: &NewOrder) -> bool {
+        let Some((rises, rank)) = rank(order) else { return false };
+        if rises { &self.rising } else { &self.falling }.contains(&(rank, key))
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.rising.len() + self.falling.len()
+    }
+
+    fn place(&mut self, order: &NewOrder) -> Option<(&mut BTreeSet<(i64, OrderKey)>, i64)> {
+        let (rises, rank) = rank(order)?;
+        Some((if rises { &mut self.rising } else { &mut self.falling }, rank))
+    }
+}
+
+/// Whether a price wakes the order.
+pub(super) fn is_reached(order: &NewOrder, last: Price) -> bool {
+    rank(order).is_some_and(|(rises, rank)| {
+        rank <= if rises { last.raw() } else { last.raw().saturating_neg() }
+    })
+}
+
+/// Whether a rising price wakes the order, and how far off that is: the lower the sooner.
+fn rank(order: &NewOrder) -> Option<(bool, i64)> {
+    let rises = match (order.order_type, order.side) {
+        (OrderType::StopLoss | OrderType::StopLossLimit, side) => side == Side::Buy,
+        (OrderType::TakeProfit | OrderType::TakeProfitLimit, side) => side == Side::Sell,
+        (OrderType::Limit | OrderType::Market | OrderType::LimitMaker, _) => return None,
+    };
+    let stop = order.stop_price?.raw();
+    Some((rises, if rises { stop } else { stop.saturating_neg() }))
+}
+
+impl Engine {
+    /// An order that may go comes to the built-in venue.
+    pub(super) fn place(
+        &mut self,
+        ts: TsNs,
+        index: usize,
+        key: OrderKey,
+        order: &NewOrder,
+        step: &mut Step,
+    ) {
+        let mut reports = std::mem::take(&mut self.reports);
+        if let Some(market) = self.markets.get_mut(index) {
+            match self.state.order_at(key) {
+                Some(known) if known.is_dormant() => {
+                    market.stops.insert(key, order);
+                    reports.push(SimReport { key, body: SimOutcome::Accepted });
+                }
+                Some(known) => market.sim.place(known.ticket(key), order, &mut reports),
+                None => {}
+            }
+        }
+        self.take_reports(ts, reports, step);
+    }
+
+    /// Places the orders whose stop a price has reached.
+    pub(super) fn wake(&mut self, ts: TsNs, index: usize, last: Price, step: &mut Step) {
+        while let Some(market) = self.markets.get_mut(index)
+            && let Some(key) = market.stops.pop_reached(last)
+        {
+            let Some(order) = self.state.order_at(key) else { continue };
+            let (rest, locked) = (order.rest(), order.locked);
+            let client_order_id = order.client_order_id();
+            let queued_at = self.state.last_event_id();
+            self.tell(Fact::Triggered { client_order_id, ts_ns: ts, queued_at }, step);
+            if self.can_pay(index, &rest, locked) {
+                self.place(ts, index, key, &rest, step);
+            } else {
+                let reason = Some(Reason::InsufficientBalance);
+                self.close(ts, key, (OrderChange::Expire, reason), step);
+            }
+        }
+    }
+
+    /// Whether what is locked and what is free pay for a BUY at any price.
+    fn can_pay(&self, index: usize, rest: &NewOrder, locked: Money) -> bool {
+        if rest.side == Side::Sell || rest.price.is_some() {
+            return true;
+        }
+        let quote = self.instruments.get(index).map(|instrument| instrument.quote);
+        let free = quote.map(|quote| self.state.free(quote)).unwrap_or_default();
+        let market = self.markets.get(index);
+        let cost = market.map(|market| market.sim.market_cost(rest.side, rest.qty));
+        cost.unwrap_or_default() <= locked.saturating_add(free)
+    }
+}

@@ -1,0 +1,124 @@
+//! What looks at a log from outside while its owner writes, rolls segments, and lets retention rewrite
+//! and remove them: it sees a log that is whole, at every moment.
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use veloz::journal::{
+        Backup, Batch, Durability, Inspection, Journal, JournalConfig, RetentionConfig, Seen,
+    };
+    use veloz_core::types::EventId;
+
+    use crate::{add_step, replayed};
+
+    const LOOKS: usize = 8;
+    /// Segments that may be begun while one look is under way: fewer than it tries.
+    const ROLLS: u64 = 4;
+
+    fn config(durability: Durability) -> JournalConfig {
+        // Market events go at once, and the log holds some sixteen segments.
+        let retention = RetentionConfig {
+            bytes: 1 << 20,
+            market_age: Duration::ZERO,
+            order_age: Duration::from_secs(3600),
+        };
+        JournalConfig { durability, segment_bytes: 64 << 10, retention }
+    }
+
+    /// Appends until told to stop, as fast as it can, but begins no more segments than it may.
+    fn write(dir: &Path, durability: Durability, rolls: &AtomicU64, stop: &AtomicBool) {
+        let (mut journal, _, _) = Journal::open(dir, config(durability)).expect("opens");
+        let (mut next_id, mut n, mut batch, mut rolled) = (1, 0, Batch::new(), 0);
+        while !stop.load(Ordering::Acquire) {
+            if rolled >= rolls.load(Ordering::Acquire) {
+                std::thread::yield_now();
+                continue;
+            }
+            batch.clear();
+            for _ in 0..40 {
+                add_step(&mut batch, &mut next_id, n);
+                n += 1;
+            }
+            if journal.append(&mut batch, 1).expect("appends").rolled {
+                rolled += 1;
+                let state = format!("{{\"at\":{}}}", next_id - 1).into_bytes();
+                journal.write_snapshot(next_id - 1, state).expect("takes it");
+            }
+        }
+    }
+
+    /// The newest event of a look that found nothing wrong.
+    #[track_caller]
+    fn look(dir: &Path) -> EventId {
+        let log = Inspection::open(dir).expect("opens");
+        assert_eq!(log.snapshot_problems(), []);
+        let mut newest = 0;
+        log.walk(0, &mut |seen| {
+            match seen {
+                Seen::Record { end, .. } => newest = end.next_id - 1,
+                Seen::Problem(problem) => panic!("{problem:?}"),
+                Seen::Segment(..) | Seen::Torn(_) => {}
+            }
+            ControlFlow::Continue(())
+        })
+        .expect("walks");
+        let oldest = log.snapshots().last().expect("a snapshot");
+        assert!(oldest.at <= newest, "the log reaches up to its snapshots: {} {newest}", oldest.at);
+        newest
+    }
+
+    fn check(durability: Durability) {
+        let home = tempfile::tempdir().expect("a directory");
+        let dir = home.path().join("log");
+        std::fs::create_dir(&dir).expect("made");
+        let (rolls, stop) = (AtomicU64::new(5), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| write(&dir, durability, &rolls, &stop));
+            let looks = std::panic::catch_unwind(|| {
+                crate::wait_until(|| {
+                    Inspection::open(&dir).is_ok_and(|log| !log.snapshots().is_empty())
+                });
+                let mut newest = 0;
+                for round in 0..LOOKS {
+                    rolls.fetch_add(ROLLS, Ordering::AcqRel);
+                    let seen = look(&dir);
+                    assert!(seen >= newest, "{newest} was there, {seen} is");
+                    newest = seen;
+                    rolls.fetch_add(ROLLS, Ordering::AcqRel);
+                    let to = home.path().join(format!("copy-{round}"));
+                    let backup = Backup::copy(&dir, &to, &mut |_| {}).expect("copies");
+                    let copied = look(backup.path());
+                    assert!(copied >= newest, "{newest} was there, the copy ends at {copied}");
+                    backup.finish().expect("takes its place");
+                    let (_journal, _, recovery) =
+                        Journal::open(&to, config(durability)).expect("a start on the copy");
+                    assert_eq!((recovery.newest, &recovery.torn), (copied, &None));
+                    let steps = replayed(&recovery);
+                    let last = steps.last().map(|step| step.first_id + u64::from(step.events) - 1);
+                    let snapshot = recovery.snapshot.map(|snapshot| snapshot.at);
+                    assert_eq!(last.or(snapshot), Some(copied));
+                    std::fs::remove_dir_all(&to).expect("removed");
+                }
+            });
+            stop.store(true, Ordering::Release);
+            if let Err(panic) = looks {
+                std::panic::resume_unwind(panic);
+            }
+        });
+        look(&dir);
+    }
+
+    #[test]
+    fn a_log_is_whole_while_it_is_written() {
+        check(Durability::Process);
+    }
+
+    #[test]
+    fn a_log_is_whole_while_it_is_written_to_the_disk() {
+        check(Durability::Disk);
+    }
+}

@@ -33,7 +33,7 @@ bench: build ## measure this gateway and a thread-per-request one side by side: 
 	bench/run
 
 soak: setup ## the resume tests with a thousand cuts for each kind of client
-	VELOZ_CUTS=1000 cargo test --release --locked --package veloz --test resume -- --nocapture
+	VELOZ_CUTS=1000 cargo test --release --locked --package veloz --test gateway resume -- --nocapture
 
 setup: ## install what the tests need (done by `make test`)
 	@scripts/setup test

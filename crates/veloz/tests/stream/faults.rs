@@ -105,7 +105,7 @@ fn a_log_that_fails_closes_those_who_read_it() {
     rig.log.break_down();
     let mut behind = rig.connect("last_id=0");
     assert!(behind.read_to_end().ends_with("\n\n"));
-    assert_eq!(rig.handle.metrics().closes(CloseReason::Log), 1);
+    wait_for("the close", || rig.handle.metrics().closes(CloseReason::Log) == 1);
     rig.publish(1);
     live.read_until("id: 11\n");
 }

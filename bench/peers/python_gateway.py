@@ -1,10 +1,14 @@
-"""A thread-per-request gateway of the kind the first VeloZ was: the standard library's HTTP server,
-state in memory behind one lock, a queue per subscriber. It does less than VeloZ (nothing is stored,
-nothing is matched) and is tuned as far as its kind goes: keep-alive, no Nagle, one write an answer."""
+"""A thread-per-request gateway of the kind the first VeloZ was: the standard library's HTTP server, state
+in memory behind one lock, a queue per subscriber, and the engine in a process of its own, spoken to in
+lines over its standard input and output. An order is answered when the engine has taken it, as VeloZ
+does. It does less than VeloZ (nothing is stored, nothing is matched) and is tuned as far as its kind
+goes: keep-alive, no Nagle, one write an answer."""
 
 import argparse
 import json
 import queue
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +17,9 @@ LOCK = threading.Lock()
 ORDERS = {}
 SUBSCRIBERS = []
 LAST_ID = 0
+WAITING = {}
+ENGINE = None
+ENGINE_LOCK = threading.Lock()
 
 
 def emit(kind, payload):
@@ -25,10 +32,44 @@ def emit(kind, payload):
         subscriber.put(frame)
 
 
-def update(order_id, order, status):
-    emit("order_update", {"type": "order_update", "ts_ns": time.time_ns(), "client_order_id": order_id,
-                          "status": status, "symbol": order["symbol"], "side": order["side"],
-                          "qty": order["qty"], "price": order["price"], "reason": ""})
+def engine():
+    """The engine's process: takes every order, cancels every order."""
+    orders = {}
+    for line in sys.stdin:
+        verb, *words = line.split()
+        if verb == "ORDER":
+            side, symbol, qty, price, order_id = words
+            order, status = orders.setdefault(order_id, (side, symbol, qty, price)), "ACCEPTED"
+        else:
+            order_id, status = words[0], "CANCELLED"
+            order = orders[order_id]
+        side, symbol, qty, price = order
+        update = {"type": "order_update", "ts_ns": time.time_ns(), "client_order_id": order_id, "status": status,
+                  "symbol": symbol, "side": side, "qty": float(qty), "price": float(price), "reason": ""}
+        print(json.dumps(update), flush=True)
+
+
+def listen():
+    """Takes what the engine says: keeps it, sends it on, wakes whoever waits for it."""
+    for line in ENGINE.stdout:
+        update = json.loads(line)
+        order_id = update["client_order_id"]
+        with LOCK:
+            ORDERS[order_id] = update
+            emit("order_update", update)
+            waiting = WAITING.pop(order_id, None)
+        if waiting:
+            waiting.set()
+
+
+def ask(order_id, line):
+    done = threading.Event()
+    with LOCK:
+        WAITING[order_id] = done
+    with ENGINE_LOCK:
+        ENGINE.stdin.write(line)
+        ENGINE.stdin.flush()
+    done.wait(5)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -51,12 +92,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         order_id = body["client_order_id"]
-        with LOCK:
-            if self.path == "/api/order":
-                ORDERS[order_id] = body
-                update(order_id, body, "ACCEPTED")
-            else:
-                update(order_id, ORDERS[order_id], "CANCELLED")
+        if self.path == "/api/order":
+            words = (body["side"], body["symbol"], body["qty"], body["price"], order_id)
+            ask(order_id, "ORDER {} {} {} {} {}\n".format(*words))
+        else:
+            ask(order_id, f"CANCEL {order_id}\n")
         self.answer({"ok": True, "client_order_id": order_id})
 
     def do_GET(self):
@@ -90,8 +130,14 @@ class Server(ThreadingHTTPServer):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--engine", action="store_true", help="be the engine")
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--market-interval", type=float, default=0.2)
     args = parser.parse_args()
+    if args.engine:
+        sys.exit(engine())
+    ENGINE = subprocess.Popen([sys.executable, __file__, "--engine"], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+    threading.Thread(target=listen, daemon=True).start()
     threading.Thread(target=market, args=(args.market_interval,), daemon=True).start()
     Server(("127.0.0.1", args.port), Handler).serve_forever()

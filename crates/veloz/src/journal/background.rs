@@ -1,7 +1,8 @@
 //! What the journal does beside appending: syncs, snapshots, retention.
 //!
 //! Two threads: one that syncs (with `process` durability), so that a long rewrite never delays it, and
-//! one for the rest. They end with the [`Background`], after finishing what waits.
+//! one for the rest. They end with the [`Background`], after finishing what waits. Or none, and whoever
+//! opened the journal does that work step by step, by [`Upkeep`]: so does the simulator.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -141,28 +142,39 @@ pub(super) struct Background {
 }
 
 impl Background {
-    pub(super) fn start(
+    /// The journal's end of the work, and the work itself.
+    pub(super) fn new(
         log: &Arc<Log>,
         active: &Arc<Active>,
         config: &JournalConfig,
         snapshots: Vec<Position>,
-    ) -> Result<Background, JournalError> {
-        let io = |source| JournalError::io("start a thread for", log.storage.path(""))(source);
+    ) -> (Background, Upkeep) {
         let (jobs, received) = bounded(JOURNAL_BACKGROUND_QUEUE_COUNT);
-        let (stop, stopped) = bounded(0);
         let retain_waits = Arc::new(AtomicBool::new(false));
         let waits = Arc::clone(&retain_waits);
         let keeper = Keeper::new(log, active, config.retention, snapshots);
-        let mut threads =
-            vec![spawn("journal-keeper", move || keep(keeper, &received, &waits)).map_err(io)?];
-        if config.durability == Durability::Process {
-            let (log, active) = (Arc::clone(log), Arc::clone(active));
-            threads.push(
-                spawn("journal-sync", move || sync_regularly(&log, &active, &stopped))
-                    .map_err(io)?,
-            );
+        let syncer = Syncer { log: Arc::clone(log), active: Arc::clone(active) };
+        let syncs = config.durability == Durability::Process;
+        let upkeep = Upkeep { keeper, jobs: received, retain_waits, syncer, syncs };
+        let background =
+            Background { jobs: Some(jobs), stop: None, retain_waits: waits, threads: Vec::new() };
+        (background, upkeep)
+    }
+
+    /// Gives the work to threads.
+    pub(super) fn start(&mut self, upkeep: Upkeep) -> std::io::Result<()> {
+        let Upkeep { keeper, jobs, retain_waits, syncer, syncs } = upkeep;
+        let keep = move || {
+            let mut keeper = keeper;
+            jobs.iter().for_each(|job| keep(&mut keeper, job, &retain_waits));
+        };
+        self.threads.push(spawn("journal-keeper", keep)?);
+        if syncs {
+            let (stop, stopped) = bounded(0);
+            self.stop = Some(stop);
+            self.threads.push(spawn("journal-sync", move || syncer.sync_regularly(&stopped))?);
         }
-        Ok(Background { jobs: Some(jobs), stop: Some(stop), retain_waits, threads })
+        Ok(())
     }
 
     pub(super) fn write_snapshot(&self, job: SnapshotJob) -> bool {
@@ -207,28 +219,69 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
     thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-fn keep(mut keeper: Keeper, jobs: &Receiver<Job>, retain_waits: &AtomicBool) {
-    for job in jobs {
-        let done = match job {
-            Job::Snapshot(job) => keeper.write_snapshot(&job),
-            Job::Retain { wall_ns } => {
-                retain_waits.store(false, Ordering::Release);
-                keeper.retain(wall_ns)
+fn keep(keeper: &mut Keeper, job: Job, retain_waits: &AtomicBool) {
+    let done = match job {
+        Job::Snapshot(job) => keeper.write_snapshot(&job),
+        Job::Retain { wall_ns } => {
+            retain_waits.store(false, Ordering::Release);
+            keeper.retain(wall_ns)
+        }
+        Job::Wait(_) => Ok(()),
+    };
+    if let Err(error) = done {
+        // The log itself is as it was: this is tried again with the next segment.
+        tracing::warn!(%error, "the journal's background work failed");
+    }
+}
+
+/// Brings to the disk what is written.
+#[derive(Debug)]
+struct Syncer {
+    log: Arc<Log>,
+    active: Arc<Active>,
+}
+
+impl Syncer {
+    fn sync_regularly(&self, stopped: &Receiver<()>) {
+        let interval = Duration::from_millis(JOURNAL_SYNC_INTERVAL_MS);
+        while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            if self.active.sync(&self.log).is_err() {
+                return; // poisoned, and told
             }
-            Job::Wait(_) => Ok(()),
-        };
-        if let Err(error) = done {
-            // The log itself is as it was: this is tried again with the next segment.
-            tracing::warn!(%error, "the journal's background work failed");
         }
     }
 }
 
-fn sync_regularly(log: &Log, active: &Active, stopped: &Receiver<()>) {
-    let interval = Duration::from_millis(JOURNAL_SYNC_INTERVAL_MS);
-    while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-        if active.sync(log).is_err() {
-            return; // poisoned, and told
+/// What a journal opened by [`Journal::open_without_threads`] has to have done for it.
+///
+/// [`Journal::open_without_threads`]: super::Journal::open_without_threads
+#[derive(Debug)]
+pub struct Upkeep {
+    keeper: Keeper,
+    jobs: Receiver<Job>,
+    retain_waits: Arc<AtomicBool>,
+    syncer: Syncer,
+    /// Whether anything is synced in the background.
+    syncs: bool,
+}
+
+impl Upkeep {
+    /// What a thread does every [`JOURNAL_SYNC_INTERVAL_MS`] milliseconds: brings to the disk what is written.
+    pub fn sync(&mut self) {
+        if self.syncs && self.syncer.active.check().is_ok() {
+            // A failure poisons the journal, and is told there.
+            let _ = self.syncer.active.sync(&self.syncer.log);
         }
+    }
+
+    /// What another thread does all the time: stores a snapshot, or does what retention asks for. False when
+    /// nothing waits.
+    pub fn work(&mut self) -> bool {
+        let job = self.jobs.try_recv();
+        let worked = job.is_ok();
+        if let Ok(job) = job {
+            keep(&mut self.keeper, job, &self.retain_waits);
+        }
+        worked
     }
 }

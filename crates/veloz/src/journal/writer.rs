@@ -17,7 +17,7 @@ use veloz_core::limits::{
 };
 use veloz_core::types::EventId;
 
-use super::background::{Active, Background, SnapshotJob};
+use super::background::{Active, Background, SnapshotJob, Upkeep};
 use super::batch::Batch;
 use super::error::JournalError;
 use super::format::{SEGMENT_RECORDS_START, SegmentHeader, len_u64};
@@ -87,15 +87,15 @@ pub struct Journal {
     marked: u64,
 }
 
+/// A journal, its reading side, and what was found.
+pub type Opened = (Journal, Arc<JournalReader>, Recovery);
+
 impl Journal {
     /// Opens the log in a directory that the caller has locked, or begins an empty one.
     ///
     /// # Errors
     /// When the log is damaged or the storage fails: nothing is changed then.
-    pub fn open(
-        dir: &Path,
-        config: JournalConfig,
-    ) -> Result<(Journal, Arc<JournalReader>, Recovery), JournalError> {
+    pub fn open(dir: &Path, config: JournalConfig) -> Result<Opened, JournalError> {
         Journal::open_on(Arc::new(DirStorage::new(dir)), config)
     }
 
@@ -105,8 +105,24 @@ impl Journal {
     /// As [`Journal::open`].
     pub fn open_on(
         storage: Arc<dyn Storage>,
+        config: JournalConfig,
+    ) -> Result<Opened, JournalError> {
+        let (opened, upkeep) = Journal::open_without_threads(storage, config)?;
+        let (mut journal, reader, recovery) = opened;
+        let path = journal.log.storage.path("");
+        journal.background.start(upkeep).map_err(JournalError::io("start a thread for", path))?;
+        Ok((journal, reader, recovery))
+    }
+
+    /// The same without threads: whoever opens it does their work, by the [`Upkeep`].
+    /// [`Journal::wait_for_background`] is not for such a one.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_without_threads(
+        storage: Arc<dyn Storage>,
         mut config: JournalConfig,
-    ) -> Result<(Journal, Arc<JournalReader>, Recovery), JournalError> {
+    ) -> Result<(Opened, Upkeep), JournalError> {
         config.segment_bytes = config.segment_bytes.min(JOURNAL_SEGMENT_MAX_BYTES);
         let mut found = find_segments(&*storage, Access::Owner)?;
         let snapshots = snapshot::load(&*storage)?;
@@ -127,7 +143,7 @@ impl Journal {
         let end = segment.end();
         let log = Arc::new(Log::new(storage, found.segments, found.newest));
         let active = Arc::new(Active::new(&segment, &file, end));
-        let background = Background::start(&log, &active, &config, snapshots.positions)?;
+        let (background, upkeep) = Background::new(&log, &active, &config, snapshots.positions);
         let journal = Journal {
             log: Arc::clone(&log),
             active,
@@ -149,7 +165,7 @@ impl Journal {
             log: Arc::clone(&log),
             from,
         };
-        Ok((journal, Arc::new(JournalReader::live(log)), recovery))
+        Ok(((journal, Arc::new(JournalReader::live(log)), recovery), upkeep))
     }
 
     /// The id of the next event.

@@ -15,7 +15,7 @@ use veloz_core::limits::{JOURNAL_BACKGROUND_QUEUE_COUNT, JOURNAL_SYNC_INTERVAL_M
 use super::error::JournalError;
 use super::retention::Keeper;
 use super::segment::{Log, Segment, lock};
-use super::snapshot::Position;
+use super::snapshot::{Fold, Kept, Position};
 use super::storage::StorageFile;
 use super::writer::{Durability, JournalConfig};
 
@@ -114,19 +114,14 @@ impl Active {
     }
 }
 
-/// A snapshot to store.
-#[derive(Debug)]
-pub(super) struct SnapshotJob {
-    pub position: Position,
-    pub bytes: Vec<u8>,
-}
-
 #[derive(Debug)]
 enum Job {
-    Snapshot(SnapshotJob),
-    Retain {
-        wall_ns: i64,
-    },
+    /// How snapshots are made from now on.
+    Fold(Box<dyn Fold>),
+    /// One that stands there.
+    Snapshot(Position),
+    /// A snapshot if it is time for one, then retention.
+    Tend { wall_ns: i64 },
     /// Answered by dropping the sender.
     Wait(#[expect(dead_code, reason = "its end is the answer")] Sender<()>),
 }
@@ -136,8 +131,8 @@ enum Job {
 pub(super) struct Background {
     jobs: Option<Sender<Job>>,
     stop: Option<Sender<()>>,
-    /// A retention waits already: one is enough, and snapshots need the room.
-    retain_waits: Arc<AtomicBool>,
+    /// One waits already: one is enough.
+    tend_waits: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -147,26 +142,26 @@ impl Background {
         log: &Arc<Log>,
         active: &Arc<Active>,
         config: &JournalConfig,
-        snapshots: Vec<Position>,
+        snapshots: Vec<Kept>,
     ) -> (Background, Upkeep) {
         let (jobs, received) = bounded(JOURNAL_BACKGROUND_QUEUE_COUNT);
-        let retain_waits = Arc::new(AtomicBool::new(false));
-        let waits = Arc::clone(&retain_waits);
+        let tend_waits = Arc::new(AtomicBool::new(false));
+        let waits = Arc::clone(&tend_waits);
         let keeper = Keeper::new(log, active, config.retention, snapshots);
         let syncer = Syncer { log: Arc::clone(log), active: Arc::clone(active) };
         let syncs = config.durability == Durability::Process;
-        let upkeep = Upkeep { keeper, jobs: received, retain_waits, syncer, syncs };
+        let upkeep = Upkeep { keeper, jobs: received, tend_waits, syncer, syncs };
         let background =
-            Background { jobs: Some(jobs), stop: None, retain_waits: waits, threads: Vec::new() };
+            Background { jobs: Some(jobs), stop: None, tend_waits: waits, threads: Vec::new() };
         (background, upkeep)
     }
 
     /// Gives the work to threads.
     pub(super) fn start(&mut self, upkeep: Upkeep) -> std::io::Result<()> {
-        let Upkeep { keeper, jobs, retain_waits, syncer, syncs } = upkeep;
+        let Upkeep { keeper, jobs, tend_waits, syncer, syncs } = upkeep;
         let keep = move || {
             let mut keeper = keeper;
-            jobs.iter().for_each(|job| keep(&mut keeper, job, &retain_waits));
+            jobs.iter().for_each(|job| keep(&mut keeper, job, &tend_waits));
         };
         self.threads.push(spawn("journal-keeper", keep)?);
         if syncs {
@@ -177,14 +172,18 @@ impl Background {
         Ok(())
     }
 
-    pub(super) fn write_snapshot(&self, job: SnapshotJob) -> bool {
-        self.send(Job::Snapshot(job))
+    pub(super) fn fold_by(&self, fold: Box<dyn Fold>) {
+        self.send(Job::Fold(fold));
+    }
+
+    pub(super) fn snapshot(&self, position: Position) -> bool {
+        self.send(Job::Snapshot(position))
     }
 
     /// When one waits already, or too much else, a later call does it.
-    pub(super) fn retain(&self, wall_ns: i64) {
-        if !self.retain_waits.swap(true, Ordering::AcqRel) && !self.send(Job::Retain { wall_ns }) {
-            self.retain_waits.store(false, Ordering::Release);
+    pub(super) fn tend(&self, wall_ns: i64) {
+        if !self.tend_waits.swap(true, Ordering::AcqRel) && !self.send(Job::Tend { wall_ns }) {
+            self.tend_waits.store(false, Ordering::Release);
         }
     }
 
@@ -219,12 +218,16 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
     thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-fn keep(keeper: &mut Keeper, job: Job, retain_waits: &AtomicBool) {
+fn keep(keeper: &mut Keeper, job: Job, tend_waits: &AtomicBool) {
     let done = match job {
-        Job::Snapshot(job) => keeper.write_snapshot(&job),
-        Job::Retain { wall_ns } => {
-            retain_waits.store(false, Ordering::Release);
-            keeper.retain(wall_ns)
+        Job::Fold(fold) => {
+            keeper.fold_by(fold);
+            Ok(())
+        }
+        Job::Snapshot(position) => keeper.snapshot(position),
+        Job::Tend { wall_ns } => {
+            tend_waits.store(false, Ordering::Release);
+            keeper.tend(wall_ns)
         }
         Job::Wait(_) => Ok(()),
     };
@@ -259,7 +262,7 @@ impl Syncer {
 pub struct Upkeep {
     keeper: Keeper,
     jobs: Receiver<Job>,
-    retain_waits: Arc<AtomicBool>,
+    tend_waits: Arc<AtomicBool>,
     syncer: Syncer,
     /// Whether anything is synced in the background.
     syncs: bool,
@@ -274,13 +277,13 @@ impl Upkeep {
         }
     }
 
-    /// What another thread does all the time: stores a snapshot, or does what retention asks for. False when
+    /// What another thread does all the time: makes a snapshot, or does what retention asks for. False when
     /// nothing waits.
     pub fn work(&mut self) -> bool {
         let job = self.jobs.try_recv();
         let worked = job.is_ok();
         if let Ok(job) = job {
-            keep(&mut self.keeper, job, &self.retain_waits);
+            keep(&mut self.keeper, job, &self.tend_waits);
         }
         worked
     }

@@ -214,6 +214,11 @@ const MIB: usize = 1 << 20;
 /// Levels a side of a book frame.
 pub const STREAM_BOOK_LEVELS: usize = 20;
 
+// External venues.
+
+/// A venue that does not know an order proves nothing while the order is younger than this.
+pub const VENUE_ORDER_YOUNG_MS: i64 = 5_000;
+
 // The service.
 
 /// Commands that wait for the service; more are refused.

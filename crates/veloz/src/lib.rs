@@ -7,6 +7,7 @@ pub mod gateway;
 pub mod http;
 pub mod journal;
 pub mod market;
+pub mod protocol;
 mod restore;
 pub mod service;
 pub mod stream;

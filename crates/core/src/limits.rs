@@ -219,6 +219,17 @@ pub const STREAM_BOOK_LEVELS: usize = 20;
 /// A venue that does not know an order proves nothing while the order is younger than this.
 pub const VENUE_ORDER_YOUNG_MS: i64 = 5_000;
 
+// The engine protocol.
+
+/// The longest line of the engine protocol, either way.
+pub const PROTOCOL_LINE_MAX_BYTES: usize = 64 << 10;
+/// Batches of lines that wait to be taken.
+pub const PROTOCOL_QUEUE_BATCHES: usize = 16;
+/// Commands of an engine's input taken into one batch.
+pub const ENGINE_BATCH_LINES: usize = 256;
+/// How long an engine whose output is full may take to stop.
+pub const ENGINE_STOP_GRACE_MS: u64 = 2_000;
+
 // The service.
 
 /// Commands that wait for the service; more are refused.

@@ -21,6 +21,7 @@ use veloz_core::state::State;
 use veloz_core::types::Symbol;
 
 use crate::config::{self, Config};
+use crate::engine::{self, EngineParts};
 use crate::http::{
     self, ConfigView, HttpConfig, HttpMetrics, HttpParts, HttpServer, MarketControl,
 };
@@ -53,8 +54,25 @@ pub fn run(config: Config) -> Result<()> {
     runtime.block_on(serve(config))
 }
 
+/// Runs the engine alone, over standard input and output, until its input ends.
+///
+/// # Errors
+/// Why it could not start.
+pub fn run_engine(config: Config) -> Result<()> {
+    start_log();
+    let plan = MarketPlan::new(&config)?;
+    let engine = Engine::new(EngineConfig {
+        instruments: plan.instruments.clone(),
+        balances: config.sim_balances.clone(),
+        venue: Venue::Simulated,
+    });
+    let source = plan.source(&config, &engine);
+    let clock = clock(&config, &engine)?;
+    engine::run(EngineParts { engine, source, clock })
+}
+
 /// The log goes to standard error; `VELOZ_LOG` says how much of it (`info`, `debug`, …).
-fn start_log() {
+pub(crate) fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("VELOZ_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // Fails only when there is a log already, which is as good.
@@ -189,20 +207,20 @@ async fn stop(
 }
 
 /// SIGTERM and SIGINT.
-struct Signals {
+pub(crate) struct Signals {
     term: Signal,
     int: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Signals> {
+    pub(crate) fn listen() -> Result<Signals> {
         Ok(Signals {
             term: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
             int: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
         })
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}

@@ -2,6 +2,7 @@
 //! fuzz targets can reach its parts.
 pub mod cli;
 pub mod config;
+pub mod engine;
 pub mod frame;
 pub mod gateway;
 pub mod http;

@@ -27,6 +27,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("frame", &[]),
     ("market", &[]),
     ("protocol", &[]),
+    ("engine", &["market", "protocol", "service::Clock", "service::wall_ns", "gateway::Signals"]),
     ("venue", &["protocol"]),
     ("journal", &["frame"]),
     ("restore", &["frame", "journal::Fold", "journal::FoldError", "journal::RecordRef"]),

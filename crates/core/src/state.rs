@@ -15,7 +15,8 @@ use crate::event::{Account, Event, Fill, Market, OrderState, OrderUpdate};
 use crate::input::{NewOrder, RiskSettings};
 use crate::ledger::{AssetIndex, Ledger};
 use crate::limits;
-use crate::order::{FirstAnswer, Order, OrderStatus};
+use crate::order::{FirstAnswer, Order, OrderStatus, Trade};
+use crate::risk::Reason;
 use crate::types::{
     Asset, ClientOrderId, EventId, Money, Price, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
 };
@@ -44,6 +45,36 @@ pub enum Fact {
         /// Its venue is not the built-in one.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         external: bool,
+    },
+    /// An order leaves for an external venue.
+    Sent {
+        /// Which.
+        client_order_id: ClientOrderId,
+        /// When.
+        ts_ns: TsNs,
+    },
+    /// The order whose intent is just before was placed elsewhere, and found on the venue.
+    Adopted {
+        /// Which.
+        client_order_id: ClientOrderId,
+    },
+    /// Whether it is unknown what became of an order, or of its cancel.
+    Doubt {
+        /// Which.
+        client_order_id: ClientOrderId,
+        /// It is not known.
+        unknown: bool,
+    },
+    /// An execution that counted already, in full or in part, when only the venue's sum was known.
+    Presumed {
+        /// Whose.
+        client_order_id: ClientOrderId,
+        /// The venue's number of it.
+        trade_id: u64,
+        /// All of it.
+        qty: Qty,
+        /// Its price.
+        price: Price,
     },
     /// The price has reached the stop of an order.
     Triggered {
@@ -183,6 +214,27 @@ impl State {
             }
             Fact::Intent { order, qty, lock, external } => {
                 self.apply_intent(order, qty.unwrap_or(order.qty), *lock, *external);
+            }
+            Fact::Sent { client_order_id, ts_ns } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    order.sent_ts_ns = Some(*ts_ns);
+                }
+            }
+            Fact::Adopted { client_order_id } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    order.adopted = true;
+                }
+            }
+            Fact::Doubt { client_order_id, unknown } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    let reason = if *unknown { Reason::UnknownOutcome.as_str() } else { "" };
+                    order.reason = Text::Borrowed(reason);
+                }
+            }
+            Fact::Presumed { client_order_id, trade_id, qty, price } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    order.trades.push(Trade { id: *trade_id, qty: *qty, price: *price });
+                }
             }
             Fact::Triggered { client_order_id, ts_ns, queued_at } => {
                 if let Some(order) = self.order_mut(client_order_id) {
@@ -413,7 +465,9 @@ impl State {
             reason: Text::Borrowed(""),
             last_ts_ns: self.data.last_ts_ns,
             external,
-            trade_ids: Vec::new(),
+            adopted: false,
+            sent_ts_ns: None,
+            trades: Vec::new(),
             first: None,
             pair,
         });
@@ -460,8 +514,12 @@ impl State {
         order.cum_quote = order.cum_quote.saturating_add(cost);
         order.last_ts_ns = fill.ts_ns;
         if let Some(trade_id) = fill.trade_id {
+            let known = |order: &Order| order.trades.iter().any(|trade| trade.id == trade_id);
             if order.external {
-                order.trade_ids.push(trade_id);
+                // What is presumed is proven later; what was presumed in part is known by its fact.
+                if !fill.reconciled && !known(order) {
+                    order.trades.push(Trade { id: trade_id, qty: fill.qty, price: fill.price });
+                }
             } else {
                 self.data.last_trade_id = self.data.last_trade_id.max(trade_id);
             }

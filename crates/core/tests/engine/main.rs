@@ -8,3 +8,5 @@ mod kinds;
 mod matching;
 mod money;
 mod orders;
+mod races;
+mod reports;

@@ -87,8 +87,6 @@ pub(crate) struct Service {
     phase: Phase,
     /// Idle looks until the next one at what retention takes.
     retention_in: u64,
-    /// The background had no room for the last one.
-    snapshot_is_due: bool,
 }
 
 /// How far the service is in its life.
@@ -127,7 +125,6 @@ impl Service {
             after: Vec::new(),
             phase: Phase::Running,
             retention_in: 0,
-            snapshot_is_due: false,
         }
     }
 
@@ -233,11 +230,8 @@ impl Service {
 
     fn store(&mut self, now: TsNs) -> Result<(), JournalError> {
         let start = Instant::now();
-        let appended = self.journal.append(&mut self.batch, now)?;
+        self.journal.append(&mut self.batch, now)?;
         self.metrics.append_seconds.observe(start.elapsed().as_secs_f64());
-        if appended.rolled {
-            self.snapshot();
-        }
         Ok(())
     }
 
@@ -283,31 +277,11 @@ impl Service {
             self.phase = Phase::Poisoned;
             return;
         }
-        if self.snapshot_is_due {
-            self.snapshot();
-        }
         if let Some(left) = self.retention_in.checked_sub(1) {
             self.retention_in = left;
         } else {
-            self.journal.retain(now);
+            self.journal.tend(now);
             self.retention_in = SERVICE_RETENTION_INTERVAL_MS / SERVICE_IDLE_MS;
-        }
-    }
-
-    /// Writes the state beside the log, so that a start need not read the log from its beginning.
-    fn snapshot(&mut self) {
-        let state = self.engine.state();
-        let at = state.last_event_id();
-        let written =
-            serde_json::to_vec(state).map_err(|error| error.to_string()).and_then(|bytes| {
-                self.journal.write_snapshot(at, bytes).map_err(|error| error.to_string())
-            });
-        match written {
-            Ok(taken) => self.snapshot_is_due = !taken,
-            Err(error) => {
-                self.snapshot_is_due = false;
-                tracing::warn!(error, "no snapshot was written: the next start takes longer");
-            }
         }
     }
 
@@ -316,7 +290,9 @@ impl Service {
         if let Err(error) = self.journal.sync() {
             tracing::error!(%error, "the last sync failed");
         }
-        self.snapshot();
+        if !self.journal.snapshot().is_ok_and(|taken| taken) {
+            tracing::warn!("no last snapshot: the next start takes longer");
+        }
     }
 
     fn now(&self, wall: TsNs) -> TsNs {

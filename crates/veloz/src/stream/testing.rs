@@ -36,6 +36,7 @@ pub(crate) fn event(id: EventId) -> Event {
             fee_asset: None,
             liquidity: None,
             side: None,
+            reconciled: false,
         }),
         2 => Event::OrderState(OrderState {
             client_order_id,
@@ -55,6 +56,7 @@ pub(crate) fn event(id: EventId) -> Event {
             triggered: None,
             expire_ts_ns: None,
             time_in_force: None,
+            adopted: false,
         }),
         3 => Event::Account(Account {
             ts_ns,

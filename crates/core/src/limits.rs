@@ -176,8 +176,15 @@ pub const JOURNAL_SEGMENT_BYTES: u64 = 64 << 20;
 /// The largest segment size that can be configured: offsets in a segment are 32 bits wide.
 pub const JOURNAL_SEGMENT_MAX_BYTES: u64 = 1 << 30;
 
-/// How far ahead of its end the active segment reserves space.
+/// What the active segment keeps reserved behind its end, for cancels when the disk is full: enough for
+/// some 6,000 of them.
+pub const JOURNAL_RESERVE_BYTES: u64 = 8 << 20;
+
+/// How much at a time is reserved beyond that.
 pub const JOURNAL_PREALLOCATE_BYTES: u64 = 4 << 20;
+
+/// With less than that free on the disk, it is told.
+pub const JOURNAL_FREE_LOW_BYTES: u64 = 256 << 20;
 
 /// One entry of a segment's index stands for about this much of the segment.
 pub const JOURNAL_INDEX_STRIDE_BYTES: u64 = 32 << 10;
@@ -236,6 +243,10 @@ pub const ENGINE_STOP_GRACE_MS: u64 = 2_000;
 pub const SERVICE_QUEUE_MESSAGES: usize = 4_096;
 /// Commands taken into one batch.
 pub const SERVICE_BATCH_INPUTS: usize = 256;
+/// A batch of that size takes no more, so that it stays below the journal's limit.
+pub const SERVICE_BATCH_BYTES: usize = 16 * MIB;
+/// How often an idle service looks after itself.
+pub const SERVICE_IDLE_MS: u64 = 250;
 /// Batches of a market source that wait for the service; then the source waits.
 pub const SERVICE_MARKET_QUEUE_BATCHES: usize = 16;
 /// Between two looks at what retention takes.

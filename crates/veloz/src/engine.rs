@@ -122,7 +122,7 @@ fn speak(
 ) -> io::Result<()> {
     let EngineParts { engine, source, clock } = parts;
     let (market_out, market_in): (Sender<SourceMessage>, _) = bounded(SERVICE_MARKET_QUEUE_BATCHES);
-    let source = source.map(|source| market::start(source, market_out)).transpose();
+    let source = source.map(|source| market::start(source, market_out, || ())).transpose();
     let _source = source.map_err(io::Error::other)?;
     let mut market = if _source.is_some() { market_in } else { never() };
     let mut speaker = Speaker::new(engine, clock);

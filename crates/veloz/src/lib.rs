@@ -12,3 +12,4 @@ pub mod protocol;
 mod restore;
 pub mod service;
 pub mod stream;
+pub mod venue;

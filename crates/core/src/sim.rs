@@ -133,6 +133,20 @@ impl SimMarket {
         cost
     }
 
+    /// The worst price that a MARKET order would reach.
+    pub fn worst_price(&self, side: Side, qty: Qty) -> Option<Price> {
+        let mut left = qty;
+        let mut worst = None;
+        for (price, offered) in self.book.offers(side.opposite()) {
+            worst = Some(price);
+            left = left.saturating_sub(offered);
+            if left <= Qty::ZERO {
+                break;
+            }
+        }
+        worst
+    }
+
     /// How much a MARKET order for an amount of quote comes to: the walk through what is offered, and
     /// beyond that at its last price, or at `last` when nothing is offered.
     pub fn market_qty(&self, side: Side, budget: Money, last: Option<Price>) -> Qty {

@@ -6,10 +6,16 @@
 //!
 //! Known limit: closed orders stay, because an id is never free again.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod index;
+mod risk;
 
-use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, VecDeque};
+
+use index::Index;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub(crate) use index::OpenOrders;
+pub use risk::DayStart;
 
 use crate::event::{Account, Event, Fill, Market, OrderState, OrderUpdate};
 use crate::input::{NewOrder, RiskSettings};
@@ -44,6 +50,9 @@ pub enum Fact {
         /// Its venue is not the built-in one.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         external: bool,
+        /// When it is sent, while the orders of a second are limited; not when it is refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sent_ts_ns: Option<TsNs>,
     },
     /// The price has reached the stop of an order.
     Triggered {
@@ -53,6 +62,9 @@ pub enum Fact {
         ts_ns: TsNs,
         /// The newest event then.
         queued_at: EventId,
+        /// What it locks, where that is another amount now: the other order of its pair has ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lock: Option<Money>,
     },
     /// An order is another from here on.
     Amended {
@@ -72,6 +84,8 @@ pub enum Fact {
     },
     /// The risk settings from here on.
     Risk(RiskSettings),
+    /// A UTC day begins.
+    Day(DayStart),
     /// The market source from here on: another one, or the same from its beginning. Positions of the one
     /// before mean nothing any more.
     Source(Text),
@@ -115,6 +129,11 @@ struct Data {
     last_venue_order_id: u64,
     last_trade_id: u64,
     risk: RiskSettings,
+    /// When the last orders were sent, of a second at most.
+    #[serde(default)]
+    sent: VecDeque<TsNs>,
+    #[serde(default)]
+    day_start: DayStart,
     ledger: Ledger,
     pairs: Vec<Pair>,
     markets: Vec<Market>,
@@ -122,17 +141,6 @@ struct Data {
     positions: BTreeMap<Symbol, u64>,
     orders: Vec<Order>,
     recent: VecDeque<(EventId, Event)>,
-}
-
-/// What follows from [`Data`], for speed.
-#[derive(Debug, Clone, Default)]
-struct Index {
-    orders: FxHashMap<ClientOrderId, usize>,
-    open: BTreeSet<usize>,
-    /// The open orders that stand until a time, by that time.
-    expiring: BTreeSet<(TsNs, usize)>,
-    markets: FxHashMap<Symbol, usize>,
-    pairs: FxHashMap<Symbol, usize>,
 }
 
 /// The assets of an instrument.
@@ -180,26 +188,37 @@ impl State {
                     (self.data.ledger.index_of(*base), self.data.ledger.index_of(*quote));
                 self.index.pairs.insert(*symbol, self.data.pairs.len());
                 self.data.pairs.push(Pair { symbol: *symbol, base, quote });
+                self.index.open_of_pair.push(OpenOrders::default());
             }
-            Fact::Intent { order, qty, lock, external } => {
+            Fact::Intent { order, qty, lock, external, sent_ts_ns } => {
+                if let Some(sent) = sent_ts_ns {
+                    self.note_sent(*sent);
+                }
                 self.apply_intent(order, qty.unwrap_or(order.qty), *lock, *external);
             }
-            Fact::Triggered { client_order_id, ts_ns, queued_at } => {
-                if let Some(order) = self.order_mut(client_order_id) {
+            Fact::Triggered { client_order_id, ts_ns, queued_at, lock } => {
+                self.change(client_order_id, |order| {
                     (order.triggered, order.queued_at) = (true, *queued_at);
                     order.last_ts_ns = *ts_ns;
+                });
+                if let Some(lock) = lock {
+                    self.lock_anew(client_order_id, *lock);
                 }
                 self.seen_at(*ts_ns);
             }
             Fact::Amended { client_order_id, qty, price, lock, ts_ns, queued_at } => {
-                if let Some(order) = self.order_mut(client_order_id) {
+                self.change(client_order_id, |order| {
                     (order.qty, order.price) = (*qty, *price);
                     (order.last_ts_ns, order.queued_at) = (*ts_ns, *queued_at);
+                });
+                if self.data.risk.max_orders_per_second.is_some() {
+                    self.note_sent(*ts_ns);
                 }
                 self.lock_anew(client_order_id, *lock);
                 self.seen_at(*ts_ns);
             }
             Fact::Risk(settings) => self.data.risk = settings.clone(),
+            Fact::Day(start) => self.data.day_start = start.clone(),
             Fact::Source(name) => {
                 self.data.source = name.clone();
                 self.data.positions.clear();
@@ -337,7 +356,10 @@ impl State {
         for order in &self.data.orders {
             let Some(pair) = self.data.pairs.get(order.pair) else { continue };
             let lock = if order.price.is_some() || order.request.side == Side::Sell {
-                order.lock_after(order.remaining(), Money::ZERO)
+                let lock = order.lock_after(order.remaining(), Money::ZERO);
+                let other = order.request.oco_with.filter(|_| order.is_dormant());
+                let other = other.and_then(|id| self.order(&id)).map(|other| other.locked);
+                lock.saturating_sub(other.unwrap_or_default()).max(Money::ZERO)
             } else {
                 order.locked
             };
@@ -371,6 +393,15 @@ impl State {
         }
     }
 
+    /// Changes an order, and what its pair's open orders come to.
+    fn change(&mut self, id: &ClientOrderId, f: impl FnOnce(&mut Order)) {
+        let Some(order) = self.order_mut(id) else { return };
+        let before = OpenOrders::of(order);
+        f(order);
+        let (pair, now) = (order.pair, OpenOrders::of(order));
+        self.index.changed(pair, before, now);
+    }
+
     fn order_mut(&mut self, id: &ClientOrderId) -> Option<&mut Order> {
         self.order_key(id).and_then(|key| self.data.orders.get_mut(key))
     }
@@ -399,7 +430,7 @@ impl State {
         if let Some(at) = request.expire_ts_ns {
             self.index.expiring.insert((at, key));
         }
-        self.data.orders.push(Order {
+        let order = Order {
             request: request.clone(),
             qty,
             price: request.price,
@@ -416,7 +447,9 @@ impl State {
             trade_ids: Vec::new(),
             first: None,
             pair,
-        });
+        };
+        self.index.changed(pair, OpenOrders::default(), OpenOrders::of(&order));
+        self.data.orders.push(order);
     }
 
     fn apply_order_update(&mut self, id: EventId, update: &OrderUpdate) {
@@ -424,8 +457,10 @@ impl State {
         self.remember(id, Event::OrderUpdate(update.clone()));
         let Some(key) = self.order_key(&update.client_order_id) else { return };
         let Some(order) = self.data.orders.get_mut(key) else { return };
+        let before = OpenOrders::of(order);
         order.status = Some(update.status);
         order.last_ts_ns = update.ts_ns;
+        self.index.changed(order.pair, before, OpenOrders::of(order));
         if let Some(reason) = &update.reason {
             order.reason.clone_from(reason);
         }
@@ -456,7 +491,9 @@ impl State {
         let Some(key) = self.order_key(&fill.client_order_id) else { return };
         let Some(order) = self.data.orders.get_mut(key) else { return };
         let cost = Money::notional(fill.price, fill.qty);
+        let before = OpenOrders::of(order);
         order.executed_qty = order.executed_qty.saturating_add(fill.qty);
+        self.index.changed(order.pair, before, OpenOrders::of(order));
         order.cum_quote = order.cum_quote.saturating_add(cost);
         order.last_ts_ns = fill.ts_ns;
         if let Some(trade_id) = fill.trade_id {
@@ -501,22 +538,6 @@ impl State {
 /// The number that the built-in venue gave; 0 for a name that is no number.
 fn number_of(id: &VenueOrderId) -> u64 {
     id.as_str().parse().unwrap_or(0)
-}
-
-impl Index {
-    fn of(data: &Data) -> Index {
-        let mut index = Index::default();
-        for (key, order) in data.orders.iter().enumerate() {
-            index.orders.insert(order.client_order_id(), key);
-            if order.is_open() {
-                index.open.insert(key);
-                index.expiring.extend(order.request.expire_ts_ns.map(|at| (at, key)));
-            }
-        }
-        index.markets = data.markets.iter().enumerate().map(|(i, m)| (m.symbol, i)).collect();
-        index.pairs = data.pairs.iter().enumerate().map(|(i, p)| (p.symbol, i)).collect();
-        index
-    }
 }
 
 impl Serialize for State {

@@ -8,3 +8,5 @@ mod kinds;
 mod matching;
 mod money;
 mod orders;
+mod pairs;
+mod risk;

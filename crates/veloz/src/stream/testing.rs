@@ -54,6 +54,7 @@ pub(crate) fn event(id: EventId) -> Event {
             stop_price: None,
             triggered: None,
             expire_ts_ns: None,
+            oco_with: None,
             time_in_force: None,
         }),
         3 => Event::Account(Account {

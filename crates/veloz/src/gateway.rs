@@ -32,7 +32,7 @@ use crate::market::{
     self, MarketSource, ReplayConfig, ReplayControl, ReplaySpeed, SimConfig, SimSymbol,
     SourceConfig, SourceMonitor,
 };
-use crate::restore;
+use crate::restore::{self, StateFold};
 use crate::service::{self, Clock, HealthBoard, Parts, ServiceHandle, ServiceMetrics};
 use crate::stream::page::Pages;
 use crate::stream::{Stream, StreamConfig};
@@ -379,6 +379,7 @@ impl Store {
         let journal_config = JournalConfig { durability, retention, ..JournalConfig::default() };
         let (mut journal, reader, recovery) = Journal::open(dir.path(), journal_config)?;
         let state = replayed(&recovery)?;
+        journal.fold_by(Box::<StateFold>::default());
         let engine_config = EngineConfig {
             instruments: plan.instruments.clone(),
             balances: config.sim_balances.clone(),

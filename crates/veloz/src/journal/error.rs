@@ -88,6 +88,16 @@ pub enum JournalError {
         /// The cap.
         max: u64,
     },
+    /// A state for a snapshot cannot be made from what is stored.
+    #[error(
+        "no snapshot can be made: the state at event {at} does not follow from the log: {source}; `veloz journal verify` shows more"
+    )]
+    Unmade {
+        /// The event.
+        at: EventId,
+        /// Why not.
+        source: super::snapshot::FoldError,
+    },
     /// There is no log to look at.
     #[error("{} holds no log", dir.display())]
     NoLog {

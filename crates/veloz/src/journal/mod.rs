@@ -28,6 +28,7 @@ mod snapshot;
 mod storage;
 mod writer;
 
+pub use background::Upkeep;
 pub use backup::Backup;
 pub use batch::Batch;
 pub use dir::{DataDir, Stamp};
@@ -39,6 +40,6 @@ pub use reader::JournalReader;
 pub use recovery::{Recovery, ReplayError, TornTail};
 pub use repair::Repair;
 pub use retention::RetentionConfig;
-pub use snapshot::{Position, Snapshot};
+pub use snapshot::{Fold, FoldError, Position, Snapshot};
 pub use storage::{DirStorage, Storage, StorageFile};
-pub use writer::{Appended, Durability, Journal, JournalConfig};
+pub use writer::{Appended, Durability, Journal, JournalConfig, Opened};

@@ -78,52 +78,64 @@ impl Recovery {
     /// When the log is damaged or `apply` refuses a record.
     pub fn replay<E>(
         &self,
-        mut apply: impl FnMut(RecordRef<'_>) -> Result<(), E>,
+        apply: impl FnMut(RecordRef<'_>) -> Result<(), E>,
     ) -> Result<(), ReplayError<E>> {
-        let mut next_id = self.from.next_id;
-        let mut offset = self.from.offset;
-        let mut buffer = Vec::new();
-        let segments = self.log.segments();
-        let first =
-            segments.partition_point(|segment| segment.header.first_id < self.from.segment_id);
-        for segment in segments.get(first..).unwrap_or_default() {
-            let path = self.log.storage.path(&segment.name());
-            let io = JournalError::io("read", path.clone());
-            let damaged =
-                |offset, what| ReplayError::Journal(JournalError::Damaged { path, offset, what });
-            if segment.header.first_id > next_id {
-                return Err(damaged(0, missing_ids(next_id, segment.header.first_id)));
-            }
-            let file = match self.log.storage.open(&segment.name()) {
-                Ok(file) => file,
-                Err(error) => return Err(ReplayError::Journal(io(error))),
-            };
-            let mut scanner =
-                Scanner::new(&*file, offset, segment.end(), JOURNAL_READ_MAX_BYTES, buffer);
-            loop {
-                match scanner.next() {
-                    Ok(Next::Record(at, raw)) if raw.record.first_id != next_id => {
-                        return Err(damaged(at, missing_ids(next_id, raw.record.first_id)));
-                    }
-                    Ok(Next::Record(_, raw)) => {
-                        next_id = raw.record.next_id();
-                        if raw.record.events == 0 && raw.record.facts.is_empty() {
-                            continue; // a mark: see the writer
-                        }
-                        let first_id = raw.record.first_id;
-                        apply(raw.record)
-                            .map_err(|source| ReplayError::Apply { first_id, source })?;
-                    }
-                    Ok(Next::End) => break,
-                    Ok(Next::Bad(at, why)) => return Err(damaged(at, why.to_owned())),
-                    Err(error) => return Err(ReplayError::Journal(io(error))),
-                }
-            }
-            buffer = scanner.into_buffer();
-            offset = SEGMENT_RECORDS_START;
-        }
-        Ok(())
+        replay(&self.log, self.from, None, apply)
     }
+}
+
+/// Gives every record from one position on to `apply`, up to another or to the end of the log.
+pub(super) fn replay<E>(
+    log: &Log,
+    from: Position,
+    to: Option<Position>,
+    mut apply: impl FnMut(RecordRef<'_>) -> Result<(), E>,
+) -> Result<(), ReplayError<E>> {
+    let Position { segment_id, mut offset, mut next_id } = from;
+    let mut buffer = Vec::new();
+    let segments = log.segments();
+    let first = segments.partition_point(|segment| segment.header.first_id < segment_id);
+    for segment in segments.get(first..).unwrap_or_default() {
+        let first_id = segment.header.first_id;
+        let end = match to {
+            Some(to) if to.segment_id < first_id => break,
+            Some(to) if to.segment_id == first_id => to.offset,
+            _ => segment.end(),
+        };
+        let path = log.storage.path(&segment.name());
+        let io = JournalError::io("read", path.clone());
+        let damaged =
+            |offset, what| ReplayError::Journal(JournalError::Damaged { path, offset, what });
+        if first_id > next_id {
+            return Err(damaged(0, missing_ids(next_id, first_id)));
+        }
+        let file = match log.storage.open(&segment.name()) {
+            Ok(file) => file,
+            Err(error) => return Err(ReplayError::Journal(io(error))),
+        };
+        let mut scanner = Scanner::new(&*file, offset, end, JOURNAL_READ_MAX_BYTES, buffer);
+        loop {
+            match scanner.next() {
+                Ok(Next::Record(at, raw)) if raw.record.first_id != next_id => {
+                    return Err(damaged(at, missing_ids(next_id, raw.record.first_id)));
+                }
+                Ok(Next::Record(_, raw)) => {
+                    next_id = raw.record.next_id();
+                    if raw.record.events == 0 && raw.record.facts.is_empty() {
+                        continue; // a mark: see the writer
+                    }
+                    let first_id = raw.record.first_id;
+                    apply(raw.record).map_err(|source| ReplayError::Apply { first_id, source })?;
+                }
+                Ok(Next::End) => break,
+                Ok(Next::Bad(at, why)) => return Err(damaged(at, why.to_owned())),
+                Err(error) => return Err(ReplayError::Journal(io(error))),
+            }
+        }
+        buffer = scanner.into_buffer();
+        offset = SEGMENT_RECORDS_START;
+    }
+    Ok(())
 }
 
 /// Whether what is found may be mended.

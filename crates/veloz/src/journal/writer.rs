@@ -13,11 +13,11 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 use veloz_core::limits::{
     JOURNAL_BATCH_MAX_BYTES, JOURNAL_PREALLOCATE_BYTES, JOURNAL_SEGMENT_BYTES,
-    JOURNAL_SEGMENT_MAX_BYTES, JOURNAL_SNAPSHOT_MAX_BYTES,
+    JOURNAL_SEGMENT_MAX_BYTES,
 };
 use veloz_core::types::EventId;
 
-use super::background::{Active, Background, SnapshotJob};
+use super::background::{Active, Background, Upkeep};
 use super::batch::Batch;
 use super::error::JournalError;
 use super::format::{SEGMENT_RECORDS_START, SegmentHeader, len_u64};
@@ -26,7 +26,7 @@ use super::reader::JournalReader;
 use super::recovery::{Access, Recovery, find_segments};
 use super::retention::RetentionConfig;
 use super::segment::{Log, Segment};
-use super::snapshot::{self, Position, Snapshots};
+use super::snapshot::{self, Fold, Position, Snapshots};
 use super::storage::{DirStorage, Storage, StorageFile};
 
 /// What "stored" means when an append returns.
@@ -64,7 +64,7 @@ impl Default for JournalConfig {
 pub struct Appended {
     /// The newest event.
     pub newest: EventId,
-    /// A new segment was begun: time for a snapshot.
+    /// A new segment was begun.
     pub rolled: bool,
 }
 
@@ -87,15 +87,15 @@ pub struct Journal {
     marked: u64,
 }
 
+/// A journal, its reading side, and what was found.
+pub type Opened = (Journal, Arc<JournalReader>, Recovery);
+
 impl Journal {
     /// Opens the log in a directory that the caller has locked, or begins an empty one.
     ///
     /// # Errors
     /// When the log is damaged or the storage fails: nothing is changed then.
-    pub fn open(
-        dir: &Path,
-        config: JournalConfig,
-    ) -> Result<(Journal, Arc<JournalReader>, Recovery), JournalError> {
+    pub fn open(dir: &Path, config: JournalConfig) -> Result<Opened, JournalError> {
         Journal::open_on(Arc::new(DirStorage::new(dir)), config)
     }
 
@@ -105,8 +105,24 @@ impl Journal {
     /// As [`Journal::open`].
     pub fn open_on(
         storage: Arc<dyn Storage>,
+        config: JournalConfig,
+    ) -> Result<Opened, JournalError> {
+        let (opened, upkeep) = Journal::open_without_threads(storage, config)?;
+        let (mut journal, reader, recovery) = opened;
+        let path = journal.log.storage.path("");
+        journal.background.start(upkeep).map_err(JournalError::io("start a thread for", path))?;
+        Ok((journal, reader, recovery))
+    }
+
+    /// The same without threads: whoever opens it does their work, by the [`Upkeep`].
+    /// [`Journal::wait_for_background`] is not for such a one.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_without_threads(
+        storage: Arc<dyn Storage>,
         mut config: JournalConfig,
-    ) -> Result<(Journal, Arc<JournalReader>, Recovery), JournalError> {
+    ) -> Result<(Opened, Upkeep), JournalError> {
         config.segment_bytes = config.segment_bytes.min(JOURNAL_SEGMENT_MAX_BYTES);
         let mut found = find_segments(&*storage, Access::Owner)?;
         let snapshots = snapshot::load(&*storage)?;
@@ -127,7 +143,7 @@ impl Journal {
         let end = segment.end();
         let log = Arc::new(Log::new(storage, found.segments, found.newest));
         let active = Arc::new(Active::new(&segment, &file, end));
-        let background = Background::start(&log, &active, &config, snapshots.positions)?;
+        let (background, upkeep) = Background::new(&log, &active, &config, snapshots.kept);
         let journal = Journal {
             log: Arc::clone(&log),
             active,
@@ -149,7 +165,7 @@ impl Journal {
             log: Arc::clone(&log),
             from,
         };
-        Ok((journal, Arc::new(JournalReader::live(log)), recovery))
+        Ok(((journal, Arc::new(JournalReader::live(log)), recovery), upkeep))
     }
 
     /// The id of the next event.
@@ -190,34 +206,27 @@ impl Journal {
         self.active.sync(&self.log)
     }
 
-    /// Stores a snapshot of the state as it is after everything appended, in the background. False when
-    /// too much waits there already: ask again later.
-    ///
-    /// # Errors
-    /// When `at` is not the newest event, the snapshot is too large, or anything failed before.
-    pub fn write_snapshot(&mut self, at: EventId, bytes: Vec<u8>) -> Result<bool, JournalError> {
-        self.active.check()?;
-        if at.checked_add(1) != Some(self.next_id) {
-            return Err(JournalError::OutOfOrder { expected: self.next_id - 1, got: at });
-        }
-        if len_u64(bytes.len()) > JOURNAL_SNAPSHOT_MAX_BYTES {
-            return Err(JournalError::TooLarge {
-                what: "a snapshot",
-                bytes: len_u64(bytes.len()),
-                max: JOURNAL_SNAPSHOT_MAX_BYTES,
-            });
-        }
-        let position = Position {
-            segment_id: self.segment.header.first_id,
-            offset: self.end,
-            next_id: self.next_id,
-        };
-        Ok(self.background.write_snapshot(SnapshotJob { position, bytes }))
+    /// From now on snapshots of the state are made by `fold`, in the background, as the log grows. Without
+    /// it there are none, and retention takes nothing.
+    pub fn fold_by(&self, fold: Box<dyn Fold>) {
+        self.background.fold_by(fold);
     }
 
-    /// Applies the retention in the background, by that wall clock.
-    pub fn retain(&self, wall_ns: i64) {
-        self.background.retain(wall_ns);
+    /// Makes a snapshot of the state as it is after everything appended, in the background: for a quick
+    /// start after a clean end. False when too much waits there already: ask again later.
+    ///
+    /// # Errors
+    /// When anything failed before.
+    pub fn snapshot(&self) -> Result<bool, JournalError> {
+        self.active.check()?;
+        let (segment_id, next_id) = (self.segment.header.first_id, self.next_id);
+        Ok(self.background.snapshot(Position { segment_id, offset: self.end, next_id }))
+    }
+
+    /// Makes a snapshot if it is time for one, and applies the retention by that wall clock, in the
+    /// background.
+    pub fn tend(&self, wall_ns: i64) {
+        self.background.tend(wall_ns);
     }
 
     /// Waits until the background has done what it was given.
@@ -247,7 +256,7 @@ impl Journal {
         self.segment.set_end(self.end);
         self.log.set_newest(next_id - 1);
         if rolled {
-            self.background.retain(wall_ns);
+            self.background.tend(wall_ns);
         }
         Ok(Appended { newest: next_id - 1, rolled })
     }
@@ -370,9 +379,9 @@ fn replay_start(
     snapshots: &Snapshots,
 ) -> Result<Position, JournalError> {
     let oldest = segments.first().map_or(1, |segment| segment.header.first_id);
-    let Some(&position) = snapshots.positions.first() else {
+    let Some(position) = snapshots.kept.first().map(|newest| newest.position) else {
         if oldest == 1 {
-            return Ok(Position { segment_id: 1, offset: SEGMENT_RECORDS_START, next_id: 1 });
+            return Ok(Position::start_of(1));
         }
         let what = format!("the log begins at event {oldest} and no snapshot before it is valid");
         return Err(JournalError::Missing { path: storage.path("*.snap"), what });

@@ -87,7 +87,6 @@ pub fn start(parts: Parts, inbox: Inbox) -> std::io::Result<std::thread::JoinHan
         after: Vec::new(),
         phase: Phase::Running,
         next_retention: Instant::now(),
-        snapshot_is_due: false,
     };
     std::thread::Builder::new().name("service".to_owned()).spawn(move || {
         let mut notice = notice;
@@ -129,8 +128,6 @@ struct Service {
     after: Vec<After>,
     phase: Phase,
     next_retention: Instant,
-    /// The background had no room for the last one.
-    snapshot_is_due: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,11 +263,8 @@ impl Service {
 
     fn store(&mut self) -> Result<(), JournalError> {
         let start = Instant::now();
-        let appended = self.journal.append(&mut self.batch, wall_ns())?;
+        self.journal.append(&mut self.batch, wall_ns())?;
         self.metrics.append_seconds.observe(start.elapsed().as_secs_f64());
-        if appended.rolled {
-            self.snapshot();
-        }
         Ok(())
     }
 
@@ -315,30 +309,10 @@ impl Service {
             self.phase = Phase::Poisoned;
             return;
         }
-        if self.snapshot_is_due {
-            self.snapshot();
-        }
         if Instant::now() >= self.next_retention {
-            self.journal.retain(wall_ns());
+            self.journal.tend(wall_ns());
             self.next_retention =
                 Instant::now() + Duration::from_millis(SERVICE_RETENTION_INTERVAL_MS);
-        }
-    }
-
-    /// Writes the state beside the log, so that a start need not read the log from its beginning.
-    fn snapshot(&mut self) {
-        let state = self.engine.state();
-        let at = state.last_event_id();
-        let written =
-            serde_json::to_vec(state).map_err(|error| error.to_string()).and_then(|bytes| {
-                self.journal.write_snapshot(at, bytes).map_err(|error| error.to_string())
-            });
-        match written {
-            Ok(taken) => self.snapshot_is_due = !taken,
-            Err(error) => {
-                self.snapshot_is_due = false;
-                tracing::warn!(error, "no snapshot was written: the next start takes longer");
-            }
         }
     }
 
@@ -357,7 +331,9 @@ impl Service {
         if let Err(error) = self.journal.sync() {
             tracing::error!(%error, "the last sync failed");
         }
-        self.snapshot();
+        if !self.journal.snapshot().is_ok_and(|taken| taken) {
+            tracing::warn!("no last snapshot: the next start takes longer");
+        }
     }
 
     fn now(&self) -> TsNs {

@@ -14,12 +14,9 @@
 
 mod delivery;
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
-use std::time::Duration;
+use std::io::ErrorKind;
 
 use bytes::Bytes;
-use mio::net::TcpStream;
 use veloz_core::limits::{STREAM_IGNORED_INPUT_BYTES, STREAM_TURN_BYTES};
 use veloz_core::types::{EventId, Symbol};
 
@@ -28,6 +25,7 @@ use super::control::{self, Gap, GapReason};
 use super::derive::Derived;
 use super::desk::Books;
 use super::filter::{Encoding, Filter};
+use super::hub::Connection;
 use super::metrics::{CloseReason, StreamMetrics};
 use super::request::{Start, StreamRequest};
 use super::window::Window;
@@ -91,8 +89,8 @@ static PLAIN: Wishes = Wishes {
     book: None,
 };
 
-pub(super) struct Subscriber {
-    pub(super) socket: TcpStream,
+pub(super) struct Subscriber<C> {
+    socket: C,
     pub(super) serial: u64,
     pub(super) place: Place,
     /// The event to go on with; at a level place perhaps an older one.
@@ -122,13 +120,13 @@ enum Sent {
     Part(usize),
 }
 
-impl Subscriber {
+impl<C: Connection> Subscriber<C> {
     pub(super) fn new(
-        socket: TcpStream,
+        socket: C,
         serial: u64,
         request: StreamRequest,
         now_ms: u64,
-    ) -> Subscriber {
+    ) -> Subscriber<C> {
         let StreamRequest { filter, encoding, snapshot, ping, book, .. } = request;
         let plain = filter.is_open() && encoding == Encoding::Sse && !snapshot && !ping;
         let wishes = Wishes { filter, encoding, snapshot, ping, book };
@@ -366,14 +364,7 @@ impl Subscriber {
     /// Ends the connection: in good order, so that what the kernel holds still goes out; but a client
     /// that takes nothing is told by a reset, and what the kernel holds for it is freed.
     pub(super) fn close(&self, reason: CloseReason) {
-        // A socket that is closed already is as good.
-        let _ = match reason {
-            CloseReason::Stalled | CloseReason::Input => {
-                rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO))
-                    .map_err(std::io::Error::from)
-            }
-            _ => self.socket.shutdown(Shutdown::Write),
-        };
+        self.socket.end(matches!(reason, CloseReason::Stalled | CloseReason::Input));
     }
 
     /// Sends what is pending; whether nothing is left of it.
@@ -428,6 +419,7 @@ mod tests {
 
     #[test]
     fn an_idle_subscriber_is_small() {
-        assert!(size_of::<Subscriber>() <= 160, "{}", size_of::<Subscriber>());
+        let bytes = size_of::<Subscriber<mio::net::TcpStream>>();
+        assert!(bytes <= 160, "{bytes}");
     }
 }

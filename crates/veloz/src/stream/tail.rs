@@ -36,17 +36,20 @@ pub(super) struct Inbox {
     woken: bool,
 }
 
+/// Wakes the stream's thread.
+pub type Wake = Box<dyn Fn() + Send + Sync>;
+
 /// What the stream's thread shares with all others.
 pub(super) struct Shared {
     inbox: Mutex<Inbox>,
-    waker: mio::Waker,
+    wake: Wake,
     window_bytes: usize,
     pub(super) metrics: StreamMetrics,
 }
 
 impl Shared {
-    pub(super) fn new(waker: mio::Waker, window_bytes: usize) -> Shared {
-        Shared { inbox: Mutex::default(), waker, window_bytes, metrics: StreamMetrics::default() }
+    pub(super) fn new(wake: Wake, window_bytes: usize) -> Shared {
+        Shared { inbox: Mutex::default(), wake, window_bytes, metrics: StreamMetrics::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inbox> {
@@ -57,8 +60,8 @@ impl Shared {
     fn wake(&self, mut inbox: MutexGuard<'_, Inbox>) {
         let first = !std::mem::replace(&mut inbox.woken, true);
         drop(inbox);
-        if first && let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "cannot wake the stream's thread");
+        if first {
+            (self.wake)();
         }
     }
 

@@ -1,9 +1,9 @@
 # Everything that a person does here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run build dev test fmt lint audit bench soak setup clean
+.PHONY: help run build dev test fmt lint audit bench soak crosscheck setup clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## build and start the gateway on 127.0.0.1:8080 (settings: docs/configuration.md)
 	target/release/veloz serve
@@ -31,6 +31,9 @@ audit: setup ## known vulnerabilities of the dependencies (needs the network)
 bench: build ## measure this gateway and a thread-per-request one side by side: bench/RESULTS.md
 	cargo build --release --locked --package veloz --package veloz-bench --bins --examples
 	bench/run
+
+crosscheck: ## ten million random operations on the simulated venue and on a second, slow and obvious one
+	VELOZ_CROSS_CHECK_OPERATIONS=10000 cargo test --locked --package veloz-core --test cross_check -- --nocapture
 
 soak: setup ## the resume tests with a thousand cuts for each kind of client
 	VELOZ_CUTS=1000 cargo test --release --locked --package veloz --test gateway resume -- --nocapture

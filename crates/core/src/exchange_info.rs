@@ -106,7 +106,8 @@ struct ListedSymbol<'a> {
 #[derive(Deserialize)]
 #[serde(tag = "filterType", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 enum Filter<'a> {
-    PriceFilter {
+    #[serde(rename = "PRICE_FILTER")]
+    Price {
         min_price: Cow<'a, str>,
         max_price: Cow<'a, str>,
         tick_size: Cow<'a, str>,
@@ -172,7 +173,7 @@ impl ListedSymbol<'_> {
 impl Filter<'_> {
     fn apply(&self, to: &mut Instrument) -> Result<(), String> {
         match self {
-            Filter::PriceFilter { min_price, max_price, tick_size } => {
+            Filter::Price { min_price, max_price, tick_size } => {
                 to.tick = step(tick_size, "tickSize").map(Price::from_raw)?;
                 to.min_price = least(min_price, "minPrice").map(Price::from_raw)?;
                 to.max_price = most(max_price, "maxPrice").map(|most| most.map(Price::from_raw))?;

@@ -24,7 +24,7 @@ pub enum Input {
     /// A client wants an order placed.
     NewOrder(NewOrder),
     /// A client wants two orders placed of which one at most is executed.
-    NewPair(NewPair),
+    NewPair(Box<NewPair>),
     /// A client wants an order taken back.
     Cancel(CancelOrder),
     /// A client wants another quantity or limit of an order that stands.

@@ -23,6 +23,7 @@ fn document() -> String {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "whoever runs it may have it write the document")]
 fn the_documents_list_every_reason() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reasons.md");
     if std::env::var_os("VELOZ_WRITE_DOCS").is_some() {

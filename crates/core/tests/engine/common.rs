@@ -172,7 +172,7 @@ impl Rig {
 
     /// A pair: `pair("a SELL 1 @ 110", "b SELL 1 STOP 90")`; what it is answered with.
     pub(crate) fn pair(&mut self, limit: &str, stop: &str) -> Result<Answer, Refusal> {
-        self.input(&Input::NewPair(pair(limit, stop)))
+        self.input(&Input::NewPair(Box::new(pair(limit, stop))))
     }
 
     /// Another quantity or limit: `"2 @ 99"`, `"@ 99"` or `"2"`.

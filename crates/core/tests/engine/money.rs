@@ -149,7 +149,7 @@ fn input(action: &Action, last_id: u64, now: i64) -> Option<Input> {
     let level = |&(p, q): &(i64, i64)| (price(p), qty(q));
     Some(match action {
         Action::Order { .. } => Input::NewOrder(new_order(action, now)?),
-        Action::Pair { .. } => Input::NewPair(new_pair(action)?),
+        Action::Pair { .. } => Input::NewPair(Box::new(new_pair(action)?)),
         Action::Amend { name, qty: lots, price: steps } => Input::Amend(AmendOrder {
             client_order_id: name_of(*name),
             qty: lots.map(qty),

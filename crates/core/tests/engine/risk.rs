@@ -245,7 +245,7 @@ fn the_settings_change_one_by_one() {
     let lifted = BTreeMap::from([("BTC".parse().unwrap(), None)]);
     let change = RiskChange { max_position: Some(Some(lifted)), ..RiskChange::default() };
     let Ok(Answer::Risk(settings)) = rig.input(&Input::Risk(change)) else { panic!() };
-    let left: Vec<_> = settings.max_position.iter().map(|(asset, _)| asset.as_str()).collect();
+    let left: Vec<_> = settings.max_position.keys().map(Asset::as_str).collect();
     assert_eq!(left, ["ETH"]);
     rig.restart();
     assert_eq!(*rig.engine.state().risk(), settings);

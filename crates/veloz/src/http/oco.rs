@@ -31,7 +31,7 @@ const FIELDS: [&str; 9] = [
 /// `POST /api/oco`
 pub(super) async fn place(State(app): Shared, body: Bytes) -> Answered {
     let pair = parse_pair(&body)?;
-    match app.service.submit(Input::NewPair(pair.clone())).await? {
+    match app.service.submit(Input::NewPair(Box::new(pair.clone()))).await? {
         Answer::Pair(answers) if answers.iter().all(|a| a.status == OrderStatus::Rejected) => {
             let NewPair { limit, stop } = pair;
             let rules = move |engine: &Engine| Rules::of(engine, &limit.symbol);

@@ -28,6 +28,7 @@ use crate::state::{Fact, State};
 use crate::types::{Asset, ClientOrderId, Money, Side, Symbol, TsNs, VenueOrderId};
 
 mod amend;
+mod external;
 mod invariants;
 mod pairs;
 mod reports;
@@ -70,6 +71,11 @@ pub enum VenueCommand {
         symbol: Symbol,
         /// The venue's name for it, if it told one.
         venue_order_id: Option<VenueOrderId>,
+    },
+    /// Say how this order stands.
+    Query {
+        /// The client's name for it.
+        client_order_id: ClientOrderId,
     },
 }
 
@@ -270,7 +276,10 @@ impl Engine {
                 self.close(ts, key, (OrderChange::Reject, Some(reason)), step);
             }
             (Ok(()), Venue::Simulated) => self.place(ts, index, key, &sized, step),
-            (Ok(()), Venue::External) => step.commands.push(VenueCommand::Place(sized)),
+            (Ok(()), Venue::External) => {
+                self.tell(Fact::Sent { client_order_id: id, ts_ns: ts }, step);
+                step.commands.push(VenueCommand::Place(sized));
+            }
         }
         let answer = self.state.order_at(key).and_then(Order::answer);
         Ok(answer.map_or(Answer::Pending(id), Answer::Order))

@@ -378,8 +378,9 @@ pub enum ReportBody {
     },
     /// It was executed, in part or in full.
     Fill {
-        /// The venue's number of the execution: the same number twice is one execution.
-        trade_id: u64,
+        /// The venue's number of the execution: the same number twice is one execution. `None`: the venue
+        /// has no numbers, and each report is an execution of its own.
+        trade_id: Option<u64>,
         /// How much.
         qty: Qty,
         /// At what price.
@@ -396,6 +397,29 @@ pub enum ReportBody {
         /// Why.
         reason: Text,
     },
+    /// All of it was executed: the executions are told apart from this.
+    Filled,
+    /// How it stands as a whole: the answer to a question.
+    State(Box<VenueOrder>),
+    /// The venue knows no such order: the answer to a question.
+    NotFound,
+    /// The venue did not answer: it is not known what became of the order, or of its cancel.
+    Unanswered,
+}
+
+/// How an order stands, as its venue says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VenueOrder {
+    /// Its status.
+    pub status: OrderStatus,
+    /// Executed so far.
+    pub executed_qty: Qty,
+    /// Quote asset paid or received for that.
+    pub cum_quote: Money,
+    /// Why it was refused or expired.
+    pub reason: Text,
+    /// What was asked for, when the venue told all of it: an order of others can only be adopted so.
+    pub request: Option<NewOrder>,
 }
 
 /// What the engine answers to an input that somebody waits on.

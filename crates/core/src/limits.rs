@@ -182,8 +182,15 @@ pub const JOURNAL_SEGMENT_BYTES: u64 = 64 << 20;
 /// The largest segment size that can be configured: offsets in a segment are 32 bits wide.
 pub const JOURNAL_SEGMENT_MAX_BYTES: u64 = 1 << 30;
 
-/// How far ahead of its end the active segment reserves space.
+/// What the active segment keeps reserved behind its end, for cancels when the disk is full: enough for
+/// some 6,000 of them.
+pub const JOURNAL_RESERVE_BYTES: u64 = 8 << 20;
+
+/// How much at a time is reserved beyond that.
 pub const JOURNAL_PREALLOCATE_BYTES: u64 = 4 << 20;
+
+/// With less than that free on the disk, it is told.
+pub const JOURNAL_FREE_LOW_BYTES: u64 = 256 << 20;
 
 /// One entry of a segment's index stands for about this much of the segment.
 pub const JOURNAL_INDEX_STRIDE_BYTES: u64 = 32 << 10;
@@ -219,6 +226,11 @@ pub const JOURNAL_SYNC_INTERVAL_MS: u64 = 50;
 const MIB: usize = 1 << 20;
 /// Levels a side of a book frame.
 pub const STREAM_BOOK_LEVELS: usize = 20;
+
+// External venues.
+
+/// A venue that does not know an order proves nothing while the order is younger than this.
+pub const VENUE_ORDER_YOUNG_MS: i64 = 5_000;
 
 // The service.
 

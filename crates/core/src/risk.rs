@@ -75,6 +75,10 @@ wire_enum! {
         Oco = "oco",
         /// Still open: the venue did not answer, and is asked.
         UnknownOutcome = "unknown_outcome",
+        /// REJECTED: it never left for its venue, or the venue, asked again and again, knows nothing of it.
+        NotTaken = "not_taken",
+        /// EXPIRED: the venue had it, and knows nothing of it any more.
+        LostByVenue = "lost_by_venue",
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Known limit: closed orders stay, because an id is never free again.
 
+mod fact;
 mod index;
 mod risk;
 
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use index::Index;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use fact::{Fact, facts_from_json, facts_to_json};
 pub(crate) use index::OpenOrders;
 pub use risk::DayStart;
 
@@ -21,98 +23,11 @@ use crate::event::{Account, Event, Fill, Market, OrderState, OrderUpdate};
 use crate::input::{NewOrder, RiskSettings};
 use crate::ledger::{AssetIndex, Ledger};
 use crate::limits;
-use crate::order::{FirstAnswer, Order, OrderStatus};
+use crate::order::{FirstAnswer, Order, OrderStatus, Trade};
+use crate::risk::Reason;
 use crate::types::{
-    Asset, ClientOrderId, EventId, Money, Price, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
+    Asset, ClientOrderId, EventId, Money, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
 };
-
-/// What the state needs besides the public events of a step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Fact {
-    /// The assets of an instrument, before its first order.
-    Pair {
-        /// The instrument.
-        symbol: Symbol,
-        /// What it buys and sells.
-        base: Asset,
-        /// What it is paid with.
-        quote: Asset,
-    },
-    /// An order is about to be sent, or refused.
-    Intent {
-        /// As it was asked for.
-        order: NewOrder,
-        /// Its quantity, where it is not the one asked for.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        qty: Option<Qty>,
-        /// What it locks; nothing when it is refused.
-        lock: Money,
-        /// Its venue is not the built-in one.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        external: bool,
-        /// When it is sent, while the orders of a second are limited; not when it is refused.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        sent_ts_ns: Option<TsNs>,
-    },
-    /// The price has reached the stop of an order.
-    Triggered {
-        /// Whose.
-        client_order_id: ClientOrderId,
-        /// When.
-        ts_ns: TsNs,
-        /// The newest event then.
-        queued_at: EventId,
-        /// What it locks, where that is another amount now: the other order of its pair has ended.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        lock: Option<Money>,
-    },
-    /// An order is another from here on.
-    Amended {
-        /// Which.
-        client_order_id: ClientOrderId,
-        /// Its whole quantity.
-        qty: Qty,
-        /// Its limit.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        price: Option<Price>,
-        /// What it locks.
-        lock: Money,
-        /// When.
-        ts_ns: TsNs,
-        /// The newest event when it came to its venue, for this or before.
-        queued_at: EventId,
-    },
-    /// The risk settings from here on.
-    Risk(RiskSettings),
-    /// A UTC day begins.
-    Day(DayStart),
-    /// The market source from here on: another one, or the same from its beginning. Positions of the one
-    /// before mean nothing any more.
-    Source(Text),
-    /// How far the market source was.
-    Position {
-        /// Of this instrument.
-        symbol: Symbol,
-        /// The source's own count.
-        position: u64,
-    },
-}
-
-/// Appends the facts of a record as JSON; nothing when there are none.
-///
-/// # Errors
-/// Never in practice: facts hold nothing that JSON cannot.
-pub fn facts_to_json(facts: &[Fact], out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    if facts.is_empty() { Ok(()) } else { serde_json::to_writer(out, facts) }
-}
-
-/// Reads the facts of a record.
-///
-/// # Errors
-/// When the bytes are not what [`facts_to_json`] writes.
-pub fn facts_from_json(json: &[u8]) -> Result<Vec<Fact>, serde_json::Error> {
-    if json.is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(json) }
-}
 
 /// All that a restart needs.
 #[derive(Debug, Clone, Default)]
@@ -195,6 +110,27 @@ impl State {
                     self.note_sent(*sent);
                 }
                 self.apply_intent(order, qty.unwrap_or(order.qty), *lock, *external);
+            }
+            Fact::Sent { client_order_id, ts_ns } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    order.sent_ts_ns = Some(*ts_ns);
+                }
+            }
+            Fact::Adopted { client_order_id } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    order.adopted = true;
+                }
+            }
+            Fact::Doubt { client_order_id, unknown } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    let reason = if *unknown { Reason::UnknownOutcome.as_str() } else { "" };
+                    order.reason = Text::Borrowed(reason);
+                }
+            }
+            Fact::Presumed { client_order_id, trade_id, qty, price } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    order.trades.push(Trade { id: *trade_id, qty: *qty, price: *price });
+                }
             }
             Fact::Triggered { client_order_id, ts_ns, queued_at, lock } => {
                 self.change(client_order_id, |order| {
@@ -444,7 +380,9 @@ impl State {
             reason: Text::Borrowed(""),
             last_ts_ns: self.data.last_ts_ns,
             external,
-            trade_ids: Vec::new(),
+            adopted: false,
+            sent_ts_ns: None,
+            trades: Vec::new(),
             first: None,
             pair,
         };
@@ -497,8 +435,12 @@ impl State {
         order.cum_quote = order.cum_quote.saturating_add(cost);
         order.last_ts_ns = fill.ts_ns;
         if let Some(trade_id) = fill.trade_id {
+            let known = |order: &Order| order.trades.iter().any(|trade| trade.id == trade_id);
             if order.external {
-                order.trade_ids.push(trade_id);
+                // What is presumed is proven later; what was presumed in part is known by its fact.
+                if !fill.reconciled && !known(order) {
+                    order.trades.push(Trade { id: trade_id, qty: fill.qty, price: fill.price });
+                }
             } else {
                 self.data.last_trade_id = self.data.last_trade_id.max(trade_id);
             }

@@ -228,7 +228,12 @@ impl Rig {
 
     /// Starts again from the journal.
     pub(crate) fn restart(&mut self) {
-        self.engine = Engine::restore(config(Venue::Simulated), self.replayed());
+        self.restart_with(Venue::Simulated);
+    }
+
+    /// The same, with that venue.
+    pub(crate) fn restart_with(&mut self, venue: Venue) {
+        self.engine = Engine::restore(config(venue), self.replayed());
     }
 
     fn write(&mut self) {

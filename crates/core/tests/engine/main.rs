@@ -9,4 +9,6 @@ mod matching;
 mod money;
 mod orders;
 mod pairs;
+mod races;
+mod reports;
 mod risk;

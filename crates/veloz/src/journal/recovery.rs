@@ -304,7 +304,8 @@ fn find_tail(
         }
     };
     segment.set_end(offset);
-    if access == Access::Owner {
+    // Reserved space stays: on a full disk there may be no other.
+    if access == Access::Owner && torn_bytes > 0 {
         file.set_len(offset).map_err(io("cut"))?;
     }
     let torn = (torn_bytes > 0).then_some(TornTail { file: name, offset, bytes: torn_bytes });

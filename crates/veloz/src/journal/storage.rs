@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,6 +57,34 @@ pub trait Storage: Debug + Send + Sync {
     /// # Errors
     /// When the system reports that it failed.
     fn sync_dir(&self) -> io::Result<()>;
+
+    /// Whether files can be made here, and how many bytes are free for them.
+    ///
+    /// # Errors
+    /// Why none can be made: the directory is gone, or may not be written.
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
+    /// Which file has that name; none where files have no identity.
+    ///
+    /// # Errors
+    /// When it is not there.
+    fn identity(&self, name: &str) -> io::Result<Option<Identity>> {
+        let _ = name;
+        Ok(None)
+    }
+}
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The device.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+    /// How many names it has: without one it ends with whoever has it open.
+    pub links: u64,
 }
 
 /// An open file, used by any thread at any offset.
@@ -96,6 +124,14 @@ pub trait StorageFile: Debug + Send + Sync {
     /// # Errors
     /// When the system reports that it failed.
     fn sync(&self) -> io::Result<()>;
+
+    /// Which file it is; none where files have no identity.
+    ///
+    /// # Errors
+    /// When the system reports that it failed.
+    fn identity(&self) -> io::Result<Option<Identity>> {
+        Ok(None)
+    }
 }
 
 /// A directory of the file system.
@@ -159,6 +195,21 @@ impl Storage for DirStorage {
     fn sync_dir(&self) -> io::Result<()> {
         File::open(&self.dir)?.sync_all()
     }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        use rustix::fs::Access;
+        rustix::fs::access(&self.dir, Access::WRITE_OK | Access::EXEC_OK)?;
+        let stat = rustix::fs::statvfs(&self.dir)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn identity(&self, name: &str) -> io::Result<Option<Identity>> {
+        Ok(Some(identity_of(&fs::metadata(self.path(name))?)))
+    }
+}
+
+fn identity_of(meta: &fs::Metadata) -> Identity {
+    Identity { device: meta.dev(), inode: meta.ino(), links: meta.nlink() }
 }
 
 #[derive(Debug)]
@@ -188,12 +239,9 @@ impl StorageFile for DirFile {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        let old = self.size()?;
-        if len <= old {
-            return Ok(());
-        }
+        // From the start: a file that was copied may have holes where space was reserved.
         let flags = rustix::fs::FallocateFlags::empty();
-        match rustix::fs::fallocate(&self.0, flags, old, len - old) {
+        match rustix::fs::fallocate(&self.0, flags, 0, len) {
             // Not every file system can reserve space; the write itself will tell then.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
             other => other.map_err(io::Error::from),
@@ -207,5 +255,9 @@ impl StorageFile for DirFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn identity(&self) -> io::Result<Option<Identity>> {
+        Ok(Some(identity_of(&self.0.metadata()?)))
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use veloz_core::limits::{
-    JOURNAL_BATCH_MAX_BYTES, JOURNAL_PREALLOCATE_BYTES, JOURNAL_SEGMENT_BYTES,
+    JOURNAL_BATCH_MAX_BYTES, JOURNAL_RESERVE_BYTES, JOURNAL_SEGMENT_BYTES,
     JOURNAL_SEGMENT_MAX_BYTES,
 };
 use veloz_core::types::EventId;
@@ -25,9 +25,10 @@ use super::metrics::JournalCollector;
 use super::reader::JournalReader;
 use super::recovery::{Access, Recovery, find_segments};
 use super::retention::RetentionConfig;
-use super::segment::{Log, Segment};
+use super::room::{Reserve, Room};
+use super::segment::{Log, Segment, TEMPORARY_SUFFIX, segment_name};
 use super::snapshot::{self, Fold, Position, Snapshots};
-use super::storage::{DirStorage, Storage, StorageFile};
+use super::storage::{DirStorage, Identity, Storage, StorageFile};
 
 /// What "stored" means when an append returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,9 +79,11 @@ pub struct Journal {
     segment: Arc<Segment>,
     file: Arc<dyn StorageFile>,
     next_id: EventId,
-    /// Where the records end; the file goes on with reserved zeros up to `allocated`.
+    /// Where the records end; the file goes on with reserved zeros.
     end: u64,
-    allocated: u64,
+    reserve: Reserve,
+    /// The next segment could not be begun: this one grows on.
+    roll_failed: bool,
     /// Up to where the index was last extended.
     noted: u64,
     /// Where the last mark ends: nothing to mark when that is the end.
@@ -141,10 +144,13 @@ impl Journal {
         // What is read from now on must not be lost again: it may be on its way to the disk only.
         file.sync().map_err(JournalError::io("sync", storage.path(&name)))?;
         let end = segment.end();
+        // What a crash left reserved may be all that a full disk has.
+        let size = file.size().map_err(JournalError::io("read", storage.path(&name)))?;
+        let allocated = if size > end && file.allocate(size).is_ok() { size } else { end };
         let log = Arc::new(Log::new(storage, found.segments, found.newest));
         let active = Arc::new(Active::new(&segment, &file, end));
         let (background, upkeep) = Background::new(&log, &active, &config, snapshots.kept);
-        let journal = Journal {
+        let mut journal = Journal {
             log: Arc::clone(&log),
             active,
             background,
@@ -153,10 +159,12 @@ impl Journal {
             file,
             next_id: found.newest + 1,
             end,
-            allocated: end,
+            reserve: Reserve::new(allocated),
+            roll_failed: false,
             noted: end,
             marked: end,
         };
+        journal.look();
         let recovery = Recovery {
             snapshot: snapshots.newest,
             passed_over: snapshots.passed_over,
@@ -182,6 +190,24 @@ impl Journal {
     /// Why nothing can be appended any more, if that is so. A sync in the background can fail too.
     pub fn failure(&self) -> Option<String> {
         self.active.failure()
+    }
+
+    /// What can still be appended, as of the last look or append.
+    pub fn room(&self) -> Room {
+        self.reserve.room(self.end)
+    }
+
+    /// Looks whether the storage is still there and has space, and ends a shortage where that can be: to
+    /// be called regularly.
+    ///
+    /// # Errors
+    /// When the journal failed; it is stopped then.
+    pub fn look_after(&mut self, wall_ns: i64) -> Result<(), JournalError> {
+        self.active.check()?;
+        if self.look() && self.roll_failed {
+            self.roll(wall_ns).inspect_err(|error| self.active.poison(error))?;
+        }
+        Ok(())
     }
 
     /// Stores the batch and shows it to the readers. The batch stays as it is: its frames can be
@@ -243,10 +269,9 @@ impl Journal {
         }
         // A segment is named by its first id: it needs an event before another one can begin.
         let rolled = self.end + size > self.config.segment_bytes
-            && self.next_id > self.segment.header.first_id;
-        if rolled {
-            self.roll(wall_ns)?;
-        }
+            && self.next_id > self.segment.header.first_id
+            && !self.reserve.is_short()
+            && self.roll(wall_ns)?;
         self.write(batch, wall_ns)?;
         for (start, first_id) in batch.offsets() {
             self.segment.note(&mut self.noted, self.end + len_u64(start), first_id);
@@ -255,6 +280,9 @@ impl Journal {
         self.next_id = next_id;
         self.segment.set_end(self.end);
         self.log.set_newest(next_id - 1);
+        if !self.reserve.is_short() {
+            self.fill_reserve();
+        }
         if rolled {
             self.background.tend(wall_ns);
         }
@@ -266,64 +294,81 @@ impl Journal {
         let durable = u32::try_from(self.active.durable()).unwrap_or(u32::MAX);
         let bytes = batch.seal(wall_ns, durable)?;
         let end = self.end + len_u64(bytes.len());
-        let io = |action| JournalError::io(action, self.log.storage.path(&self.segment.name()));
-        let reserve = || {
-            if end <= self.allocated {
-                return Ok(self.allocated);
-            }
-            // A short reserve is no failure, a write that finds no space is.
-            let ahead = end + JOURNAL_PREALLOCATE_BYTES;
-            self.file
-                .allocate(ahead)
-                .map(|()| ahead)
-                .or_else(|_| self.file.allocate(end).map(|()| end))
-        };
-        let written = reserve().map_err(io("reserve space in")).and_then(|allocated| {
-            self.file.write_at(bytes, self.end).map_err(io("write"))?;
-            Ok(allocated)
-        });
-        let done = written.and_then(|allocated| {
-            self.active.set_written(end);
-            if self.config.durability == Durability::Disk {
-                self.active.sync(&self.log)?;
-            }
-            Ok(allocated)
-        });
-        match done {
-            Ok(allocated) => {
-                self.allocated = allocated;
-                Ok(())
-            }
-            Err(error) => {
-                // Nobody saw it, so it must not be there after a restart. The first error is the one
-                // to tell, whether the cut works or not.
-                if let Err(cut) = self.file.set_len(self.end) {
-                    tracing::error!(%cut, "cannot cut off a failed append");
+        let path = || self.log.storage.path(&self.segment.name());
+        let io = |action| JournalError::io(action, path());
+        let done = self
+            .reserve
+            .hold(&*self.file, end)
+            .map_err(io("reserve space in"))
+            .and_then(|()| self.file.write_at(bytes, self.end).map_err(io("write")))
+            .and_then(|()| match self.file.identity().map_err(io("look at"))? {
+                // It would be gone with this process, and nobody could know.
+                Some(Identity { links: 0, .. }) => Err(JournalError::Removed { path: path() }),
+                _ => Ok(()),
+            })
+            .and_then(|()| {
+                self.active.set_written(end);
+                match self.config.durability {
+                    Durability::Process => Ok(()),
+                    Durability::Disk => self.active.sync(&self.log),
                 }
-                Err(error)
-            }
+            });
+        // Nobody saw it, so it must not be there after a restart. The first error is the one to tell,
+        // whether the cut works or not.
+        if done.is_err()
+            && let Err(cut) = self.file.set_len(self.end)
+        {
+            tracing::error!(%cut, "cannot cut off a failed append");
         }
+        done
     }
 
-    /// Seals the active segment and begins the next.
-    fn roll(&mut self, wall_ns: i64) -> Result<(), JournalError> {
+    /// Looks at the storage; true when it could take another segment.
+    fn look(&mut self) -> bool {
+        let usable = self.reserve.look(&*self.log.storage, &self.segment.name(), &*self.file);
+        if usable && !self.roll_failed {
+            self.fill_reserve();
+        }
+        usable
+    }
+
+    fn fill_reserve(&mut self) {
         let path = self.log.storage.path(&self.segment.name());
-        self.file.set_len(self.end).map_err(JournalError::io("seal", path))?;
+        self.reserve.fill(&*self.file, self.end, JournalError::io("reserve space in", path));
+    }
+
+    /// Seals the active segment and begins the next. False when the next one cannot be made: then the
+    /// active one goes on, with what is reserved for it.
+    fn roll(&mut self, wall_ns: i64) -> Result<bool, JournalError> {
         let header = SegmentHeader {
             compacted: false,
             first_id: self.next_id,
             previous_id: self.segment.header.first_id,
             created_ns: wall_ns,
         };
-        self.file = create_segment(&*self.log.storage, header)?;
+        let storage = &*self.log.storage;
+        let made = prepare_segment(storage, header);
+        self.roll_failed = made.is_err();
+        let (file, reserve) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                tracing::warn!(%error, "the next segment cannot be made");
+                self.reserve.fall_short(&error);
+                return Ok(false);
+            }
+        };
+        let path = storage.path(&self.segment.name());
+        self.file.set_len(self.end).map_err(JournalError::io("seal", path))?;
+        place_segment(storage, header)?;
+        (self.file, self.reserve) = (file, reserve);
         self.segment = Arc::new(Segment::new(header, SEGMENT_RECORDS_START));
         self.end = SEGMENT_RECORDS_START;
-        self.allocated = self.end;
         self.noted = 0;
         self.marked = self.end;
         self.active.switch(&self.segment, &self.file, self.end);
         self.log.push(Arc::clone(&self.segment));
-        Ok(())
+        self.look();
+        Ok(true)
     }
 
     /// Syncs, says so in a mark, and gives back the reserved space. A mark is a record without events
@@ -353,22 +398,46 @@ impl Drop for Journal {
 
 fn first_segment(storage: &dyn Storage) -> Result<Arc<Segment>, JournalError> {
     let header = SegmentHeader { compacted: false, first_id: 1, previous_id: 0, created_ns: 0 };
-    create_segment(storage, header)?;
+    prepare_segment(storage, header)?;
+    place_segment(storage, header)?;
     Ok(Arc::new(Segment::new(header, SEGMENT_RECORDS_START)))
 }
 
-/// Makes a segment without records, on the disk when it returns.
-fn create_segment(
+/// Makes a segment without records aside, on the disk when it returns, its reserve with it.
+fn prepare_segment(
     storage: &dyn Storage,
     header: SegmentHeader,
-) -> Result<Arc<dyn StorageFile>, JournalError> {
-    let name = super::segment::segment_name(header.first_id);
+) -> Result<(Arc<dyn StorageFile>, Reserve), JournalError> {
+    let name = temporary_name(header);
     let io = |action| JournalError::io(action, storage.path(&name));
     let file = storage.create(&name).map_err(io("create"))?;
-    file.write_at(&header.encode(), 0).map_err(io("write"))?;
-    file.sync().map_err(io("sync"))?;
-    storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))?;
-    Ok(file)
+    let allocated = SEGMENT_RECORDS_START + JOURNAL_RESERVE_BYTES;
+    let made = file
+        .allocate(allocated)
+        .map_err(io("reserve space in"))
+        .and_then(|()| file.write_at(&header.encode(), 0).map_err(io("write")))
+        .and_then(|()| file.sync().map_err(io("sync")));
+    match made {
+        Ok(()) => Ok((file, Reserve::new(allocated))),
+        Err(error) => {
+            // The next start removes it too.
+            if let Err(error) = storage.remove(&name) {
+                tracing::warn!(%error, name, "cannot remove it");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Gives a prepared segment its name, after the one before it was sealed.
+fn place_segment(storage: &dyn Storage, header: SegmentHeader) -> Result<(), JournalError> {
+    let (from, to) = (temporary_name(header), segment_name(header.first_id));
+    storage.rename(&from, &to).map_err(JournalError::io("rename", storage.path(&from)))?;
+    storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))
+}
+
+fn temporary_name(header: SegmentHeader) -> String {
+    format!("{}{TEMPORARY_SUFFIX}", segment_name(header.first_id))
 }
 
 /// Where a replay begins: behind the newest snapshot, or at the first event.

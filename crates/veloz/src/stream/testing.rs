@@ -36,6 +36,7 @@ pub(crate) fn event(id: EventId) -> Event {
             fee_asset: None,
             liquidity: None,
             side: None,
+            reconciled: false,
         }),
         2 => Event::OrderState(OrderState {
             client_order_id,
@@ -56,6 +57,7 @@ pub(crate) fn event(id: EventId) -> Event {
             expire_ts_ns: None,
             oco_with: None,
             time_in_force: None,
+            adopted: false,
         }),
         3 => Event::Account(Account {
             ts_ns,

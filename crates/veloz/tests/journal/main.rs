@@ -14,6 +14,7 @@ mod memory;
 mod reading;
 mod recovery;
 mod retention;
+mod room;
 mod snapshots;
 mod tools;
 

@@ -238,6 +238,10 @@ pub const VENUE_ORDER_YOUNG_MS: i64 = 5_000;
 pub const SERVICE_QUEUE_MESSAGES: usize = 4_096;
 /// Commands taken into one batch.
 pub const SERVICE_BATCH_INPUTS: usize = 256;
+/// A batch of that size takes no more, so that it stays below the journal's limit.
+pub const SERVICE_BATCH_BYTES: usize = 16 * MIB;
+/// How often an idle service looks after itself.
+pub const SERVICE_IDLE_MS: u64 = 250;
 /// Batches of a market source that wait for the service; then the source waits.
 pub const SERVICE_MARKET_QUEUE_BATCHES: usize = 16;
 /// Between two looks at what retention takes.

@@ -46,7 +46,9 @@ const REQUEST_DRAIN: Duration = Duration::from_secs(1);
 /// Why it could not start, in one line that says what to do.
 pub fn run(config: Config) -> Result<()> {
     start_log();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // One thread for the sockets of the HTTP API and the service: an order meets no other thread on its
+    // way. What may take long (pages of the log) has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
@@ -101,9 +103,10 @@ async fn serve(config: Config) -> Result<()> {
             health,
         },
         inbox,
-    )
-    .context("cannot start the service")?;
-    let source = source.map(|source| market::start(source, market_out)).transpose()?;
+    );
+    let waker = handle.clone();
+    let source =
+        source.map(|source| market::start(source, market_out, move || waker.wake())).transpose()?;
     let control = SourceControl::of(source.as_ref());
 
     let metrics = HttpMetrics::register(&mut registry);
@@ -166,19 +169,20 @@ fn max_connections(config: &Config) -> usize {
 async fn stop(
     handle: ServiceHandle,
     source: Option<MarketSource>,
-    service: std::thread::JoinHandle<()>,
+    service: tokio::task::JoinHandle<()>,
     stream: Stream,
     signals: &mut Signals,
 ) -> Result<()> {
     handle.close_intake();
-    let all = tokio::task::spawn_blocking(move || {
-        drop(source);
+    let all = async {
+        // Both wait for their threads.
+        tokio::task::spawn_blocking(|| drop(source)).await?;
         handle.stop();
-        if service.join().is_err() {
+        if service.await.is_err() {
             tracing::error!("the service ended by a panic");
         }
-        stream.shut_down();
-    });
+        tokio::task::spawn_blocking(|| stream.shut_down()).await
+    };
     tokio::select! {
         done = all => done.context("the shutdown panicked"),
         // A second signal: whoever sent it will not wait.

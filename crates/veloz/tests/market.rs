@@ -197,7 +197,7 @@ fn what_cannot_be_opened_is_said_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
     for path in [dir.path().join("missing"), dir.path().to_owned()] {
         let (out, _messages) = crossbeam_channel::bounded(1);
-        match start(SourceConfig::Replay(replay(&path, None)), out) {
+        match start(SourceConfig::Replay(replay(&path, None)), out, || {}) {
             Err(SourceError::Capture { path: told, .. }) => assert_eq!(told, path),
             other => panic!("{other:?}"),
         }
@@ -221,7 +221,7 @@ fn a_paused_replay_steps_runs_and_ends() {
     let (_dir, path) = file(text.as_bytes());
     let config = ReplayConfig { paused: true, ..replay(&path, Some(10)) };
     let (out, messages) = crossbeam_channel::bounded(64);
-    let source = start(SourceConfig::Replay(config), out).expect("starts");
+    let source = start(SourceConfig::Replay(config), out, || {}).expect("starts");
     let control = source.replay().expect("a replay");
     let taken = || {
         let data = |message| match message {
@@ -260,7 +260,7 @@ fn a_step_over_the_end_tells_so() {
         let (_dir, path) = file(text.as_bytes());
         let config = ReplayConfig { paused: true, ..replay(&path, None) };
         let (out, messages) = crossbeam_channel::bounded(64);
-        let source = start(SourceConfig::Replay(config), out).expect("starts");
+        let source = start(SourceConfig::Replay(config), out, || {}).expect("starts");
         let stepped = source.replay().expect("a replay").step(steps).expect("steps");
         assert_eq!((stepped.lines, stepped.finished), (5, true), "{steps}");
         assert_eq!(source.monitor().status().state, SourceState::Finished);
@@ -286,7 +286,7 @@ fn a_source_stops_at_once_whatever_it_waits_for() {
         let shown = format!("{config:?}");
         // Nobody takes anything from this channel.
         let (out, messages) = crossbeam_channel::bounded(1);
-        let source = start(config, out).expect("starts");
+        let source = start(config, out, || {}).expect("starts");
         let (done, stopped) = crossbeam_channel::bounded(1);
         std::thread::spawn(move || {
             drop(source);

@@ -1,4 +1,4 @@
-//! The one loop: a thread that owns the engine and the journal's writer.
+//! The one owner of the engine and the journal's writer: a state machine, and the task that runs it.
 //!
 //! Contract, in this order for every batch: inputs are stepped in the order they came (commands before
 //! market data), all their records are appended with one write (and one sync when durability is
@@ -7,20 +7,24 @@
 //!
 //! A failed append poisons the service: nothing more is stepped, stored, published or answered as
 //! accepted; [`ServiceHandle::health`] tells why.
+//!
+//! [`Service`] waits for nothing and is told the time, so that a test can run it step by step; `driver`
+//! is the task that gives it what came.
 
+mod driver;
 mod handle;
 mod health;
 mod metrics;
 mod views;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
-use crossbeam_channel::{Receiver, never, select, tick};
+use crossbeam_channel::Receiver;
 use veloz_core::engine::{Engine, Step};
 use veloz_core::input::{Answer, Input, MarketBody, Refusal};
-use veloz_core::limits::{SERVICE_BATCH_INPUTS, SERVICE_RETENTION_INTERVAL_MS};
+use veloz_core::limits::{SERVICE_BATCH_BYTES, SERVICE_IDLE_MS, SERVICE_RETENTION_INTERVAL_MS};
 use veloz_core::state::facts_to_json;
 use veloz_core::types::{EventId, TsNs};
 
@@ -29,14 +33,12 @@ use crate::journal::{Batch, Journal, JournalError};
 use crate::market::SourceMessage;
 use crate::stream::Tail;
 
+pub use driver::start;
 pub use handle::{Inbox, Reply, ServiceError, ServiceHandle, channel};
 pub use health::{Health, HealthBoard, Problem};
 pub use metrics::ServiceMetrics;
 
-use handle::{Look, Message};
-
-/// How often an idle service looks after itself.
-const IDLE_INTERVAL: Duration = Duration::from_millis(250);
+pub(crate) use handle::{Look, Message};
 
 /// What time it is for events that are not a market's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,52 +67,8 @@ pub struct Parts {
     pub health: Arc<HealthBoard>,
 }
 
-/// Starts the service's thread, which ends when its handle tells it to.
-///
-/// # Errors
-/// When the thread cannot be started.
-pub fn start(parts: Parts, inbox: Inbox) -> std::io::Result<std::thread::JoinHandle<()>> {
-    let Parts { engine, journal, tail, market, clock, metrics, health } = parts;
-    let notice = DeathNotice { health: Arc::clone(&health), expected: false };
-    let mut service = Service {
-        engine,
-        journal,
-        tail,
-        clock,
-        health,
-        metrics,
-        step: Step::default(),
-        batch: Batch::new(),
-        frames: BytesMut::new(),
-        facts: Vec::new(),
-        unpublished: None,
-        after: Vec::new(),
-        phase: Phase::Running,
-        next_retention: Instant::now(),
-    };
-    std::thread::Builder::new().name("service".to_owned()).spawn(move || {
-        let mut notice = notice;
-        service.run(&inbox.messages, market);
-        notice.expected = true;
-    })
-}
-
-/// Tells of a service thread that ended by a panic.
-struct DeathNotice {
-    health: Arc<HealthBoard>,
-    expected: bool,
-}
-
-impl Drop for DeathNotice {
-    fn drop(&mut self) {
-        if !self.expected {
-            let message = "the service ended by a defect: see the log, and start it again";
-            self.health.raise("service_died", message.to_owned());
-        }
-    }
-}
-
-struct Service {
+/// The state machine. Each call is told the wall clock's time, in nanoseconds since the Unix epoch.
+pub(crate) struct Service {
     engine: Engine,
     journal: Journal,
     tail: Tail,
@@ -127,11 +85,14 @@ struct Service {
     /// What waits for the batch to be stored.
     after: Vec<After>,
     phase: Phase,
-    next_retention: Instant,
+    /// Idle looks until the next one at what retention takes.
+    retention_in: u64,
 }
 
+/// How far the service is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub(crate) enum Phase {
+    /// At work.
     Running,
     /// Told to stop: what came before is stored and answered.
     Stopping,
@@ -146,50 +107,56 @@ enum After {
 }
 
 impl Service {
-    fn run(&mut self, inbox: &Receiver<Message>, market: Option<Receiver<SourceMessage>>) {
-        let mut market = market.unwrap_or_else(never);
-        let idle = tick(IDLE_INTERVAL);
-        while self.phase == Phase::Running {
-            select! {
-                recv(inbox) -> message => match message {
-                    Ok(message) => self.take(message, &market),
-                    Err(_) => self.phase = Phase::Stopping,
-                },
-                recv(market) -> message => match message {
-                    Ok(message) => self.take_market(message),
-                    // The source's thread has ended, and all that it told was taken.
-                    Err(_) => market = never(),
-                },
-                recv(idle) -> _ => self.look_after_itself(),
-            }
-            for message in inbox.try_iter().take(SERVICE_BATCH_INPUTS) {
-                self.take(message, &market);
-            }
-            self.finish_batch();
-        }
-        if self.phase == Phase::Stopping {
-            self.close(inbox);
+    /// A service at work. The market data in `parts` is the driver's to hand over.
+    pub(crate) fn new(parts: Parts) -> Service {
+        let Parts { engine, journal, tail, market: _, clock, metrics, health } = parts;
+        Service {
+            engine,
+            journal,
+            tail,
+            clock,
+            health,
+            metrics,
+            step: Step::default(),
+            batch: Batch::new(),
+            frames: BytesMut::new(),
+            facts: Vec::new(),
+            unpublished: None,
+            after: Vec::new(),
+            phase: Phase::Running,
+            retention_in: 0,
         }
     }
 
-    fn take(&mut self, message: Message, market: &Receiver<SourceMessage>) {
+    /// How far it is.
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Whether the batch is large enough to be stored before more is taken.
+    pub(crate) fn batch_is_full(&self) -> bool {
+        self.batch.size_bytes() >= SERVICE_BATCH_BYTES
+    }
+
+    /// Takes a message into the batch.
+    pub(crate) fn take(&mut self, message: Message, now: TsNs) {
         match message {
+            Message::Submit { reply, .. } if self.phase != Phase::Running => {
+                // Whoever asked may have gone.
+                let _ = reply.send(Err(ServiceError::ShuttingDown));
+            }
             Message::Submit { input, reply } => {
-                let result = self.step(&input);
+                let result = self.step(&input, now);
                 self.after.push(After::Answer(reply, result));
             }
-            Message::Read(read) => self.after.push(After::Read(read)),
-            Message::Settle(read) => {
-                for message in market.try_iter().take(market.len()) {
-                    self.take_market(message);
-                }
-                self.after.push(After::Read(read));
-            }
+            // The driver hands over the market data that waits before it.
+            Message::Read(read) | Message::Settle(read) => self.after.push(After::Read(read)),
             Message::Stop => self.phase = Phase::Stopping,
         }
     }
 
-    fn take_market(&mut self, message: SourceMessage) {
+    /// Takes what a market source said into the batch.
+    pub(crate) fn take_market(&mut self, message: SourceMessage, now: TsNs) {
         match message {
             SourceMessage::Data(all) => {
                 for data in all {
@@ -198,7 +165,7 @@ impl Service {
                     {
                         *now = (*now).max(*ts_ns);
                     }
-                    if let Err(refusal) = self.step(&Input::Market(data)) {
+                    if let Err(refusal) = self.step(&Input::Market(data), now) {
                         tracing::warn!(%refusal, "market data refused");
                     }
                 }
@@ -206,7 +173,7 @@ impl Service {
             SourceMessage::Fault { code, detail } | SourceMessage::Failed { code, detail } => {
                 tracing::warn!(code, detail, "market source");
                 let fault = Input::Fault { code: code.into(), detail: detail.into() };
-                if let Err(refusal) = self.step(&fault) {
+                if let Err(refusal) = self.step(&fault, now) {
                     tracing::error!(%refusal, "a fault was refused");
                 }
             }
@@ -215,14 +182,14 @@ impl Service {
     }
 
     /// Steps one input; what stood until now has expired before.
-    fn step(&mut self, input: &Input) -> Result<Answer, Refusal> {
-        self.expire()?;
-        self.step_at(self.now(), input)
+    fn step(&mut self, input: &Input, wall: TsNs) -> Result<Answer, Refusal> {
+        self.expire(wall)?;
+        self.step_at(self.now(wall), input)
     }
 
     /// Ends what stood until now.
-    fn expire(&mut self) -> Result<(), Refusal> {
-        let now = self.now();
+    fn expire(&mut self, wall: TsNs) -> Result<(), Refusal> {
+        let now = self.now(wall);
         if self.engine.is_due(now) {
             self.step_at(now, &Input::Tick)?;
         }
@@ -243,9 +210,9 @@ impl Service {
     }
 
     /// Stores the batch, then shows it, then answers.
-    fn finish_batch(&mut self) {
+    pub(crate) fn finish_batch(&mut self, now: TsNs) {
         if !self.batch.is_empty() {
-            match self.store() {
+            match self.store(now) {
                 Ok(()) => self.publish(),
                 Err(error) => return self.poison(&error),
             }
@@ -261,9 +228,9 @@ impl Service {
         }
     }
 
-    fn store(&mut self) -> Result<(), JournalError> {
+    fn store(&mut self, now: TsNs) -> Result<(), JournalError> {
         let start = Instant::now();
-        self.journal.append(&mut self.batch, wall_ns())?;
+        self.journal.append(&mut self.batch, now)?;
         self.metrics.append_seconds.observe(start.elapsed().as_secs_f64());
         Ok(())
     }
@@ -292,42 +259,34 @@ impl Service {
         self.phase = Phase::Poisoned;
     }
 
-    fn look_after_itself(&mut self) {
-        self.look_after_the_journal();
+    /// What is due without anybody's asking; to be called every [`SERVICE_IDLE_MS`].
+    pub(crate) fn look_after_itself(&mut self, now: TsNs) {
+        self.look_after_the_journal(now);
         if self.phase == Phase::Running
-            && let Err(refusal) = self.expire()
+            && let Err(refusal) = self.expire(now)
         {
             tracing::error!(%refusal, "a tick was refused");
         }
     }
 
     /// A sync in the background can fail too; retention runs there.
-    fn look_after_the_journal(&mut self) {
+    fn look_after_the_journal(&mut self, now: TsNs) {
         if let Some(failure) = self.journal.failure() {
             tracing::error!(failure, "the journal failed: nothing more is accepted");
             self.health.raise("journal_failed", failure);
             self.phase = Phase::Poisoned;
             return;
         }
-        if Instant::now() >= self.next_retention {
-            self.journal.tend(wall_ns());
-            self.next_retention =
-                Instant::now() + Duration::from_millis(SERVICE_RETENTION_INTERVAL_MS);
+        if let Some(left) = self.retention_in.checked_sub(1) {
+            self.retention_in = left;
+        } else {
+            self.journal.tend(now);
+            self.retention_in = SERVICE_RETENTION_INTERVAL_MS / SERVICE_IDLE_MS;
         }
     }
 
-    /// Takes nothing more, stores what is there, and writes a snapshot for a quick start.
-    fn close(&mut self, inbox: &Receiver<Message>) {
-        for message in inbox.try_iter() {
-            match message {
-                Message::Submit { reply, .. } => {
-                    let _ = reply.send(Err(ServiceError::ShuttingDown));
-                }
-                Message::Read(read) | Message::Settle(read) => self.after.push(After::Read(read)),
-                Message::Stop => {}
-            }
-        }
-        self.finish_batch();
+    /// Brings all to the disk, and writes a snapshot for a quick start. Waits for the disk.
+    pub(crate) fn close(mut self) {
         if let Err(error) = self.journal.sync() {
             tracing::error!(%error, "the last sync failed");
         }
@@ -336,9 +295,9 @@ impl Service {
         }
     }
 
-    fn now(&self) -> TsNs {
+    fn now(&self, wall: TsNs) -> TsNs {
         match self.clock {
-            Clock::Wall => wall_ns(),
+            Clock::Wall => wall,
             Clock::Replay(now) => now,
         }
     }

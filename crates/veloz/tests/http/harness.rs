@@ -109,7 +109,7 @@ pub(crate) async fn gateway_with(config: HttpConfig) -> Fixture {
         metrics: ServiceMetrics::register(&mut registry),
         health: health.clone(),
     };
-    service::start(parts, inbox).unwrap();
+    service::start(parts, inbox);
     let metrics = HttpMetrics::register(&mut registry);
     let registry = Arc::new(registry);
     let parts = HttpParts {

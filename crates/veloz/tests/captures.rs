@@ -106,46 +106,68 @@ fn each_capture(test: &str, mut run: impl FnMut(&str, &[MarketData])) {
     }
 }
 
-/// After every update of the exchange's book the simulated one is the same, level by level: with the quotes
-/// in between, and without. A quote that is older than the book changes nothing.
+/// How the quotes of a capture are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    Left,
+    AsRecorded,
+    /// So late that the book has gone on.
+    Late,
+}
+
+/// The messages with their quotes told so.
+fn with_quotes(messages: &[MarketData], quotes: Quotes) -> Vec<&MarketData> {
+    const LATE: usize = 300;
+    let is_quote = |data: &MarketData| matches!(data.body, MarketBody::Quote { .. });
+    let mut told: Vec<_> = messages.iter().enumerate().collect();
+    match quotes {
+        Quotes::Left => told.retain(|(_, data)| !is_quote(data)),
+        Quotes::AsRecorded => {}
+        Quotes::Late => told.sort_by_key(|(at, data)| at + if is_quote(data) { LATE } else { 0 }),
+    }
+    told.into_iter().map(|(_, data)| data).collect()
+}
+
+/// After every update of the exchange's book the simulated one is the same, level by level, whatever
+/// quotes come in between. A quote that is older than the book changes nothing.
 #[test]
 fn the_simulated_book_is_the_exchanges() {
     each_capture("the_simulated_book_is_the_exchanges", |name, messages| {
-        for with_quotes in [false, true] {
-            let mut play = Play::new(name);
-            let mut exchange = NaiveBook::default();
-            let (mut compared, mut old_quotes, mut newest_quote) = (0, 0, 0);
-            for data in messages {
-                if let MarketBody::Quote { update_id, .. } = data.body {
-                    let book = play.engine.book(&play.symbol).unwrap();
-                    let is_old = book.last_id().is_some_and(|last| update_id <= last);
-                    if !with_quotes {
-                        continue;
-                    }
-                    let before = is_old.then(|| book.top(50));
-                    play.tell(data);
-                    if let Some(before) = before {
-                        old_quotes += 1;
-                        assert_eq!(play.engine.book(&play.symbol).unwrap().top(50), before);
-                    } else {
-                        newest_quote = newest_quote.max(update_id);
-                    }
-                    continue;
-                }
-                exchange.apply(&data.body);
-                play.tell(data);
-                let book = play.engine.book(&play.symbol).unwrap();
-                let MarketBody::Depth { last_id, .. } = data.body else { continue };
-                if book.is_known() && newest_quote <= last_id {
-                    assert!(book.top(ALL_LEVELS) == exchange.levels(), "{name}, update {last_id}");
-                    compared += 1;
-                }
-            }
-            let least = if with_quotes { 100 } else { 3_000 };
-            assert!(compared > least, "{name}: {compared} compared, with quotes: {with_quotes}");
-            assert!(!with_quotes || old_quotes > 10, "{name}: {old_quotes} old quotes");
+        for quotes in [Quotes::Left, Quotes::AsRecorded, Quotes::Late] {
+            let (compared, old_quotes) = compare_books(name, &with_quotes(messages, quotes));
+            let least = if quotes == Quotes::AsRecorded { 100 } else { 3_000 };
+            assert!(compared > least, "{name}: {compared} compared, quotes {quotes:?}");
+            let is_late = quotes == Quotes::Late;
+            assert!(!is_late || old_quotes > 10_000, "{name}: {old_quotes} old quotes");
         }
     });
+}
+
+/// How many updates were compared, and how many quotes were older than the book.
+fn compare_books(name: &str, messages: &[&MarketData]) -> (usize, usize) {
+    let mut play = Play::new(name);
+    let mut exchange = NaiveBook::default();
+    let (mut compared, mut old_quotes, mut newest_quote) = (0, 0, 0);
+    for data in messages {
+        let book = play.engine.book(&play.symbol).unwrap();
+        let (known, before) = (book.last_id(), book.top(20));
+        play.tell(data);
+        exchange.apply(&data.body);
+        let book = play.engine.book(&play.symbol).unwrap();
+        match data.body {
+            MarketBody::Quote { update_id, .. } if known.is_some_and(|last| update_id <= last) => {
+                old_quotes += 1;
+                assert!(book.top(20) == before, "{name}: an old quote, {update_id}");
+            }
+            MarketBody::Quote { update_id, .. } => newest_quote = newest_quote.max(update_id),
+            MarketBody::Depth { last_id, .. } if book.is_known() && newest_quote <= last_id => {
+                assert!(book.top(ALL_LEVELS) == exchange.levels(), "{name}, update {last_id}");
+                compared += 1;
+            }
+            _ => {}
+        }
+    }
+    (compared, old_quotes)
 }
 
 /// A resting order and what was seen at its price since it came.
@@ -153,96 +175,90 @@ struct Resting {
     id: ClientOrderId,
     side: Side,
     price: Price,
-    /// What stood there when it came, and the least that has stood there since.
-    ahead: Qty,
+    /// The least that has stood there since it came, and what has traded there.
     least: Qty,
-    /// What traded there since.
     traded: Qty,
     filled: bool,
 }
 
-/// Orders at the best bid and ask, two at a time, for the whole capture. Each fills at first only when the
-/// volume that stood before it has traded or left; all together get no more of a trade than it had, and
-/// nothing but at or through their price.
+impl Resting {
+    /// Whether a price is the order's own or beyond it.
+    fn is_reached(&self, price: Price) -> bool {
+        match self.side {
+            Side::Buy => price <= self.price,
+            Side::Sell => price >= self.price,
+        }
+    }
+
+    /// Checks a fill of it, by what the source has just said.
+    fn check(&mut self, fill: &Fill, by: &MarketBody, best: Option<Price>) {
+        assert_eq!((fill.liquidity, fill.price), (Some(Liquidity::Maker), self.price));
+        match *by {
+            MarketBody::Trade { price, side, .. } => {
+                assert!(side != self.side && self.is_reached(price), "{fill:?} by {by:?}");
+                // What stood before it has traded, or left.
+                let waited = self.filled || price != self.price || self.traded > self.least;
+                let (traded, least) = (self.traded, self.least);
+                assert!(waited, "{fill:?}: {traded} traded, {least} stood there all the time");
+            }
+            // The other side has come to its price: it would have met the order.
+            _ => assert!(best.is_some_and(|best| self.is_reached(best)), "{fill:?} by {by:?}"),
+        }
+        self.filled = true;
+    }
+}
+
+/// Two orders at the best bid and two at the best ask.
+fn rest_at_the_touch(play: &mut Play) -> Vec<Resting> {
+    let mut resting = Vec::new();
+    for (side, lots) in
+        [(Side::Buy, 300), (Side::Buy, 2_000), (Side::Sell, 300), (Side::Sell, 2_000)]
+    {
+        let Some(price) = play.best(side) else { continue };
+        let least = play.offered(side, price);
+        let (id, fills) = play.place(side, lots, price, TimeInForce::Gtc);
+        assert!(fills.is_empty());
+        resting.push(Resting { id, side, price, least, traded: Qty::ZERO, filled: false });
+    }
+    resting
+}
+
+/// Orders at the touch for the whole capture. Each fills at first only when the volume that stood before it
+/// has traded or left; all together get no more of a trade than it had, and nothing but at or through
+/// their price.
 #[test]
 fn a_resting_order_waits_for_the_volume_before_it() {
     each_capture("a_resting_order_waits_for_the_volume_before_it", |name, messages| {
         let mut play = Play::new(name);
         let mut resting: Vec<Resting> = Vec::new();
-        let (mut filled, mut total, mut tape) = (0, 0_i64, 0_i64);
+        let (mut filled, mut total, mut tape) = (0, 0, 0);
         for (at, data) in messages.iter().enumerate() {
-            let reached = |order: &Resting, price: Price| match order.side {
-                Side::Buy => price <= order.price,
-                Side::Sell => price >= order.price,
-            };
             if let MarketBody::Trade { price, qty, side, .. } = data.body {
                 for order in resting.iter_mut().filter(|o| o.side != side && o.price == price) {
                     order.traded = order.traded.checked_add(qty).unwrap();
                 }
-                if resting.iter().any(|order| order.side != side && reached(order, price)) {
-                    tape += qty.raw();
-                }
+                let met = resting.iter().any(|o| o.side != side && o.is_reached(price));
+                tape += if met { qty.raw() } else { 0 };
             }
             let fills = play.tell(data);
             for order in &mut resting {
                 order.least = order.least.min(play.offered(order.side, order.price));
             }
-            let mut of_step = 0;
             for fill in &fills {
-                assert_eq!(fill.liquidity, Some(Liquidity::Maker));
                 let order = resting.iter_mut().find(|o| o.id == fill.client_order_id).unwrap();
-                of_step += fill.qty.raw();
-                match data.body {
-                    MarketBody::Trade { price, side, .. } => {
-                        assert!(side != order.side && reached(order, price), "{fill:?} {data:?}");
-                        if !order.filled && price == order.price {
-                            assert!(
-                                order.traded > order.least,
-                                "{fill:?}: {} stood there, {} \
-                                traded, {} were left",
-                                order.ahead,
-                                order.traded,
-                                order.least
-                            );
-                        }
-                    }
-                    // The other side has come to its price: it would have met the order.
-                    _ => {
-                        let other = play.best(order.side.opposite()).unwrap();
-                        assert!(reached(order, other), "{fill:?} {data:?}");
-                    }
-                }
-                assert_eq!(fill.price, order.price);
-                order.filled = true;
+                order.check(fill, &data.body, play.best(order.side.opposite()));
             }
             if let MarketBody::Trade { qty, .. } = data.body {
-                assert!(of_step <= qty.raw(), "{fills:?} by {data:?}");
-                total += of_step;
+                let of_trade: i64 = fills.iter().map(|fill| fill.qty.raw()).sum();
+                assert!(of_trade <= qty.raw(), "{fills:?} by {data:?}");
+                total += of_trade;
             }
             filled += fills.len();
             if at % 400 == 300 {
                 for order in resting.drain(..) {
                     play.cancel(order.id);
                 }
-                for side in [Side::Buy, Side::Sell] {
-                    let Some(price) = play.best(side) else { continue };
-                    for lots in [300, 2_000] {
-                        let ahead = play.offered(side, price);
-                        let (id, fills) = play.place(side, lots, price, TimeInForce::Gtc);
-                        assert!(fills.is_empty());
-                        let traded = Qty::ZERO;
-                        let least = ahead;
-                        resting.push(Resting {
-                            id,
-                            side,
-                            price,
-                            ahead,
-                            least,
-                            traded,
-                            filled: false,
-                        });
-                    }
-                }
+                resting = rest_at_the_touch(&mut play);
             }
         }
         assert!(filled > 50, "{name}: {filled} fills try little");

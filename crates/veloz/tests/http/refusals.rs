@@ -122,6 +122,11 @@ async fn each_filter_of_the_exchange() {
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn the_open_orders_of_an_instrument() {
+    let g = fixture().await;
     for _ in 0..2 {
         let rest = order("AUSDT", r#""side":"BUY","qty":1,"price":60"#);
         check(post(&g, "/api/order", &rest).await, 200, &["ACCEPTED"]).await;

@@ -147,6 +147,10 @@ class Veloz(Server):
         settings |= env
         super().__init__([VELOZ, "serve", *options], port, {name: str(value) for name, value in settings.items()})
 
+    def newest(self):
+        """The newest event of the log."""
+        return self.get("/api/events?limit=1")["newest"]
+
     def publish(self, start_ns, rate, events):
         delay = (start_ns - time.monotonic_ns()) / 1e9
         if delay > 0:

@@ -24,6 +24,18 @@ def ours(resting, closed, operations):
     return call([LOAD, "engine", "--resting", resting, "--closed", closed, "--operations", operations])
 
 
+def at_most(resting, operations):
+    """With that many resting orders, or as many as the engine's own limit of open orders allows."""
+    try:
+        return ours(resting, 0, operations)
+    except Failed as failure:
+        refused = re.search(r"order-(\d+) does not rest.*max_open_orders", str(failure))
+        if not refused:
+            raise
+        # One is taken, and one placed, before one is cancelled.
+        return ours(int(refused[1]) - 3, 0, operations)
+
+
 def rust(name):
     return lambda resting, operations: call([RUST_PEERS / "engine_peers", name, "--resting", resting,
                                              "--operations", operations])
@@ -51,7 +63,7 @@ def run(bench):
     runs = {}
     for i in range(rounds):
         bench.progress(f"round {i + 1} of {rounds}: VeloZ")
-        runs.setdefault("VeloZ", []).append(ours(RESTING, 0, operations))
+        runs.setdefault("VeloZ", []).append(at_most(RESTING, operations))
         for name, peer in peers.items():
             bench.progress(f"round {i + 1} of {rounds}: {name}")
             # One that is a hundred times as slow need not do as many.
@@ -59,7 +71,7 @@ def run(bench):
     growth = {"resting": [], "closed": []}
     for count in (1_000, 10_000, 100_000, LARGEST)[:bench.pick(3, 4)]:
         bench.progress(f"{count:,} resting")
-        growth["resting"].append(ours(count, 0, operations))
+        growth["resting"].append(at_most(count, operations))
         bench.progress(f"{count:,} closed")
         growth["closed"].append(ours(1_000, count, operations))
     return {"runs": runs, "growth": growth}
@@ -80,7 +92,7 @@ def report(result):
               f"{run['p999_ns'] / 1000:,.1f} µs", number(run["bytes_per_resting"] if kind == "resting" else run["bytes_per_closed"])]
              for kind in ("resting", "closed") for run in result["growth"][kind]]
     return (f"{table(['', 'orders/s', 'p50', 'p99', 'p99.9', 'max', 'bytes a resting order'], *rows)}\n\n"
-            f"{we['resting']:,} orders rest on 1000 levels; of eleven orders five place one more, five cancel one at random and "
+            f"{RESTING:,} orders rest on 1000 levels (VeloZ: {we['resting']:,}, its limit of open orders permitting); of eleven orders five place one more, five cancel one at random and "
             "one takes from the ask and fills. The peers only match; VeloZ also checks each order against instrument, balance "
             "and risk, keeps its state and idempotency for ever, books fees exactly and makes every event of the contract. "
             f"Medians of {len(result['runs']['VeloZ'])} rounds.\n\n{goals}\n\n"

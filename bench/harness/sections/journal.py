@@ -89,9 +89,9 @@ def fill(bench, events):
     capture = bench.work / "capture"
     write_capture(capture, 1_000, once)
     source = {"VELOZ_MARKET_SOURCE": "replay", "VELOZ_REPLAY_FILE": capture, "VELOZ_REPLAY_SPEED": "max"}
-    for _ in range(events // once):
+    for played in range(once, events + 1, once):
         with serve(bench, data, options=["--from-start"], **source) as server:
-            server.wait(lambda: server.get("/api/config")["market_source_state"] == "finished", 600)
+            server.wait(lambda: server.newest() >= played, 600)
             server.stop(signal.SIGKILL)
     capture.unlink()
     return data

@@ -15,18 +15,19 @@ class Subscribers:
     """Subscribers that are connected, told when event 1 is due, and asked what they saw."""
 
     def __init__(self, server, count, events=0, rate=0, warm_up=0, timeout=60, processes=None, stalled=0, path=None,
-                 first=1):
+                 first=1, total=None):
         self.processes, self.count = [], count
         number = processes or -(-count // PER_PROCESS)
         for i in range(number):
             share = count // number + (i < count % number)
             command = [LOAD, "--address", server.address, "subscribe", "--subscribers", share,
-                       "--path", path or server.stream, "--from", f"127.0.0.{2 + i}", "--events", events,
-                       "--rate", rate, "--warm-up", warm_up, "--timeout-s", timeout,
+                       "--path", path or server.stream, "--from", f"127.0.0.{2 + i}", "--rate", rate, "--warm-up", warm_up, "--timeout-s", timeout,
                        "--first", first, "--stalled", stalled if i == 0 else 0]
+            command += ["--bytes", total] if total else ["--events", events]
             self.processes.append(subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,
                                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
         connected = [self._line(p) for p in self.processes]
+        self.began_ns = min(c["began_ns"] for c in connected)
         self.connect_ms = max(c["connect_ms"] for c in connected)
         self.connect_times = percentiles(*(c["times"] for c in connected))
 

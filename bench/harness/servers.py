@@ -92,9 +92,6 @@ class Server:
         with urllib.request.urlopen(request, timeout=120) as answer:
             return json.load(answer)
 
-    def prepare(self, rate, events):
-        """Called before it starts to publish, so that nothing of the preparation is measured."""
-
     def publish(self, start_ns, rate, events):
         """Publishes numbered events from that time on; `rate` 0 is as fast as it goes. Returns a function that waits
         until all are published."""
@@ -136,7 +133,7 @@ class Veloz(Server):
     takes_orders = True
     settings = "as installed (VELOZ_DURABILITY=process); events come from a replay and pass engine and journal"
 
-    def __init__(self, work, rate=None, events=0, data=None, **env):
+    def __init__(self, work, rate=None, events=0, data=None, options=(), **env):
         self.data = Path(data or tempfile.mkdtemp(dir=work))
         port = free_port()
         settings = {"VELOZ_PORT": port, "VELOZ_DATA_DIR": self.data, "VELOZ_MARKET_SOURCE": "none",
@@ -148,7 +145,11 @@ class Veloz(Server):
             settings |= {"VELOZ_MARKET_SOURCE": "replay", "VELOZ_REPLAY_FILE": capture, "VELOZ_REPLAY_PAUSED": 1,
                          "VELOZ_REPLAY_SPEED": "1" if rate else "max"}
         settings |= env
-        super().__init__([VELOZ, "serve"], port, {name: str(value) for name, value in settings.items()})
+        super().__init__([VELOZ, "serve", *options], port, {name: str(value) for name, value in settings.items()})
+
+    def newest(self):
+        """The newest event of the log."""
+        return self.get("/api/events?limit=1")["newest"]
 
     def publish(self, start_ns, rate, events):
         delay = (start_ns - time.monotonic_ns()) / 1e9
@@ -156,10 +157,6 @@ class Veloz(Server):
             time.sleep(delay)
         self.post("/api/replay", {"run": True})
         return lambda: None
-
-    def stop(self, how=signal.SIGTERM):
-        status = super().stop(how)
-        return status
 
 
 def write_capture(path, rate, events):

@@ -29,6 +29,18 @@ pub(crate) fn frame(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(b"\n\n");
 }
 
+/// Writes that many frames to standard output.
+pub(crate) fn write_frames(events: u64) -> std::io::Result<()> {
+    let mut out = std::io::BufWriter::with_capacity(1 << 20, std::io::stdout().lock());
+    let mut bytes = Vec::new();
+    for number in 1..=events {
+        bytes.clear();
+        frame(&mut bytes, number);
+        out.write_all(&bytes)?;
+    }
+    out.flush()
+}
+
 /// As much of a stream as can hold the beginning of a number.
 pub(crate) const TAIL_BYTES: usize = 48;
 

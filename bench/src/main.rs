@@ -9,6 +9,8 @@
 mod capture;
 mod clock;
 mod copy;
+mod engine;
+mod engine_load;
 mod event;
 mod floor;
 mod http;
@@ -23,6 +25,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+/// The gateway's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -51,6 +57,14 @@ enum Load {
         /// What to send.
         file: PathBuf,
     },
+    /// Numbered events as a stream sends them, to standard output.
+    Frames {
+        /// How many.
+        #[arg(long, default_value_t = 1_000)]
+        events: u64,
+    },
+    /// Our engine alone, on one thread.
+    Engine(engine_load::EngineLoad),
     /// A capture of numbered trades that are due at a fixed rate, for VeloZ's replay.
     Capture {
         /// Trades a second.
@@ -71,6 +85,8 @@ fn main() -> Result<()> {
         Load::Publish(load) => println!("{}", publish::run(args.address, &load)?),
         Load::Floor => floor::run(args.address)?,
         Load::Copy { file } => copy::run(args.address, &file)?,
+        Load::Frames { events } => event::write_frames(events)?,
+        Load::Engine(load) => println!("{}", engine::run(&load)?),
         Load::Capture { rate, events } => capture::write(rate, events)?,
     }
     Ok(())

@@ -47,6 +47,9 @@ pub(crate) struct SubscribeArgs {
     /// Events at the start whose times are left out.
     #[arg(long, default_value_t = 0)]
     warm_up: u64,
+    /// Only count bytes, and end at this many: a client that costs nothing.
+    #[arg(long, conflicts_with = "events")]
+    bytes: Option<u64>,
     /// How long at most, once they are told to start.
     #[arg(long, default_value_t = 60)]
     timeout_s: u64,
@@ -89,6 +92,8 @@ struct Load {
     delivered: u64,
     finished: usize,
     last_event: u64,
+    /// Where to end when bytes are all that counts.
+    enough_bytes: Option<u64>,
     last_ns: u64,
     times: Times,
     connects: Times,
@@ -103,7 +108,7 @@ pub(crate) fn run(address: SocketAddr, args: &SubscribeArgs) -> Result<()> {
     let took_ms = (now_ns() - began) / 1_000_000;
     println!(
         "{}",
-        json!({ "connected": load.heads, "connect_ms": took_ms, "closed": load.closed,
+        json!({ "connected": load.heads, "began_ns": began, "connect_ms": took_ms, "closed": load.closed,
                 "times": load.connects.pairs() })
     );
     std::io::stdout().flush()?;
@@ -166,6 +171,7 @@ impl Load {
             delivered: 0,
             finished: 0,
             last_event: args.events,
+            enough_bytes: args.bytes,
             last_ns: 0,
             times: Times::new()?,
             connects: Times::new()?,
@@ -227,7 +233,8 @@ impl Load {
             let late = start != UNKNOWN
                 && now_ns() > start.saturating_add(args.timeout_s.saturating_mul(1_000_000_000));
             let all_seen = args.events > 0 && self.finished + self.closed >= self.all.len();
-            if late || all_seen || ended.load(Ordering::Acquire) {
+            let enough = self.enough_bytes.is_some_and(|bytes| self.bytes >= bytes);
+            if late || all_seen || enough || ended.load(Ordering::Acquire) {
                 return Ok(());
             }
             match self.poll.poll(&mut events, Some(Duration::from_millis(50))) {
@@ -292,6 +299,11 @@ impl Load {
                 subscriber.keep(bytes);
                 return Ok(());
             }
+        }
+        if self.enough_bytes.is_some() {
+            self.last_ns = now;
+            subscriber.rest_length = 0;
+            return Ok(());
         }
         let began = self.start_ns.load(Ordering::Acquire);
         let mut seen = 0;

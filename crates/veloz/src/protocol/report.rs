@@ -26,7 +26,10 @@ pub enum Said {
     /// It ends by itself.
     Stopped,
     /// The answer to a question is complete.
-    QueryDone,
+    QueryDone {
+        /// How many events it had.
+        n: Option<u64>,
+    },
     /// A command was not obeyed, or something failed.
     Error(String),
     /// An event that says nothing to a gateway: balances (it keeps its own), types that are not known.
@@ -106,6 +109,11 @@ struct Started {
 }
 
 #[derive(Deserialize)]
+struct Done {
+    n: Option<u64>,
+}
+
+#[derive(Deserialize)]
 struct ErrorEvent {
     #[serde(default)]
     message: String,
@@ -131,7 +139,7 @@ pub fn read_said(line: &[u8]) -> Result<Said, Unread> {
             Said::Error(detail.map_or(message.clone(), |detail| format!("{message}: {detail}")))
         }),
         "engine_stopped" => Ok(Said::Stopped),
-        "query_done" => Ok(Said::QueryDone),
+        "query_done" => serde_json::from_slice(line).map(|Done { n }| Said::QueryDone { n }),
         _ => Ok(Said::Other),
     };
     said.map_err(|error| Unread::Event { problem: format!("{kind}: {error}") })

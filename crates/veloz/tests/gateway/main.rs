@@ -15,6 +15,7 @@
 )]
 
 mod bad_input;
+mod bench;
 mod dashboard;
 mod examples;
 mod faults;

@@ -1,7 +1,7 @@
 //! One process of an external engine: what is written to it, and what it says.
 //!
 //! Contract: an answer belongs to the oldest question that is open: engines answer in order. That an order
-//! is not known is only concluded from a whole answer that did not name it. A process that never answers
+//! is not known is only concluded from an answer of no lines. A process that never answers
 //! questions gets [`ENGINE_QUESTIONS_COUNT`] of them and no more.
 
 use std::collections::{HashSet, VecDeque};
@@ -15,6 +15,7 @@ use veloz_core::engine::VenueCommand;
 use veloz_core::input::{ReportBody, VenueReport};
 use veloz_core::limits::{
     ENGINE_FAULTS_BURST, ENGINE_FAULTS_INTERVAL_MS, ENGINE_LINE_MAX_BYTES, ENGINE_QUESTIONS_COUNT,
+    ENGINE_SIGN_MS,
 };
 use veloz_core::types::ClientOrderId;
 
@@ -35,6 +36,12 @@ pub(super) struct Session {
     spoke: AtomicBool,
     /// When it was told something that it has not reacted to, in ms since `start`, plus 1; 0: it has.
     waits_since: AtomicU64,
+    /// When it spoke last, in ms since `start`.
+    heard_at: AtomicU64,
+    /// It has answered a question.
+    answers: AtomicBool,
+    /// It has no words for questions.
+    is_mute: AtomicBool,
     start: Instant,
 }
 
@@ -53,6 +60,9 @@ impl Session {
             over: AtomicBool::new(false),
             spoke: AtomicBool::new(false),
             waits_since: AtomicU64::new(0),
+            heard_at: AtomicU64::new(0),
+            answers: AtomicBool::new(false),
+            is_mute: AtomicBool::new(false),
             start: Instant::now(),
         }
     }
@@ -77,13 +87,26 @@ impl Session {
         self.start.elapsed()
     }
 
+    /// Whether it is to be asked for a sign of life: it has not spoken for a while.
+    pub(super) fn wants_sign(&self) -> bool {
+        let quiet = self.now_ms().saturating_sub(self.heard_at.load(Ordering::SeqCst));
+        quiet > ENGINE_SIGN_MS
+            && !self.is_mute.load(Ordering::SeqCst)
+            && !self.questions().iter().any(|question| matches!(question, Question::Sign))
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+    }
+
     fn told(&self) {
-        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        let now = self.now_ms() + 1;
         // The oldest counts.
-        let _ = self.waits_since.compare_exchange(0, now + 1, Ordering::SeqCst, Ordering::SeqCst);
+        let _ = self.waits_since.compare_exchange(0, now, Ordering::SeqCst, Ordering::SeqCst);
     }
 
     fn heard(&self) {
+        self.heard_at.store(self.now_ms(), Ordering::SeqCst);
         self.spoke.store(true, Ordering::SeqCst);
         self.waits_since.store(0, Ordering::SeqCst);
     }
@@ -115,22 +138,32 @@ impl Session {
         }
     }
 
+    /// It refused something. One that has never answered a question has no words for them: whether it was
+    /// a question that it refused.
+    fn refused(&self) -> bool {
+        if self.answers.load(Ordering::SeqCst) {
+            return false;
+        }
+        let asked = std::mem::take(&mut *self.questions());
+        let was_question = matches!(asked.front(), Some(Question::Sign | Question::List(_)));
+        if was_question {
+            self.is_mute.store(true, Ordering::SeqCst);
+        }
+        was_question
+    }
+
     /// What a whole answer says besides its lines.
-    fn answered(&self) -> Option<VenueMessage> {
+    fn answered(&self, lines: Option<u64>) -> Option<VenueMessage> {
+        self.answers.store(true, Ordering::SeqCst);
         match self.questions().pop_front()? {
-            Question::Order(client_order_id, false) => {
+            Question::Order(client_order_id, false) if lines == Some(0) => {
                 let body = ReportBody::NotFound;
                 let report = VenueReport { client_order_id, venue_order_id: None, body };
                 Some(VenueMessage::Report(report))
             }
             Question::List(ids) => Some(VenueMessage::Listed(ids.into_iter().collect())),
-            Question::Order(_, true) | Question::Sign => None,
+            Question::Order(..) | Question::Sign => None,
         }
-    }
-
-    /// Asks for a sign of life; it goes out with the commands.
-    pub(super) fn is_asked(&self) -> bool {
-        self.questions().iter().any(|question| matches!(question, Question::Sign))
     }
 }
 
@@ -255,8 +288,9 @@ impl Reader {
                 self.out.send(VenueMessage::Report(report))
             }
             Said::Market(data) if self.is_market => self.out.send(VenueMessage::Market(data)),
+            Said::Error(_) if self.session.refused() => true,
             Said::Error(message) => self.fault(message),
-            Said::QueryDone => self.session.answered().is_none_or(|message| self.out.send(message)),
+            Said::QueryDone { n } => self.session.answered(n).is_none_or(|message| self.out.send(message)),
             Said::Started { version } => {
                 // It says so once; more of it is of no interest.
                 let _ = self.version.try_send(version);

@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod http;
 pub mod journal;
 pub mod market;
+mod plan;
 pub mod protocol;
 mod restore;
 pub mod service;

@@ -32,6 +32,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("journal", &["frame"]),
     ("restore", &["frame", "journal::Fold", "journal::FoldError", "journal::RecordRef"]),
     ("stream", &["frame", LOG[0], LOG[1], LOG[2], LOG[3]]),
+    ("plan", &["config", "market"]),
     ("service", &["frame", "journal", "stream", "venue", "market::SourceMessage"]),
     ("http", &["frame", "stream", "service", LOG[0], LOG[1], LOG[2], LOG[3]]),
     ("cli", &["config", "frame", "journal", "restore"]),

@@ -13,12 +13,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError, never};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use veloz_core::limits::{SERVICE_BATCH_INPUTS, SERVICE_IDLE_MS};
+use veloz_core::limits::{SERVICE_BATCH_INPUTS, SERVICE_IDLE_MS, VENUE_BATCH_MESSAGES};
 
 use super::handle::Inbox;
 use super::health::HealthBoard;
 use super::{Message, Parts, Phase, Service, wall_ns};
 use crate::market::SourceMessage;
+use crate::venue::VenueMessage;
 
 /// Starts the service on the current runtime. It ends when its handle tells it to, and by a failure of
 /// the journal; the end comes back when all is on the disk.
@@ -28,8 +29,15 @@ use crate::market::SourceMessage;
 pub fn start(mut parts: Parts, inbox: Inbox) -> JoinHandle<()> {
     let notice = DeathNotice { health: Arc::clone(&parts.health), expected: false };
     let market = parts.market.take().unwrap_or_else(never);
-    let driver =
-        Driver { service: Service::new(parts), inbox, market, messages: Vec::new(), waits: false };
+    let reports = parts.venue.as_ref().map_or_else(never, |(_, reports)| reports.clone());
+    let driver = Driver {
+        service: Service::new(parts),
+        inbox,
+        market,
+        reports,
+        messages: Vec::new(),
+        waits: false,
+    };
     tokio::spawn(async move {
         let mut notice = notice;
         driver.run().await;
@@ -56,6 +64,7 @@ struct Driver {
     service: Service,
     inbox: Inbox,
     market: Receiver<SourceMessage>,
+    reports: Receiver<VenueMessage>,
     /// Messages of a turn; kept for its capacity.
     messages: Vec<Message>,
     /// Whether more waits than the last turn took.
@@ -110,13 +119,16 @@ impl Driver {
             }
         }
         self.messages = messages;
+        for message in self.reports.try_iter().take(VENUE_BATCH_MESSAGES) {
+            self.service.take_venue(message, now);
+        }
         match self.market.try_recv() {
             Ok(message) => self.service.take_market(message, now),
             Err(TryRecvError::Empty) => {}
             // The source's thread has ended, and all that it told was taken.
             Err(TryRecvError::Disconnected) => self.market = never(),
         }
-        self.waits |= !self.market.is_empty();
+        self.waits |= !self.market.is_empty() || !self.reports.is_empty();
         self.service.finish_batch(now);
     }
 }

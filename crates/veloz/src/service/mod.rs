@@ -15,6 +15,7 @@ mod driver;
 mod handle;
 mod health;
 mod metrics;
+mod venue;
 mod views;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use crate::frame::write_frame;
 use crate::journal::{Batch, Journal, JournalError};
 use crate::market::SourceMessage;
 use crate::stream::Tail;
+use crate::venue::{VenueMessage, VenuePort};
 
 pub use driver::start;
 pub use handle::{Inbox, Reply, ServiceError, ServiceHandle, channel};
@@ -39,6 +41,7 @@ pub use health::{Health, HealthBoard, Problem};
 pub use metrics::ServiceMetrics;
 
 pub(crate) use handle::{Look, Message};
+use venue::{ExternalVenue, STARTING};
 
 /// What time it is for events that are not a market's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub struct Parts {
     pub tail: Tail,
     /// Market data; `None` without a source.
     pub market: Option<Receiver<SourceMessage>>,
+    /// Where orders go, and where what became of them comes from; `None` is the built-in venue.
+    pub venue: Option<(VenuePort, Receiver<VenueMessage>)>,
     /// What time it is.
     pub clock: Clock,
     /// Counters.
@@ -73,6 +78,7 @@ pub(crate) struct Service {
     journal: Journal,
     tail: Tail,
     clock: Clock,
+    venue: Option<ExternalVenue>,
     health: Arc<HealthBoard>,
     metrics: Arc<ServiceMetrics>,
     // Buffers of the batch, kept for their capacity.
@@ -102,19 +108,24 @@ pub(crate) enum Phase {
 
 /// Something that runs once the batch is stored and published.
 enum After {
-    Answer(Reply, Result<Answer, Refusal>),
+    Answer(Reply, Result<Answer, ServiceError>),
     Read(Look),
 }
 
 impl Service {
     /// A service at work. The market data in `parts` is the driver's to hand over.
     pub(crate) fn new(parts: Parts) -> Service {
-        let Parts { engine, journal, tail, market: _, clock, metrics, health } = parts;
+        let Parts { engine, journal, tail, market: _, venue, clock, metrics, health } = parts;
+        let venue = venue.map(|(port, _)| {
+            health.raise(STARTING, "the venue has not said yet that it works".to_owned());
+            ExternalVenue::new(port)
+        });
         Service {
             engine,
             journal,
             tail,
             clock,
+            venue,
             health,
             metrics,
             step: Step::default(),
@@ -145,13 +156,19 @@ impl Service {
                 // Whoever asked may have gone.
                 let _ = reply.send(Err(ServiceError::ShuttingDown));
             }
+            Message::Submit { input, reply } if self.venue.is_some() => {
+                self.submit_external(input, reply, now);
+            }
             Message::Submit { input, reply } => {
-                let result = self.step(&input, now);
+                let result = self.step(&input, now).map_err(ServiceError::Refused);
                 self.after.push(After::Answer(reply, result));
             }
             // The driver hands over the market data that waits before it.
             Message::Read(read) | Message::Settle(read) => self.after.push(After::Read(read)),
-            Message::Stop => self.phase = Phase::Stopping,
+            Message::Stop => {
+                self.phase = Phase::Stopping;
+                self.leave_the_venue();
+            }
         }
     }
 
@@ -202,6 +219,7 @@ impl Service {
         let answer = self.engine.step(now, input, &mut self.step);
         self.metrics.inputs.inc();
         let answer = answer?;
+        self.note_commands(now);
         let events = record(&self.step, first_id, &mut self.facts, &mut self.batch);
         if events > 0 {
             self.unpublished.get_or_insert((first_id, 0)).1 += u64::from(events);
@@ -211,6 +229,14 @@ impl Service {
 
     /// Stores the batch, then shows it, then answers.
     pub(crate) fn finish_batch(&mut self, now: TsNs) {
+        self.finish_steps(now);
+        // What the venue could not be told is a step of its own.
+        if self.phase != Phase::Poisoned && self.tell_venue(now) {
+            self.finish_steps(now);
+        }
+    }
+
+    fn finish_steps(&mut self, now: TsNs) {
         if !self.batch.is_empty() {
             match self.store(now) {
                 Ok(()) => self.publish(),
@@ -221,7 +247,7 @@ impl Service {
             match after {
                 // Whoever asked may have gone.
                 After::Answer(reply, result) => {
-                    let _ = reply.send(result.map_err(ServiceError::Refused));
+                    let _ = reply.send(result);
                 }
                 After::Read(read) => read(&self.engine),
             }
@@ -266,6 +292,9 @@ impl Service {
             && let Err(refusal) = self.expire(now)
         {
             tracing::error!(%refusal, "a tick was refused");
+        }
+        if self.phase == Phase::Running {
+            self.look_after_the_venue(now);
         }
     }
 

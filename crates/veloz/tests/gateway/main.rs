@@ -24,3 +24,4 @@ mod replay;
 mod resume;
 mod startup;
 mod support;
+mod venue;

@@ -256,8 +256,9 @@ impl Supervisor {
         };
         let watch = Watch { session: &session, signs, output_closed, said_version };
         let end = self.look(&child, &watch);
-        // With the sender of signs the writer ends, and closes the engine's input.
-        let Watch { output_closed, .. } = watch;
+        let Watch { output_closed, signs, .. } = watch;
+        // With it the writer ends, and closes the engine's input.
+        drop(signs);
         if matches!(end, End::Stopped) {
             // An error is the end, too.
             let _ = output_closed.recv_timeout(Duration::from_millis(ENGINE_STOP_GRACE_MS));

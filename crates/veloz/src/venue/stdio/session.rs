@@ -119,11 +119,11 @@ impl Session {
     /// Notes a question; whether it may be asked.
     fn ask(&self, question: Question) -> bool {
         let mut questions = self.questions();
-        let room = questions.len() < ENGINE_QUESTIONS_COUNT;
-        if room {
+        let may = questions.len() < ENGINE_QUESTIONS_COUNT && !self.is_mute.load(Ordering::SeqCst);
+        if may {
             questions.push_back(question);
         }
-        room
+        may
     }
 
     fn named(&self, id: ClientOrderId) {
@@ -144,9 +144,10 @@ impl Session {
         if self.answers.load(Ordering::SeqCst) {
             return false;
         }
-        let asked = std::mem::take(&mut *self.questions());
+        let mut asked = self.questions();
         let was_question = matches!(asked.front(), Some(Question::Sign | Question::List(_)));
         if was_question {
+            asked.pop_front();
             self.is_mute.store(true, Ordering::SeqCst);
         }
         was_question
@@ -155,6 +156,7 @@ impl Session {
     /// What a whole answer says besides its lines.
     fn answered(&self, lines: Option<u64>) -> Option<VenueMessage> {
         self.answers.store(true, Ordering::SeqCst);
+        self.is_mute.store(false, Ordering::SeqCst);
         match self.questions().pop_front()? {
             Question::Order(client_order_id, false) if lines == Some(0) => {
                 let body = ReportBody::NotFound;
@@ -290,7 +292,9 @@ impl Reader {
             Said::Market(data) if self.is_market => self.out.send(VenueMessage::Market(data)),
             Said::Error(_) if self.session.refused() => true,
             Said::Error(message) => self.fault(message),
-            Said::QueryDone { n } => self.session.answered(n).is_none_or(|message| self.out.send(message)),
+            Said::QueryDone { n } => {
+                self.session.answered(n).is_none_or(|message| self.out.send(message))
+            }
             Said::Started { version } => {
                 // It says so once; more of it is of no interest.
                 let _ = self.version.try_send(version);

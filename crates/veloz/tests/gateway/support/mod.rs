@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub(crate) use capture::Capture;
 pub(crate) use client_process::ClientProcess;
 pub(crate) use gateway::{Gateway, Options};
-pub(crate) use http::{exchange, exchange_and_leave, get, post, post_json, request};
+pub(crate) use http::{Reply, exchange, exchange_and_leave, get, post, post_json, request};
 pub(crate) use proxy::{Cut, Proxy};
 pub(crate) use stream::Events;
 

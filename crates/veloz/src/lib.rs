@@ -10,7 +10,7 @@ pub mod journal;
 pub mod market;
 mod plan;
 pub mod protocol;
-mod restore;
+pub mod restore;
 pub mod service;
 pub mod stream;
 pub mod venue;

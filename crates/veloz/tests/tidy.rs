@@ -30,7 +30,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("engine", &["market", "protocol", "service::Clock", "service::wall_ns", "gateway::Signals"]),
     ("venue", &["protocol"]),
     ("journal", &["frame"]),
-    ("restore", &["frame", "journal::Fold", "journal::FoldError", "journal::RecordRef"]),
+    ("restore", &["frame", "journal"]),
     ("stream", &["frame", LOG[0], LOG[1], LOG[2], LOG[3]]),
     ("plan", &["config", "market"]),
     ("service", &["frame", "journal", "stream", "venue", "market::SourceMessage"]),

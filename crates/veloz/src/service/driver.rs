@@ -10,16 +10,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, TryRecvError, never};
+use crossbeam_channel::{Receiver, never};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use veloz_core::limits::{SERVICE_BATCH_INPUTS, SERVICE_IDLE_MS, VENUE_BATCH_MESSAGES};
+use veloz_core::limits::SERVICE_IDLE_MS;
 
 use super::handle::Inbox;
 use super::health::HealthBoard;
-use super::{Message, Parts, Phase, Service, wall_ns};
+use super::{Parts, Phase, Service, wall_ns};
 use crate::market::SourceMessage;
-use crate::venue::VenueMessage;
 
 /// Starts the service on the current runtime. It ends when its handle tells it to, and by a failure of
 /// the journal; the end comes back when all is on the disk.
@@ -29,15 +28,7 @@ use crate::venue::VenueMessage;
 pub fn start(mut parts: Parts, inbox: Inbox) -> JoinHandle<()> {
     let notice = DeathNotice { health: Arc::clone(&parts.health), expected: false };
     let market = parts.market.take().unwrap_or_else(never);
-    let reports = parts.venue.as_ref().map_or_else(never, |(_, reports)| reports.clone());
-    let driver = Driver {
-        service: Service::new(parts),
-        inbox,
-        market,
-        reports,
-        messages: Vec::new(),
-        waits: false,
-    };
+    let driver = Driver { service: Service::new(parts), inbox, market, waits: false };
     tokio::spawn(async move {
         let mut notice = notice;
         driver.run().await;
@@ -64,9 +55,6 @@ struct Driver {
     service: Service,
     inbox: Inbox,
     market: Receiver<SourceMessage>,
-    reports: Receiver<VenueMessage>,
-    /// Messages of a turn; kept for its capacity.
-    messages: Vec<Message>,
     /// Whether more waits than the last turn took.
     waits: bool,
 }
@@ -77,7 +65,7 @@ impl Driver {
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.service.phase() == Phase::Running {
             self.wait(&mut idle).await;
-            self.turn();
+            self.waits = self.service.turn(&self.inbox, &mut self.market, wall_ns());
         }
         let Driver { service, inbox, .. } = self;
         // From here on whoever asks is told that nobody is there.
@@ -100,35 +88,5 @@ impl Driver {
             () = self.inbox.woken(), if !self.waits => {}
             () = std::future::ready(()), if self.waits => {}
         }
-    }
-
-    /// Takes what waits, up to a bound, and stores, publishes and answers it.
-    fn turn(&mut self) {
-        let now = wall_ns();
-        let mut messages = std::mem::take(&mut self.messages);
-        self.waits = self.inbox.take(&mut messages, SERVICE_BATCH_INPUTS);
-        for message in messages.drain(..) {
-            if matches!(message, Message::Settle(_)) {
-                for message in self.market.try_iter().take(self.market.len()) {
-                    self.service.take_market(message, now);
-                }
-            }
-            self.service.take(message, now);
-            if self.service.batch_is_full() {
-                self.service.finish_batch(now);
-            }
-        }
-        self.messages = messages;
-        for message in self.reports.try_iter().take(VENUE_BATCH_MESSAGES) {
-            self.service.take_venue(message, now);
-        }
-        match self.market.try_recv() {
-            Ok(message) => self.service.take_market(message, now),
-            Err(TryRecvError::Empty) => {}
-            // The source's thread has ended, and all that it told was taken.
-            Err(TryRecvError::Disconnected) => self.market = never(),
-        }
-        self.waits |= !self.market.is_empty() || !self.reports.is_empty();
-        self.service.finish_batch(now);
     }
 }

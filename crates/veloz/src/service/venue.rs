@@ -8,11 +8,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crossbeam_channel::Receiver;
 use rustc_hash::FxHashMap;
 use veloz_core::engine::{Engine, VenueCommand};
 use veloz_core::input::{Answer, Input, MarketData, ReportBody, VenueReport};
 use veloz_core::limits::{
-    VENUE_ANSWER_MS, VENUE_ASK_MAX_MS, VENUE_ASK_MS, VENUE_ASKED_COUNT, VENUE_LIST_MS,
+    VENUE_ANSWER_MS, VENUE_ASK_MAX_MS, VENUE_ASK_MS, VENUE_ASKED_COUNT, VENUE_BATCH_MESSAGES,
+    VENUE_LIST_MS,
 };
 use veloz_core::order::{Order, OrderStatus};
 use veloz_core::risk::Reason;
@@ -30,6 +32,7 @@ pub(super) const STARTING: &str = "venue_starting";
 /// An external venue, as the service sees it.
 pub(crate) struct ExternalVenue {
     port: VenuePort,
+    reports: Receiver<VenueMessage>,
     /// Commands of the batch, told once it is stored.
     outgoing: Vec<VenueOrder>,
     /// Requests that wait for the venue's word, by order.
@@ -72,9 +75,10 @@ struct Asked {
 
 impl ExternalVenue {
     /// A venue behind a port, and an engine that may have orders there from an earlier run.
-    pub(super) fn new(port: VenuePort) -> ExternalVenue {
+    pub(super) fn new(port: VenuePort, reports: Receiver<VenueMessage>) -> ExternalVenue {
         ExternalVenue {
             port,
+            reports,
             outgoing: Vec::new(),
             waiting: FxHashMap::default(),
             cancelling: Vec::new(),
@@ -198,8 +202,18 @@ impl Service {
         any
     }
 
+    /// Takes what waits of what the venue said, up to a bound. Whether more waits.
+    pub(super) fn take_venue_messages(&mut self, now: TsNs) -> bool {
+        for _ in 0..VENUE_BATCH_MESSAGES {
+            let Some(venue) = &self.venue else { return false };
+            let Ok(message) = venue.reports.try_recv() else { return false };
+            self.take_venue(message, now);
+        }
+        self.venue.as_ref().is_some_and(|venue| !venue.reports.is_empty())
+    }
+
     /// Takes what the venue said into the batch.
-    pub(crate) fn take_venue(&mut self, message: VenueMessage, now: TsNs) {
+    fn take_venue(&mut self, message: VenueMessage, now: TsNs) {
         match message {
             VenueMessage::Report(report) => self.report(report, now),
             VenueMessage::Market(data) => self.venue_market(data, now),

@@ -20,6 +20,7 @@ mod dashboard;
 mod examples;
 mod faults;
 mod journal;
+mod kills;
 mod replay;
 mod resume;
 mod startup;

@@ -3,6 +3,7 @@
 
 mod capture;
 mod client_process;
+mod follower;
 mod gateway;
 mod http;
 mod proxy;
@@ -14,8 +15,9 @@ use std::time::{Duration, Instant};
 
 pub(crate) use capture::Capture;
 pub(crate) use client_process::ClientProcess;
+pub(crate) use follower::Follower;
 pub(crate) use gateway::{Gateway, Options};
-pub(crate) use http::{exchange, exchange_and_leave, get, post, post_json, request};
+pub(crate) use http::{exchange, exchange_and_leave, get, post, post_json, request, try_post_json};
 pub(crate) use proxy::{Cut, Proxy};
 pub(crate) use stream::Events;
 

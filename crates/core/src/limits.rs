@@ -244,5 +244,7 @@ pub const SERVICE_BATCH_BYTES: usize = 16 * MIB;
 pub const SERVICE_IDLE_MS: u64 = 250;
 /// Batches of a market source that wait for the service; then the source waits.
 pub const SERVICE_MARKET_QUEUE_BATCHES: usize = 16;
+/// What of a reserve is kept for what nobody asks for: `error` events.
+pub const SERVICE_KEPT_FOR_EVENTS_BYTES: usize = 64 << 10;
 /// Between two looks at what retention takes.
 pub const SERVICE_RETENTION_INTERVAL_MS: u64 = 10_000;

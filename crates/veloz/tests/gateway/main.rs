@@ -19,6 +19,7 @@ mod bench;
 mod dashboard;
 mod examples;
 mod faults;
+mod full_disk;
 mod journal;
 mod kills;
 mod replay;

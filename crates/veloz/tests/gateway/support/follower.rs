@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// Follows the stream from the oldest event on, on a thread of its own, until it is dropped.
 pub(crate) struct Follower {
+    address: SocketAddr,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -29,8 +30,6 @@ struct Seen {
     hash: DefaultHasher,
     /// The first thing that was not as it must be.
     wrong: Option<String>,
-    /// Blocks that a cut left unfinished.
-    unfinished: u64,
 }
 
 impl Follower {
@@ -44,7 +43,12 @@ impl Follower {
                 std::thread::yield_now();
             }
         });
-        Follower { shared, thread: Some(thread) }
+        Follower { address, shared, thread: Some(thread) }
+    }
+
+    /// Whom it follows.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The newest event seen.
@@ -109,9 +113,6 @@ impl Shared {
             } else if !self.take(&std::mem::take(&mut block)) {
                 return;
             }
-        }
-        if !block.is_empty() {
-            self.seen.lock().expect("not poisoned").unfinished += 1;
         }
     }
 

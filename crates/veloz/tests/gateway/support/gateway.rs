@@ -96,6 +96,12 @@ impl Gateway {
         Gateway::launch(options, dir, home)
     }
 
+    /// Starts it on a data directory of the test's own.
+    pub(crate) fn start_on(dir: &Path, options: Options) -> Gateway {
+        let home = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        Gateway::launch(options, dir.to_path_buf(), home)
+    }
+
     /// Starts it on a directory beside its own, and stops this one.
     pub(crate) fn on_copy(mut self, dir: &Path, options: Options) -> Gateway {
         if self.is_running() {

@@ -17,9 +17,11 @@ pub(crate) use capture::Capture;
 pub(crate) use client_process::ClientProcess;
 pub(crate) use follower::Follower;
 pub(crate) use gateway::{Gateway, Options};
-pub(crate) use http::{exchange, exchange_and_leave, get, post, post_json, request, try_post_json};
+pub(crate) use http::{
+    Reply, exchange, exchange_and_leave, get, post, post_json, request, try_post_json,
+};
 pub(crate) use proxy::{Cut, Proxy};
-pub(crate) use stream::Events;
+pub(crate) use stream::{Events, Frame};
 
 /// How long anything may take before the test gives up on it: generous, for a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -21,7 +21,7 @@ use veloz_core::types::EventId;
 use super::error::JournalError;
 use super::format::{
     BadHeader, FORMAT_VERSION, Parsed, RawRecord, RecordRef, SEGMENT_HEADER_BYTES,
-    SEGMENT_RECORDS_START, SegmentHeader, len_u64, parse_record, record_first_id,
+    SEGMENT_RECORDS_START, SegmentHeader, len_u64, offset_usize, parse_record, record_first_id,
 };
 use super::scan::{Next, Scanner};
 use super::segment::{Log, Segment, TEMPORARY_SUFFIX, parse_segment_name, segment_name};

@@ -9,7 +9,9 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::support::{Events, Follower, Frame, Gateway, Options, Reply, eventually};
+use crate::support::{
+    Events, Follower, Frame, Gateway, Options, Reply, eventually, fixed_port, seeded,
+};
 
 /// A small file system, there as long as this is.
 struct SmallDisk {
@@ -36,7 +38,7 @@ impl SmallDisk {
             let why = String::from_utf8_lossy(&output.stderr).into_owned();
             panic!("a user and mount namespace with a tmpfs is needed and not allowed here: {why}");
         }
-        let root = PathBuf::from(format!("/proc/{}/root/mnt", keeper.id()));
+        let root = Path::new("/proc").join(keeper.id().to_string()).join("root").join("mnt");
         SmallDisk { keeper, root }
     }
 
@@ -128,8 +130,10 @@ fn check_health(gateway: &Gateway, code: &str) {
 fn filled_to_the_last_byte_and_emptied_again() {
     let disk = SmallDisk::mount();
     // A market at full speed: it takes what is left of the space in a moment.
-    let busy = Options::default().env("VELOZ_SIM_INTERVAL_MS", 0);
-    let mut gateway = Gateway::start_on(&disk.root.join("data"), busy.clone());
+    let busy = Options::default()
+        .env("VELOZ_PORT", fixed_port(&mut seeded("full disk")))
+        .env("VELOZ_SIM_INTERVAL_MS", 0);
+    let mut gateway = Gateway::start_on(&disk.root.join("data"), busy);
     let follower = Follower::start(gateway.address());
     eventually("health warns: 64 MB are little", || {
         (gateway.json("/health")["warnings"][0]["code"] == "storage_low").then_some(())
@@ -157,9 +161,8 @@ fn filled_to_the_last_byte_and_emptied_again() {
     eventually("a subscriber sees all of it", || (follower.newest() >= newest).then_some(()));
 
     // Killed and started on the full disk: nothing is lost, and a cancel works there too.
-    let port = follower.address().port();
     gateway.kill();
-    let gateway = gateway.again_with(busy.env("VELOZ_PORT", port));
+    let gateway = gateway.again();
     let (none, refusal) = place_until_refused(&gateway, "between");
     check_refusal(&refusal, "storage_full", "free some");
     for id in taken.iter().chain(&none).map(String::as_str).chain(["second", "third"]) {
@@ -175,6 +178,7 @@ fn filled_to_the_last_byte_and_emptied_again() {
     });
     eventually("health tells it", || (gateway.get("/health").status == 200).then_some(()));
     // Without the market, which would fill what is left by itself.
+    let port = gateway.address().port();
     let quiet = Options::quiet().env("VELOZ_PORT", port).flag("--cancel-open");
     let gateway = gateway.again_with(quiet);
     let told = errors(&gateway);

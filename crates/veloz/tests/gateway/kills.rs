@@ -3,7 +3,7 @@
 //! got is true. `VELOZ_KILLS` sets how often: 50 without it.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::{
-    ClientProcess, Follower, Gateway, Options, eventually, needed, root, seeded, try_post_json,
+    ClientProcess, Follower, Gateway, Options, eventually, fixed_port, needed, root, seeded,
+    try_post_json,
 };
 
 /// With the four real clients they are 50.
@@ -40,14 +41,6 @@ fn real_clients(address: SocketAddr) -> Vec<(&'static str, ClientProcess)> {
     let all =
         [("curl", curl), ("sseclient-py", python), ("eventsource", npm), ("Chromium", chromium)];
     all.into_iter().map(|(name, mut command)| (name, ClientProcess::start(&mut command))).collect()
-}
-
-/// A port that the program keeps through all restarts, as an installed one does: below those that the system
-/// gives to outgoing connections.
-fn fixed_port(rng: &mut fastrand::Rng) -> u16 {
-    std::iter::repeat_with(|| rng.u16(15_000..30_000))
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("a free port")
 }
 
 /// Places orders, each sent again until it is answered, and keeps the answers.

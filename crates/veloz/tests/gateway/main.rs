@@ -24,5 +24,6 @@ mod journal;
 mod kills;
 mod replay;
 mod resume;
+mod soak;
 mod startup;
 mod support;

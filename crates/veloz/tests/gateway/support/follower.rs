@@ -5,20 +5,32 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Follows the stream from the oldest event on, on a thread of its own, until it is dropped.
 pub(crate) struct Follower {
-    address: SocketAddr,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What a subscriber does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// Reads what comes.
+    Follow,
+    /// Is connected and reads nothing.
+    Stall,
+    /// Is not connected.
+    StayAway,
 }
 
 #[derive(Default)]
 struct Shared {
     newest: AtomicU64,
+    habit: Mutex<Option<Habit>>,
+    changed: Condvar,
     connections: AtomicU64,
     stop: AtomicBool,
     seen: Mutex<Seen>,
@@ -38,17 +50,19 @@ impl Follower {
         let followed = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             while !followed.stop.load(Ordering::SeqCst) {
+                followed.wait_while(Habit::StayAway);
                 followed.connect_and_read(address);
-                // Whoever lost its server comes again at once, but not in a tight loop.
-                std::thread::yield_now();
+                // Whoever lost its server comes again soon, but not in a tight loop.
+                std::thread::park_timeout(Duration::from_millis(10));
             }
         });
-        Follower { address, shared, thread: Some(thread) }
+        Follower { shared, thread: Some(thread) }
     }
 
-    /// Whom it follows.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    /// From now on it does that.
+    pub(crate) fn set_habit(&self, habit: Habit) {
+        *self.shared.habit.lock().expect("not poisoned") = Some(habit);
+        self.shared.changed.notify_all();
     }
 
     /// The newest event seen.
@@ -73,6 +87,7 @@ impl Follower {
 impl Drop for Follower {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
+        self.set_habit(Habit::Follow);
         if let Some(thread) = self.thread.take() {
             // It panics nowhere; and a test that fails has its own message.
             let _ = thread.join();
@@ -81,6 +96,15 @@ impl Drop for Follower {
 }
 
 impl Shared {
+    fn is(&self, habit: Habit) -> bool {
+        *self.habit.lock().expect("not poisoned") == Some(habit)
+    }
+
+    fn wait_while(&self, habit: Habit) {
+        let held = self.habit.lock().expect("not poisoned");
+        drop(self.changed.wait_while(held, |now| *now == Some(habit)).expect("not poisoned"));
+    }
+
     /// One connection, until it ends.
     fn connect_and_read(&self, address: SocketAddr) {
         let Ok(mut socket) = TcpStream::connect_timeout(&address, Duration::from_secs(5)) else {
@@ -110,7 +134,13 @@ impl Shared {
             line.clear();
             if !whole.is_empty() {
                 block.push(whole);
-            } else if !self.take(&std::mem::take(&mut block)) {
+                continue;
+            }
+            self.wait_while(Habit::Stall);
+            if self.is(Habit::StayAway) {
+                return;
+            }
+            if !self.take(&std::mem::take(&mut block)) {
                 return;
             }
         }

@@ -500,13 +500,6 @@ impl World {
     /// All faults end; everyone gets everything.
     fn finish(mut self) -> Result<Report, String> {
         self.disk.set_faults(calm(self.settings.plant));
-        if self.gateway.as_ref().is_some_and(|gateway| !gateway.is_running()) {
-            self.disk.kill();
-            self.die(End::Kill)?;
-        }
-        if self.gateway.is_none() {
-            self.start()?;
-        }
         self.settle()?;
         self.check_replay()?;
         let oldest = self.gateway.as_ref().map_or(1, |gateway| gateway.reader.bounds().oldest);
@@ -541,6 +534,14 @@ impl World {
     fn settle(&mut self) -> Check {
         let mut idle = 0;
         for _ in 0..5_000 {
+            // What failed before may be noticed only now.
+            if self.gateway.as_ref().is_some_and(|gateway| !gateway.is_running()) {
+                self.disk.kill();
+                self.die(End::Kill)?;
+            }
+            if self.gateway.is_none() {
+                self.start()?;
+            }
             self.pass_time();
             self.now_ms += 30;
             self.serve()?;

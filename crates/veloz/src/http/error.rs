@@ -16,7 +16,7 @@ use crate::stream::page::LogError;
 
 /// Why a request is not answered as it was asked.
 #[derive(Debug)]
-pub(super) struct ApiError {
+pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,

@@ -10,7 +10,7 @@ use veloz_core::limits::{JOURNAL_SYNC_INTERVAL_MS, SERVICE_IDLE_MS};
 use veloz_core::types::TsNs;
 
 use crate::disk::{Disk, Faults};
-use crate::flip;
+use crate::flip::{self, Rot};
 use crate::gateway::{Gateway, Settings, engine_config, replay, settings};
 use crate::log::{confirm, extend, is_whole};
 use crate::market;
@@ -86,6 +86,7 @@ pub(crate) struct World {
     truth: Truth,
     readers: Vec<Reader>,
     traders: Traders,
+    rot: Rot,
     position: u64,
     now_ms: u64,
     /// What the wall clock is off.
@@ -128,6 +129,7 @@ impl World {
             truth: Truth::default(),
             readers,
             traders: Traders::default(),
+            rot: Rot::default(),
             position: 0,
             now_ms: 0,
             skew_ns: 0,
@@ -184,6 +186,7 @@ impl World {
             92..95 => self.upkeep(),
             95 => self.check_replay()?,
             96 | 97 => self.break_something(),
+            98 if self.rng.bool() => self.rot.flip(&self.disk, &mut self.rng),
             98 => self.skip_time(),
             _ => self.end_a_life()?,
         }
@@ -412,6 +415,12 @@ impl World {
                 self.disk.set_faults(calm(self.settings.plant));
                 Ok(())
             }
+            // It says what is damaged; the operator puts a copy in its place.
+            Err(error) if self.rot.is_in(&error.to_string()) => {
+                self.disk.kill();
+                self.rot.mend(&self.disk);
+                Ok(())
+            }
             Err(error) => Err(format!("it does not start: {error}")),
         }
     }
@@ -419,6 +428,7 @@ impl World {
     /// What was seen is there, and is what it was.
     fn after_start(&mut self) -> Check {
         let now = self.wall_ns();
+        self.rot.mend(&self.disk);
         let Some(gateway) = &mut self.gateway else { return Ok(()) };
         let reader = Arc::clone(&gateway.reader);
         self.disk.look(|| {
@@ -452,6 +462,7 @@ impl World {
 
     /// The state is what the log leads to: from the newest snapshot, and from the first event on.
     fn check_replay(&mut self) -> Check {
+        self.rot.mend(&self.disk);
         self.serve()?;
         let now = self.wall_ns();
         let Some(gateway) = &mut self.gateway else { return Ok(()) };
@@ -490,6 +501,7 @@ impl World {
     }
 
     fn flip_bits(&mut self) -> Check {
+        self.rot.mend(&self.disk);
         for _ in 0..3 {
             self.report.flips += 1;
             flip::check(&self.disk, &self.settings, &self.truth, &mut self.rng)?;
@@ -500,6 +512,7 @@ impl World {
     /// All faults end; everyone gets everything.
     fn finish(mut self) -> Result<Report, String> {
         self.disk.set_faults(calm(self.settings.plant));
+        self.rot.mend(&self.disk);
         self.settle()?;
         self.check_replay()?;
         let oldest = self.gateway.as_ref().map_or(1, |gateway| gateway.reader.bounds().oldest);

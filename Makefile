@@ -36,7 +36,8 @@ bench-full: bench-build ## the same with long loads and the largest logs, about 
 
 bench-build: build
 	@scripts/setup bench
-	cargo build --release --locked --package veloz --package veloz-bench --bins --examples
+	cargo build --release --locked --package veloz --package veloz-bench --bins \
+	    --example make_capture --example journal_speed --example empty_handler
 	cargo build --release --locked --manifest-path bench/peers/rust/Cargo.toml --target-dir target/bench-peers
 
 soak: setup ## the resume tests with a thousand cuts for each kind of client

@@ -210,6 +210,9 @@ pub struct OrderState {
     /// When what remains of it expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire_ts_ns: Option<TsNs>,
+    /// The other order of its pair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oco_with: Option<ClientOrderId>,
     /// Placed elsewhere, and found on the venue.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
@@ -486,6 +489,7 @@ impl<'a> Object<'a> {
         if let Some(expire_ts_ns) = e.expire_ts_ns {
             self.int("expire_ts_ns", expire_ts_ns);
         }
+        self.opt_text("oco_with", e.oco_with.as_ref().map(ClientOrderId::as_str));
         self.flag("adopted", e.adopted);
     }
 

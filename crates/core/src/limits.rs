@@ -9,6 +9,9 @@ pub const RECENT_ORDER_EVENTS_COUNT: usize = 1_000;
 /// all, and it has to fit into one record of the journal.
 pub const OPEN_ORDERS_COUNT: usize = 50_000;
 
+/// The largest limit of the orders of a second that can be set: the time of each is kept.
+pub const ORDERS_PER_SECOND_COUNT: usize = 10_000;
+
 /// The depth updates of one instrument that wait for its snapshot; the oldest go first.
 pub const BUFFERED_DEPTH_UPDATES_COUNT: usize = 4_096;
 
@@ -36,6 +39,9 @@ pub const TOLD_BAD_LINES_COUNT: u64 = 100;
 /// The longest pause in a capture that is played as long as it was, in nanoseconds: a jump of the
 /// recorder's clock must not stall a replay.
 pub const MAX_REPLAY_PAUSE_NS: i64 = 60_000_000_000;
+
+/// The largest list of an exchange's instruments.
+pub const EXCHANGE_INFO_BYTES: usize = 256 << 20;
 
 /// The orders to a replay (run, pause, step) that wait to be obeyed.
 pub const REPLAY_CONTROLS_COUNT: usize = 16;

@@ -292,6 +292,7 @@ impl Order {
             stop_price: self.request.stop_price,
             triggered: self.request.order_type.has_stop().then_some(self.triggered),
             expire_ts_ns: self.request.expire_ts_ns,
+            oco_with: self.request.oco_with,
             adopted: self.adopted,
         }
     }

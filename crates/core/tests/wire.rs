@@ -128,6 +128,7 @@ fn the_documents_order_events() {
         stop_price: None,
         triggered: None,
         expire_ts_ns: None,
+        oco_with: None,
         time_in_force: None,
         adopted: false,
     };

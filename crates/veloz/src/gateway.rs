@@ -283,15 +283,7 @@ impl MarketPlan {
                 true
             }
         });
-        let (maker, taker) = config.sim_fees;
-        let instruments = symbols
-            .iter()
-            .map(|symbol| {
-                Instrument::for_symbol(*symbol)
-                    .map(|instrument| instrument.with_fees(maker, taker))
-                    .with_context(|| format!("{symbol} ends in no quote asset that is known here"))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let instruments = instruments(config, &symbols)?;
         Ok(MarketPlan { name, symbol, symbols, instruments })
     }
 
@@ -325,6 +317,33 @@ impl MarketPlan {
             })),
         }
     }
+}
+
+/// The instruments of the symbols: as the exchange lists them, or built in.
+fn instruments(config: &Config, symbols: &[Symbol]) -> Result<Vec<Instrument>> {
+    let listed = config.exchange_info.as_deref().map(market::read_exchange_info).transpose()?;
+    if let (Some(listed), Some(path)) = (&listed, &config.exchange_info) {
+        let (shown, count) = (path.display(), listed.instruments().len());
+        tracing::info!("{shown} lists {count} instruments that can be traded here");
+        for refused in listed.refused() {
+            tracing::warn!("{shown}: {} cannot: {}", refused.symbol, refused.reason);
+        }
+    }
+    let find = |symbol: &Symbol| {
+        match &listed {
+        Some(listed) => listed
+            .instrument(symbol)
+            .cloned()
+            .map_err(|why| anyhow::anyhow!("VELOZ_EXCHANGE_INFO: {why}")),
+        None => Instrument::for_symbol(*symbol).with_context(|| {
+            format!(
+                "{symbol} ends in no quote asset that is known here: VELOZ_EXCHANGE_INFO can tell it"
+            )
+        }),
+    }
+    };
+    let (maker, taker) = config.sim_fees;
+    symbols.iter().map(|symbol| find(symbol).map(|found| found.with_fees(maker, taker))).collect()
 }
 
 /// A capture is the same one when its name and its length are.
@@ -390,14 +409,7 @@ fn replayed(recovery: &Recovery) -> Result<State> {
             torn.offset
         );
     }
-    let mut state = match &recovery.snapshot {
-        Some(snapshot) => serde_json::from_slice(&snapshot.bytes).context(
-            "the snapshot was written by another version: start that one, or restore a backup",
-        )?,
-        None => State::default(),
-    };
-    recovery.replay(|record| restore::apply(&mut state, &record))?;
-    Ok(state)
+    Ok(restore::state(recovery)?)
 }
 
 /// A replay's clock is that of its data; it never goes back behind what the log says.

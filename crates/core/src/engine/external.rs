@@ -119,7 +119,8 @@ impl Engine {
         self.tell_context(index, &instrument, step);
         let client_order_id = order.client_order_id;
         let order = order.clone();
-        self.tell(Fact::Intent { order, qty: None, lock, external: true }, step);
+        let sent_ts_ns = None;
+        self.tell(Fact::Intent { order, qty: None, lock, external: true, sent_ts_ns }, step);
         self.tell(Fact::Adopted { client_order_id }, step);
         self.tell(Fact::Sent { client_order_id, ts_ns: ts }, step);
         self.state.order_key(&client_order_id)

@@ -42,6 +42,11 @@ impl Engine {
             let same = rest.iter().take_while(|report| report.key == first.key).count();
             let Some((own, others)) = rest.split_at_checked(same) else { break };
             self.take_order_reports(ts, first.key, own, step);
+            let order = self.state.order_at(first.key);
+            if order.is_some_and(|o| o.request.oco_with.is_some() && !o.executed_qty.is_zero()) {
+                let end = (OrderChange::Expire, Some(Reason::Oco));
+                self.end_other(ts, first.key, end, step);
+            }
             rest = others;
         }
         reports.clear();

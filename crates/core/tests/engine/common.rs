@@ -3,8 +3,8 @@
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
 use veloz_core::event::Event;
 use veloz_core::input::{
-    AmendOrder, Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, Refusal, ReportBody,
-    VenueReport,
+    AmendOrder, Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, NewPair, Refusal,
+    ReportBody, VenueReport,
 };
 use veloz_core::instrument::Instrument;
 use veloz_core::order::{OrderType, TimeInForce};
@@ -84,7 +84,14 @@ pub(crate) fn order(text: &str) -> NewOrder {
         stop_price: after("STOP").or(after("TAKE")).map(price),
         expire_ts_ns: after("UNTIL").map(|at| at.parse().unwrap()),
         reduce_only: has("REDUCE"),
+        oco_with: None,
     }
+}
+
+/// A post-only order and a stop as a pair.
+pub(crate) fn pair(limit: &str, stop: &str) -> NewPair {
+    let limit = NewOrder { order_type: OrderType::LimitMaker, ..order(limit) };
+    NewPair::new(limit, order(stop))
 }
 
 pub(crate) fn market(name: &str, body: MarketBody) -> Input {
@@ -161,6 +168,11 @@ impl Rig {
     pub(crate) fn order(&mut self, text: &str) -> String {
         self.input(&Input::NewOrder(order(text))).unwrap();
         self.shown()
+    }
+
+    /// A pair: `pair("a SELL 1 @ 110", "b SELL 1 STOP 90")`; what it is answered with.
+    pub(crate) fn pair(&mut self, limit: &str, stop: &str) -> Result<Answer, Refusal> {
+        self.input(&Input::NewPair(Box::new(pair(limit, stop))))
     }
 
     /// Another quantity or limit: `"2 @ 99"`, `"@ 99"` or `"2"`.

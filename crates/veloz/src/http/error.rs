@@ -55,6 +55,12 @@ impl ApiError {
         ApiError::unavailable("too_many_connections", "as many connections are open as are allowed")
     }
 
+    /// The same of a field within another.
+    pub(super) fn within(mut self, field: &str) -> ApiError {
+        self.message.insert_str(0, &format!("{field}: "));
+        self
+    }
+
     /// Adds a field behind `message`. What cannot be written is left out.
     pub(super) fn with(mut self, name: &'static str, value: &impl Serialize) -> ApiError {
         if let Ok(json) = serde_json::to_string(value) {

@@ -10,6 +10,7 @@
 
 pub mod capture;
 mod catch_up;
+mod exchange;
 mod lines;
 mod pace;
 pub mod replay;
@@ -27,6 +28,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use veloz_core::input::MarketData;
 use veloz_core::limits::MARKET_BATCH_MESSAGES;
 
+pub use exchange::read_exchange_info;
 pub use replay::{
     ControlError, ReplayConfig, ReplayControl, ReplaySpeed, Stepped, capture_symbols,
 };

@@ -1,6 +1,6 @@
 # Everything that a person does here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run build dev test fmt lint audit bench bench-full bench-build sim soak setup clean
+.PHONY: help run build dev test fmt lint audit bench bench-full bench-build sim fuzz soak setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,12 +43,20 @@ bench-build: build
 sim: ## 10,000 seeds of the simulator of the whole gateway (SIM_SEEDS: how many, SIM_FIRST: from which on)
 	SIM_SEEDS=$${SIM_SEEDS:-10000} cargo test --release --locked --package veloz --test simulator seeds -- --nocapture
 
-soak: setup ## the resume tests with a thousand cuts for each kind of client
+fuzz: ## every parser of outside bytes with libFuzzer, two at a time, a minute each (FUZZ_SECONDS)
+	@scripts/setup fuzz
+	scripts/fuzz
+
+soak: setup ## about an hour: a thousand cuts for each kind of client, 500 kills, half an hour under load
+	cargo test --release --locked --package veloz --test gateway --no-run
 	VELOZ_CUTS=1000 cargo test --release --locked --package veloz --test gateway resume -- --nocapture
+	VELOZ_KILLS=500 cargo test --release --locked --package veloz --test gateway kills -- --nocapture
+	VELOZ_SOAK_S=1800 cargo test --release --locked --package veloz --test gateway soak -- --nocapture
+	cp target/soak.svg docs/soak.svg
 
 setup: ## install what the tests need (done by `make test`)
 	@scripts/setup test
 
 clean: ## remove everything that was built or installed here
 	cargo clean
-	rm -rf .venv bench/.venv bench/peers/node/node_modules web/dist web/node_modules examples/js/node_modules tests/clients/node_modules
+	rm -rf .venv fuzz/.venv fuzz/target fuzz/found bench/.venv bench/peers/node/node_modules web/dist web/node_modules examples/js/node_modules tests/clients/node_modules

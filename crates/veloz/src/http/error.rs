@@ -16,7 +16,7 @@ use crate::stream::page::LogError;
 
 /// Why a request is not answered as it was asked.
 #[derive(Debug)]
-pub(super) struct ApiError {
+pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -130,6 +130,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::ShuttingDown => {
                 ApiError::unavailable("shutting_down", "the gateway is shutting down")
             }
+            ServiceError::NoRoom { code, message } => ApiError::unavailable(code, message),
             ServiceError::Unavailable(why) => {
                 ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "execution_unavailable", why)
             }

@@ -39,6 +39,12 @@ use crate::service::ServiceHandle;
 use crate::stream::StreamHandle;
 use crate::stream::page::Pages;
 
+/// The bodies of requests, read as the handlers do.
+pub mod bodies {
+    pub use super::error::ApiError;
+    pub use super::order_request::{parse_amend, parse_order};
+}
+
 pub use metrics::HttpMetrics;
 pub use server::{HttpError, HttpServer, bind, max_connections_by_handles};
 

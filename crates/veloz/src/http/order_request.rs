@@ -26,7 +26,10 @@ const ORDER_FIELDS: [&str; 12] = [
 ];
 
 /// Reads the body of `POST /api/order`.
-pub(super) fn parse_order(body: &[u8]) -> Result<NewOrder, ApiError> {
+///
+/// # Errors
+/// When it cannot be read or is out of its domain: the answer to it.
+pub fn parse_order(body: &[u8]) -> Result<NewOrder, ApiError> {
     let fields = Fields::parse(body, &ORDER_FIELDS)?;
     let side = fields
         .text("side", |text| Side::parse(text).ok_or_else(|| "must be BUY or SELL".to_owned()))?;
@@ -62,7 +65,10 @@ pub(super) fn parse_order(body: &[u8]) -> Result<NewOrder, ApiError> {
 }
 
 /// Reads the body of `POST /api/amend`.
-pub(super) fn parse_amend(body: &[u8]) -> Result<AmendOrder, ApiError> {
+///
+/// # Errors
+/// When it cannot be read: the answer to it.
+pub fn parse_amend(body: &[u8]) -> Result<AmendOrder, ApiError> {
     let fields = Fields::parse(body, &["client_order_id", "qty", "price"])?;
     Ok(AmendOrder {
         client_order_id: fields

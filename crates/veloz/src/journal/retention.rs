@@ -55,6 +55,8 @@ pub(super) struct Keeper {
     snapshots: Vec<Kept>,
     /// How they are made; none are without it.
     fold: Option<Box<dyn Fold>>,
+    /// A segment was removed, and perhaps it is still there after a power cut.
+    removal_is_pending: bool,
 }
 
 impl Keeper {
@@ -68,7 +70,7 @@ impl Keeper {
             log.counts.snapshot_stands_at(newest.position.next_id);
         }
         let (log, active) = (Arc::clone(log), Arc::clone(active));
-        Keeper { log, active, config, snapshots, fold: None }
+        Keeper { log, active, config, snapshots, fold: None, removal_is_pending: false }
     }
 
     pub(super) fn fold_by(&mut self, fold: Box<dyn Fold>) {
@@ -118,11 +120,9 @@ impl Keeper {
         snapshot::prune(&*self.log.storage, &self.snapshots)
     }
 
-    fn retain(&self, wall_ns: i64) -> Result<(), JournalError> {
-        self.remove_while(|segment, sealed_ns, _| {
-            let _: &Segment = segment;
-            wall_ns.saturating_sub(sealed_ns) >= nanos(self.config.order_age)
-        })?;
+    fn retain(&mut self, wall_ns: i64) -> Result<(), JournalError> {
+        let RetentionConfig { bytes, order_age, .. } = self.config;
+        self.remove_while(|sealed_ns, _| wall_ns.saturating_sub(sealed_ns) >= nanos(order_age))?;
         for (segment, sealed_ns) in self.covered() {
             if wall_ns.saturating_sub(sealed_ns) < nanos(self.config.market_age) {
                 break;
@@ -130,12 +130,12 @@ impl Keeper {
             self.compact_or_tell(&segment);
         }
         for (segment, _) in self.covered() {
-            if self.total_bytes() <= self.config.bytes {
+            if self.total_bytes() <= bytes {
                 return Ok(());
             }
             self.compact_or_tell(&segment);
         }
-        self.remove_while(|_, _, total| total > self.config.bytes)
+        self.remove_while(|_, total| total > bytes)
     }
 
     /// The sealed segments that no start needs, oldest first, each with the wall clock when it was sealed.
@@ -157,20 +157,28 @@ impl Keeper {
         self.log.segments().iter().map(|segment| segment.end()).sum()
     }
 
-    fn remove_while(
-        &self,
-        too_much: impl Fn(&Segment, i64, u64) -> bool,
-    ) -> Result<(), JournalError> {
-        let storage = &*self.log.storage;
+    /// Removes the oldest segments while there is too much, told when a segment was sealed and how long the
+    /// log is. No two removals are pending: after a power cut the later one might have happened alone.
+    fn remove_while(&mut self, too_much: impl Fn(i64, u64) -> bool) -> Result<(), JournalError> {
         for (segment, sealed_ns) in self.covered() {
-            if !too_much(&segment, sealed_ns, self.total_bytes()) {
+            if !too_much(sealed_ns, self.total_bytes()) {
                 break;
             }
-            self.log
-                .remove_oldest(&segment)
-                .map_err(JournalError::io("remove", storage.path(&segment.name())))?;
-            storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))?;
+            self.finish_removal()?;
+            let path = self.log.storage.path(&segment.name());
+            self.log.remove_oldest(&segment).map_err(JournalError::io("remove", path))?;
+            self.removal_is_pending = true;
             self.log.counts.removed();
+            self.finish_removal()?;
+        }
+        Ok(())
+    }
+
+    fn finish_removal(&mut self) -> Result<(), JournalError> {
+        if self.removal_is_pending {
+            let storage = &*self.log.storage;
+            storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))?;
+            self.removal_is_pending = false;
         }
         Ok(())
     }

@@ -122,10 +122,24 @@ impl Disk {
 
     /// The same disk, to try something on it: without faults, and what is done there changes nothing here.
     pub(crate) fn fork(&self) -> Disk {
-        let mut state = self.lock().clone();
-        state.faults = Faults::default();
-        state.traced = false;
-        Disk { state: Arc::new(Mutex::new(state)) }
+        let state = self.lock();
+        let named = |(at, file): (usize, &File)| match state.names.values().any(|n| *n == at) {
+            true => file.clone(),
+            false => File::default(),
+        };
+        let copy = Platters {
+            rng: state.rng.clone(),
+            faults: Faults::default(),
+            process: state.process,
+            alive: state.alive,
+            names: state.names.clone(),
+            durable_names: state.names.clone(),
+            name_changes: Vec::new(),
+            files: state.files.iter().enumerate().map(named).collect(),
+            looking: false,
+            traced: false,
+        };
+        Disk { state: Arc::new(Mutex::new(copy)) }
     }
 
     pub(crate) fn set_faults(&self, faults: Faults) {

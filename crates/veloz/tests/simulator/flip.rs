@@ -1,4 +1,5 @@
-//! Bits that flip while the gateway is down: whoever opens the log says so, or gives everything as it was.
+//! Bits that flip: while the gateway is down, whoever opens the log says so, or gives everything as it was; while
+//! it runs, nobody is given what was never written.
 
 use fastrand::Rng;
 use veloz::frame::frames;
@@ -11,6 +12,49 @@ use crate::plant::Plant;
 use crate::truth::{Check, Truth};
 
 const RECORDS_START: usize = 64;
+
+/// A bit of a sealed segment that has flipped while the gateway runs, until somebody mends it.
+#[derive(Debug, Default)]
+pub(crate) struct Rot(Option<(String, usize, u8)>);
+
+impl Rot {
+    pub(crate) fn flip(&mut self, disk: &Disk, rng: &mut Rng) {
+        let files = disk.image();
+        let mut segments: Vec<_> = files.iter().filter(|(n, _)| n.ends_with(".vlz")).collect();
+        // The last one is written to.
+        segments.pop();
+        if self.0.is_some() || segments.is_empty() {
+            return;
+        }
+        let (name, bytes) = segments.swap_remove(rng.usize(0..segments.len()));
+        if bytes.len() > RECORDS_START {
+            let at = rng.usize(RECORDS_START..bytes.len());
+            let bit = 1 << rng.u8(0..8);
+            toggle(disk, name, at, bit);
+            self.0 = Some((name.clone(), at, bit));
+        }
+    }
+
+    /// Puts it right. A segment that was removed meanwhile is gone, the bit with it.
+    pub(crate) fn mend(&mut self, disk: &Disk) {
+        if let Some((name, at, bit)) = self.0.take() {
+            toggle(disk, &name, at, bit);
+        }
+    }
+
+    /// Whether a message names the file.
+    pub(crate) fn is_in(&self, message: &str) -> bool {
+        self.0.as_ref().is_some_and(|(name, ..)| message.contains(name))
+    }
+}
+
+fn toggle(disk: &Disk, name: &str, at: usize, bit: u8) {
+    disk.tamper(name, |bytes| {
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte ^= bit;
+        }
+    });
+}
 
 /// What a start makes of a disk.
 struct Opened {

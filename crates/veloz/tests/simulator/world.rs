@@ -10,7 +10,7 @@ use veloz_core::limits::{JOURNAL_SYNC_INTERVAL_MS, SERVICE_IDLE_MS};
 use veloz_core::types::TsNs;
 
 use crate::disk::{Disk, Faults};
-use crate::flip;
+use crate::flip::{self, Rot};
 use crate::gateway::{Gateway, Settings, engine_config, replay, settings};
 use crate::log::{confirm, extend, is_whole};
 use crate::market;
@@ -86,12 +86,15 @@ pub(crate) struct World {
     truth: Truth,
     readers: Vec<Reader>,
     traders: Traders,
+    rot: Rot,
     position: u64,
     now_ms: u64,
     /// What the wall clock is off.
     skew_ns: i64,
     sync_ms: u64,
     idle_ms: u64,
+    /// Whether the disk has been well since the service last looked at it.
+    looked_calm: bool,
     /// How a death in the middle of a call is meant.
     end: End,
     report: Report,
@@ -126,11 +129,13 @@ impl World {
             truth: Truth::default(),
             readers,
             traders: Traders::default(),
+            rot: Rot::default(),
             position: 0,
             now_ms: 0,
             skew_ns: 0,
             sync_ms: 0,
             idle_ms: 0,
+            looked_calm: false,
             end: End::Kill,
             report: Report::default(),
             confirmed: false,
@@ -181,6 +186,7 @@ impl World {
             92..95 => self.upkeep(),
             95 => self.check_replay()?,
             96 | 97 => self.break_something(),
+            98 if self.rng.bool() => self.rot.flip(&self.disk, &mut self.rng),
             98 => self.skip_time(),
             _ => self.end_a_life()?,
         }
@@ -217,6 +223,7 @@ impl World {
             if self.now_ms >= self.idle_ms {
                 self.idle_ms = self.now_ms + SERVICE_IDLE_MS;
                 gateway.look_after_itself(now);
+                self.looked_calm = self.disk.faults().is_calm();
             }
         }
     }
@@ -267,7 +274,8 @@ impl World {
         if self.settings.syncs_first() {
             self.truth.durable = self.truth.newest();
         }
-        if self.disk.is_dead() { Ok(()) } else { self.traders.hear(&self.truth, running) }
+        let has_room = self.looked_calm && self.disk.faults().is_calm();
+        if self.disk.is_dead() { Ok(()) } else { self.traders.hear(&self.truth, running, has_room) }
     }
 
     fn stream(&mut self) {
@@ -327,6 +335,7 @@ impl World {
             _ => faults.capacity = Some(self.disk.bytes() + self.rng.usize(0..4000)),
         }
         self.disk.set_faults(faults);
+        self.looked_calm = false;
     }
 
     /// Ends a life in one of three ways.
@@ -374,7 +383,7 @@ impl World {
     /// The clients notice that the gateway is gone.
     fn cut_off(&mut self, reader: Option<&Arc<JournalReader>>) -> Check {
         let log = reader.map(|reader| &**reader as &dyn LogReader);
-        let world = readers::World { truth: &self.truth, log };
+        let world = readers::World { truth: &self.truth, log, failed: true };
         for reader in &mut self.readers {
             self.disk.look(|| reader.cut(&world, &mut self.rng))?;
         }
@@ -391,6 +400,7 @@ impl World {
         if self.rng.bool() {
             self.disk.set_faults(calm(self.settings.plant));
         }
+        self.looked_calm = false;
         match Gateway::start(&self.disk, &self.settings, now) {
             Ok(gateway) => {
                 self.gateway = Some(gateway);
@@ -405,6 +415,12 @@ impl World {
                 self.disk.set_faults(calm(self.settings.plant));
                 Ok(())
             }
+            // It says what is damaged; the operator puts a copy in its place.
+            Err(error) if self.rot.is_in(&error.to_string()) => {
+                self.disk.kill();
+                self.rot.mend(&self.disk);
+                Ok(())
+            }
             Err(error) => Err(format!("it does not start: {error}")),
         }
     }
@@ -412,6 +428,7 @@ impl World {
     /// What was seen is there, and is what it was.
     fn after_start(&mut self) -> Check {
         let now = self.wall_ns();
+        self.rot.mend(&self.disk);
         let Some(gateway) = &mut self.gateway else { return Ok(()) };
         let reader = Arc::clone(&gateway.reader);
         self.disk.look(|| {
@@ -445,6 +462,7 @@ impl World {
 
     /// The state is what the log leads to: from the newest snapshot, and from the first event on.
     fn check_replay(&mut self) -> Check {
+        self.rot.mend(&self.disk);
         self.serve()?;
         let now = self.wall_ns();
         let Some(gateway) = &mut self.gateway else { return Ok(()) };
@@ -483,6 +501,7 @@ impl World {
     }
 
     fn flip_bits(&mut self) -> Check {
+        self.rot.mend(&self.disk);
         for _ in 0..3 {
             self.report.flips += 1;
             flip::check(&self.disk, &self.settings, &self.truth, &mut self.rng)?;
@@ -493,13 +512,7 @@ impl World {
     /// All faults end; everyone gets everything.
     fn finish(mut self) -> Result<Report, String> {
         self.disk.set_faults(calm(self.settings.plant));
-        if self.gateway.as_ref().is_some_and(|gateway| !gateway.is_running()) {
-            self.disk.kill();
-            self.die(End::Kill)?;
-        }
-        if self.gateway.is_none() {
-            self.start()?;
-        }
+        self.rot.mend(&self.disk);
         self.settle()?;
         self.check_replay()?;
         let oldest = self.gateway.as_ref().map_or(1, |gateway| gateway.reader.bounds().oldest);
@@ -534,6 +547,14 @@ impl World {
     fn settle(&mut self) -> Check {
         let mut idle = 0;
         for _ in 0..5_000 {
+            // What failed before may be noticed only now.
+            if self.gateway.as_ref().is_some_and(|gateway| !gateway.is_running()) {
+                self.disk.kill();
+                self.die(End::Kill)?;
+            }
+            if self.gateway.is_none() {
+                self.start()?;
+            }
             self.pass_time();
             self.now_ms += 30;
             self.serve()?;

@@ -1,4 +1,4 @@
-//! A long run under load: some 5,000 events a second, orders, and subscribers that come, go, stall and
+//! A long run under load: more than 5,000 events a second, orders, and subscribers that come, go, stall and
 //! return. Memory, file handles and threads stay as they are once it is under way; they are sampled, and
 //! plotted into `target/soak.svg`. `VELOZ_SOAK_S` sets how many seconds: 10 without it, `make soak` half an hour.
 
@@ -11,9 +11,10 @@ use crate::support::{
     Events, Follower, Gateway, Habit, Options, Plot, eventually, fixed_port, root, seeded,
 };
 
-/// Six symbols, each a thousand times a second, a few ticks left out.
+/// Six symbols, each moved a thousand times a second, by one or more trades.
 const SYMBOLS: &str = "BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT,XRPUSDT,ADAUSDT";
 const EVENTS_PER_S: f64 = 5_000.0;
+const EVENTS_BETWEEN_ORDERS: u64 = 50_000;
 const SAMPLES: u32 = 120;
 /// Those who follow all the time, those who stall, those who go away and return.
 const STEADY: usize = 2;
@@ -82,9 +83,9 @@ fn trade(gateway: &Gateway, stop: &AtomicBool, watch: &Follower) {
         assert_eq!(gateway.post("/api/order", &order).status, 200);
         let cancel = json!({"client_order_id": resting});
         assert_eq!(gateway.post("/api/cancel", &cancel).status, 200);
-        // A few of them a second: the state keeps every order there ever was.
+        // Few enough: the state keeps every order there ever was.
         let seen = watch.newest();
-        while watch.newest() < seen + 2_000 && !stop.load(Ordering::SeqCst) {
+        while watch.newest() < seen + EVENTS_BETWEEN_ORDERS && !stop.load(Ordering::SeqCst) {
             std::thread::park_timeout(Duration::from_millis(20));
         }
     }

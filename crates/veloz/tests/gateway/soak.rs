@@ -16,6 +16,8 @@ const SYMBOLS: &str = "BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT,XRPUSDT,ADAUSDT";
 const EVENTS_PER_S: f64 = 5_000.0;
 const EVENTS_BETWEEN_ORDERS: u64 = 50_000;
 const SAMPLES: u32 = 120;
+/// The log holds some ten samples' time of events.
+const IDLE_ROUNDS: u32 = 3;
 /// Those who follow all the time, those who stall, those who go away and return.
 const STEADY: usize = 2;
 const STALLING: usize = 4;
@@ -115,11 +117,14 @@ fn under_load_for_long() {
         scope.spawn(|| come_and_go(&gateway, &stop, &visits));
         scope.spawn(|| come_and_go(&gateway, &stop, &visits));
         scope.spawn(|| trade(&gateway, &stop, &steady[0]));
+        let mut idle = [0; STALLING + RETURNING];
         for n in 1..=SAMPLES {
-            for (followers, habit) in [(&stalling, Habit::Stall), (&returning, Habit::StayAway)] {
-                for follower in followers {
-                    follower.set_habit(if rng.bool() { habit } else { Habit::Follow });
-                }
+            let stalling = stalling.iter().map(|follower| (follower, Habit::Stall));
+            let returning = returning.iter().map(|follower| (follower, Habit::StayAway));
+            for ((follower, habit), rounds) in stalling.chain(returning).zip(&mut idle) {
+                // Not so long that retention takes what it has not seen: that would be told as a gap.
+                *rounds = if *rounds < IDLE_ROUNDS && rng.bool() { *rounds + 1 } else { 0 };
+                follower.set_habit(if *rounds > 0 { habit } else { Habit::Follow });
             }
             wait_for(began + duration * n / SAMPLES);
             samples.push(Sample::of(&gateway, began));
@@ -127,12 +132,12 @@ fn under_load_for_long() {
     });
     let gateway = gateway.again_with(Options::quiet().env("VELOZ_PORT", port));
     let newest = gateway.newest();
+    draw(&samples, newest);
     for follower in steady.iter().chain(&stalling).chain(&returning) {
         follower.set_habit(Habit::Follow);
         eventually("everyone comes to the end", || (follower.newest() >= newest).then_some(()));
         assert_eq!((follower.newest(), follower.hash()), (newest, steady[0].hash()));
     }
-    draw(&samples, newest);
     let seconds = samples.last().map_or(1.0, |sample| sample.second);
     let rate = newest as f64 / seconds;
     let visits = visits.load(Ordering::SeqCst);

@@ -129,11 +129,8 @@ async fn serve(config: Config) -> Result<()> {
     let waker = handle.clone();
     let source =
         source.map(|source| market::start(source, market_out, move || waker.wake())).transpose()?;
-    let engine_speaks = venue.is_some() && source.is_none();
-    let control = SourceControl::of(source.as_ref(), engine_speaks);
-    if let Some(venue) = &venue {
-        wait_for_venue(venue).await;
-    }
+    let control = SourceControl::of(source.as_ref(), venue.is_some() && source.is_none());
+    wait_for_venue(venue.as_ref()).await;
 
     let metrics = HttpMetrics::register(&mut registry);
     let server = HttpServer::start(
@@ -197,8 +194,8 @@ fn start_venue(
 }
 
 /// Gives the engine the time to say that it works. One that does not is told by `/health`.
-async fn wait_for_venue(venue: &StdioVenue) {
-    let port = venue.port();
+async fn wait_for_venue(venue: Option<&StdioVenue>) {
+    let Some(port) = venue.map(StdioVenue::port) else { return };
     let deadline = tokio::time::Instant::now() + Duration::from_millis(2 * ENGINE_UP_MS);
     while port.is_ready().is_err() && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;

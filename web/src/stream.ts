@@ -13,7 +13,7 @@ import { parseExact, rawEvents } from './json';
 /** Keep-alives come every 10 s. After as long without a frame the gateway is asked; no answer: lost. */
 const QUIET_MS = 12_000;
 const PROBE_MS = 4_000;
-const PROBE_PATIENCE_MS = 5_000;
+const PROBE_PATIENCE_MS = 3_000;
 /** Events that were there this long ago and are not here yet: the page is behind. */
 const BEHIND_MS = 2_000;
 /** More missed than this, and the state is taken anew instead: the events stay in the log. */
@@ -67,6 +67,8 @@ export class Stream {
   /** What must be here before the stream is level, once the log is known to be the one that was followed. */
   #goal: { id: number; since: number } | undefined;
   #whole = false;
+  /** Grows whenever what was known is void: an answer about the log before counts no more. */
+  #era = 0;
   #heard = 0;
   #probed = 0;
   #probing = false;
@@ -181,18 +183,21 @@ export class Stream {
     this.#whole = true;
     this.sink.whole(id);
     this.#level();
+    // Learns what this event says, to know the log by when it comes back.
+    void this.#probe();
   }
 
   /** Nothing known counts any more, until a snapshot has come. */
   #void(told: string): void {
     this.#whole = false;
+    this.#era += 1;
     this.#goal = undefined;
     this.#tell({ phase: 'connecting', told });
   }
 
   #anew(told: string): void {
     this.#void(told);
-    this.#open();
+    this.#open(true);
   }
 
   /** Live once everything is here that the gateway is known to have had. */
@@ -212,12 +217,13 @@ export class Stream {
     if (this.#probing || lastId === undefined || !this.#whole) return;
     this.#probing = true;
     this.#probed = Date.now();
-    const [source, known] = [this.#source, this.#lastText];
+    const [source, known, era] = [this.#source, this.#lastText, this.#era];
     try {
       const text = await ask(`/api/events?after=${Math.max(0, lastId - 1)}&limit=1`, {}, PROBE_PATIENCE_MS);
-      if (this.#source === source) this.#compare(text, lastId, known);
+      if (this.#source === source && this.#era === era) this.#compare(text, lastId, known);
     } catch {
-      if (this.#source === source && Date.now() - this.#heard > QUIET_MS) this.#reopenNow();
+      // Neither an answer nor an event since it was asked.
+      if (this.#source === source && this.#heard < this.#probed) this.#reopenNow();
     } finally {
       this.#probing = false;
     }
@@ -233,6 +239,7 @@ export class Stream {
     } else if (newest - (this.count.lastId ?? 0) > MOST_MISSED_EVENTS) {
       this.#anew(`${newest - lastId} events were missed, too many to read here; they are in the log`);
     } else {
+      if (there?.id === this.count.lastId) this.#lastText = there.text;
       this.#heard = Date.now();
       this.#goal = { id: newest, since: Date.now() };
       this.#level();

@@ -28,8 +28,8 @@ export function Book() {
   const rows = (levels: Level[], side: 'bid' | 'ask') => levels.map(([price, qty]) => (
     <li key={price}>
       <button class={side} data-own={own.value.has(price)} style={{ '--depth': `${(100 * toNumber(qty)) / most}%` }} onClick={() => usePrice(price)} tabIndex={-1}
-        aria-label={`${side} ${price}, ${qty}${own.value.has(price) ? ', an order of yours' : ''}: use this price`}>
-        <span>{priceOf(price, of)}</span><span>{qtyOf(qty, of)}</span>
+        title={own.value.has(price) ? 'An order of yours is here' : undefined}>
+        <span class="price"><span class="hidden">{side} </span>{priceOf(price, of)}</span><span>{qtyOf(qty, of)}</span>
       </button>
     </li>
   ));

@@ -2,7 +2,8 @@
 in memory behind one lock, a queue per subscriber, and the engine in a process of its own, spoken to in
 lines over its standard input and output. An order is answered when the engine has taken it, as VeloZ
 does. It does less than VeloZ (nothing is stored, nothing is matched) and is tuned as far as its kind
-goes: keep-alive, no Nagle, one write an answer."""
+goes: keep-alive, no Nagle, one write an answer. With --per-request it is left as the library has it:
+HTTP/1.0, so each request is a connection and a thread."""
 
 import argparse
 import json
@@ -91,6 +92,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/publish":
+            with LOCK:
+                emit("market", body)
+            return self.answer({"ok": True})
         order_id = body["client_order_id"]
         if self.path == "/api/order":
             words = (body["side"], body["symbol"], body["qty"], body["price"], order_id)
@@ -116,11 +121,10 @@ class Handler(BaseHTTPRequestHandler):
                 SUBSCRIBERS.remove(frames)
 
 
-def market(interval):
-    while True:
-        with LOCK:
-            emit("market", {"type": "market", "symbol": "BTCUSDT", "ts_ns": time.time_ns(), "price": 50000.0})
-        time.sleep(interval)
+class PlainHandler(Handler):
+    protocol_version = BaseHTTPRequestHandler.protocol_version
+    disable_nagle_algorithm = BaseHTTPRequestHandler.disable_nagle_algorithm
+    wbufsize = BaseHTTPRequestHandler.wbufsize
 
 
 class Server(ThreadingHTTPServer):
@@ -132,12 +136,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", action="store_true", help="be the engine")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--market-interval", type=float, default=0.2)
+    parser.add_argument("--per-request", action="store_true", help="HTTP/1.0, a connection for each request")
     args = parser.parse_args()
     if args.engine:
         sys.exit(engine())
     ENGINE = subprocess.Popen([sys.executable, __file__, "--engine"], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True)
     threading.Thread(target=listen, daemon=True).start()
-    threading.Thread(target=market, args=(args.market_interval,), daemon=True).start()
-    Server(("127.0.0.1", args.port), Handler).serve_forever()
+    Server(("127.0.0.1", args.port), PlainHandler if args.per_request else Handler).serve_forever()

@@ -1,19 +1,34 @@
-//! The load harness. Each command puts one load on one server, over its public API, and prints one line
-//! of JSON; `bench/run` starts the servers one after another and makes ratios of the lines.
+//! The load harness. Each command is one load, one publisher or one floor, and prints JSON lines;
+//! `bench/run` starts servers and loads one after another and makes ratios of the lines.
 //!
-//! The clients cost as little as they can: blocking sockets for order entry, one epoll loop for all
-//! subscribers. Times are from the monotonic clock of this machine.
+//! The clients cost as little as they can: one epoll loop for all connections of a process. Times are from
+//! `CLOCK_MONOTONIC` of this machine, which all processes share, so that a subscriber in one process can
+//! tell how long ago an event was due in another.
 #![expect(clippy::print_stdout, reason = "the result of this program is its standard output")]
 
-mod fanout;
+mod capture;
+mod clock;
+mod copy;
+mod engine;
+mod engine_load;
+mod event;
+mod floor;
 mod http;
+mod latency;
 mod orders;
+mod publish;
 mod stats;
+mod subscribe;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+/// The gateway's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(version, about)]
@@ -27,49 +42,52 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Load {
-    /// Orders one after another over each of some keep-alive connections.
-    Orders {
-        /// Connections, each on its own thread.
-        #[arg(long, default_value_t = 1)]
-        connections: usize,
-        /// How long.
-        #[arg(long, default_value_t = 5.0)]
-        seconds: f64,
-    },
+    /// Orders and cancels one after another over each of some keep-alive connections.
+    Orders(orders::OrdersArgs),
     /// Time from sending an order to seeing its event on the stream, at a fixed rate.
-    Latency {
-        /// Orders a second; a late one is counted from when it was due.
-        #[arg(long, default_value_t = 200.0)]
-        rate: f64,
-        /// How many orders.
-        #[arg(long, default_value_t = 2_000)]
-        orders: usize,
+    Latency(latency::LatencyArgs),
+    /// Subscribers that read numbered events, time them and count what they miss.
+    Subscribe(subscribe::SubscribeArgs),
+    /// Numbered events to a server that takes them by POST, at a rate or as fast as it answers.
+    Publish(publish::PublishArgs),
+    /// The floor: a bare loop of `write` on the sockets of all subscribers.
+    Floor,
+    /// A file to whoever connects, by a bare loop of `read` and `write`.
+    Copy {
+        /// What to send.
+        file: PathBuf,
     },
-    /// Subscribers that read all events for a while and count what they miss.
-    Fanout {
+    /// Numbered events as a stream sends them, to standard output.
+    Frames {
         /// How many.
         #[arg(long, default_value_t = 1_000)]
-        subscribers: usize,
-        /// How long, after all are connected.
-        #[arg(long, default_value_t = 10.0)]
-        seconds: f64,
-        /// The server's process, for its processor time.
-        #[arg(long)]
-        pid: Option<u32>,
+        events: u64,
+    },
+    /// Our engine alone, on one thread.
+    Engine(engine_load::EngineLoad),
+    /// A capture of numbered trades that are due at a fixed rate, for VeloZ's replay.
+    Capture {
+        /// Trades a second.
+        #[arg(long, default_value_t = 50.0)]
+        rate: f64,
+        /// How many.
+        #[arg(long, default_value_t = 1_000)]
+        events: u64,
     },
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let result = match args.load {
-        Load::Orders { connections, seconds } => {
-            orders::flat_out(args.address, connections, seconds)?
-        }
-        Load::Latency { rate, orders } => orders::latency(args.address, rate, orders)?,
-        Load::Fanout { subscribers, seconds, pid } => {
-            fanout::run(args.address, subscribers, seconds, pid)?
-        }
-    };
-    println!("{result}");
+    match args.load {
+        Load::Orders(load) => println!("{}", orders::flat_out(args.address, &load)?),
+        Load::Latency(load) => println!("{}", latency::run(args.address, &load)?),
+        Load::Subscribe(load) => subscribe::run(args.address, &load)?,
+        Load::Publish(load) => println!("{}", publish::run(args.address, &load)?),
+        Load::Floor => floor::run(args.address)?,
+        Load::Copy { file } => copy::run(args.address, &file)?,
+        Load::Frames { events } => event::write_frames(events)?,
+        Load::Engine(load) => println!("{}", engine::run(&load)?),
+        Load::Capture { rate, events } => capture::write(rate, events)?,
+    }
     Ok(())
 }

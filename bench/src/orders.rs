@@ -1,127 +1,179 @@
-//! Order entry: how many a second, and how long until the event is seen.
+//! Order entry flat out: each connection sends the next request when it has the answer to the one before.
+//!
+//! Every other request cancels the order before it, so that nothing piles up; both are counted and timed.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
+use clap::Args;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
 use serde_json::{Value, json};
 
-use crate::http::{Connection, subscribe};
-use crate::stats::percentiles;
+use crate::clock::now_ns;
+use crate::http::{Connection, parse_response, write_post};
+use crate::stats::Times;
 
-/// A small order far below the market: it rests, and is cancelled again.
-fn order_body(id: &str) -> String {
+#[derive(Args)]
+pub(crate) struct OrdersArgs {
+    /// Keep-alive connections, all in one epoll loop.
+    #[arg(long, default_value_t = 1)]
+    connections: usize,
+    /// How long.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// A thread for each connection, which connects again where the server closes it after an answer.
+    #[arg(long)]
+    threads: bool,
+}
+
+/// A small order far below the market: it rests until it is cancelled.
+pub(crate) fn order_body(id: &str) -> String {
     format!(
         r#"{{"side":"BUY","symbol":"BTCUSDT","qty":0.001,"price":10000.0,"client_order_id":"{id}"}}"#
     )
 }
 
-fn run_id() -> u32 {
+/// What tells the orders of this run from those of others.
+pub(crate) fn run_id() -> u32 {
     std::process::id()
 }
 
-/// As many as go over `connections`, each sending the next when it has its answer. Every other request
-/// cancels the order before it, so that nothing piles up; only orders are counted and timed.
-pub(crate) fn flat_out(address: SocketAddr, connections: usize, seconds: f64) -> Result<Value> {
-    let length = Duration::from_secs_f64(seconds);
-    let threads: Vec<_> = (0..connections)
-        .map(|thread| std::thread::spawn(move || one_connection(address, thread, length)))
-        .collect();
-    let (mut nanos, mut elapsed) = (Vec::new(), Duration::ZERO);
-    for thread in threads {
-        let (times, took) = thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
-        nanos.extend(times);
-        elapsed = elapsed.max(took);
+/// The requests of one connection, one after another.
+struct Requests {
+    connection: usize,
+    sent: u64,
+}
+
+impl Requests {
+    fn next(&mut self) -> (&'static str, String) {
+        let id = format!("b{}-{}-{}", run_id(), self.connection, self.sent / 2);
+        self.sent += 1;
+        if self.sent % 2 == 1 {
+            ("/api/order", order_body(&id))
+        } else {
+            ("/api/cancel", format!(r#"{{"client_order_id":"{id}"}}"#))
+        }
     }
-    let per_second = f64::from(u32::try_from(nanos.len())?) / elapsed.as_secs_f64();
+}
+
+pub(crate) fn flat_out(address: SocketAddr, args: &OrdersArgs) -> Result<Value> {
+    let start = now_ns();
+    let end = start + u64::try_from(std::time::Duration::from_secs_f64(args.seconds).as_nanos())?;
+    let times = if args.threads || args.connections == 1 {
+        let clients = 0..args.connections;
+        let threads: Vec<_> = clients
+            .map(|client| std::thread::spawn(move || blocking(address, client, end)))
+            .collect();
+        let mut all = Times::new()?;
+        for thread in threads {
+            all.merge(&thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??)?;
+        }
+        all
+    } else {
+        many(address, args.connections, end)?
+    };
+    let seconds = std::time::Duration::from_nanos(now_ns() - start).as_secs_f64();
+    let requests = f64::from(u32::try_from(times.count())?);
     Ok(json!({
-        "load": "orders", "connections": connections, "requests_per_second": per_second.round(),
-        "answer": percentiles(nanos),
+        "load": "orders", "connections": args.connections, "seconds": seconds, "requests": requests,
+        "requests_per_second": (requests / seconds).round(), "answer": times.percentiles(),
     }))
 }
 
-fn one_connection(
-    address: SocketAddr,
-    thread: usize,
-    length: Duration,
-) -> Result<(Vec<u64>, Duration)> {
+fn blocking(address: SocketAddr, client: usize, end: u64) -> Result<Times> {
     let mut connection = Connection::open(address)?;
-    let mut nanos = Vec::new();
-    let start = Instant::now();
-    let mut number = 0_u64;
-    while start.elapsed() < length {
-        let id = format!("b{}-{thread}-{number}", run_id());
-        let cancel = format!(r#"{{"client_order_id":"{id}"}}"#);
-        for (path, body) in [("/api/order", order_body(&id)), ("/api/cancel", cancel)] {
-            let sent = Instant::now();
-            let status = connection.post(path, &body)?;
-            if status != 200 {
-                bail!("{path} answered {status} for {body}");
+    let mut requests = Requests { connection: client, sent: 0 };
+    let mut times = Times::new()?;
+    while now_ns() < end {
+        let (path, body) = requests.next();
+        let sent = now_ns();
+        check(connection.post(path, &body)?, path, &body)?;
+        times.record(now_ns() - sent);
+    }
+    Ok(times)
+}
+
+fn check(status: u16, path: &str, body: &str) -> Result<()> {
+    if status != 200 {
+        bail!("{path} answered {status} for {body}");
+    }
+    Ok(())
+}
+
+/// A connection of the epoll loop: always one request on its way.
+struct Client {
+    socket: TcpStream,
+    requests: Requests,
+    sent_ns: u64,
+    request: Vec<u8>,
+    response: Vec<u8>,
+}
+
+fn many(address: SocketAddr, connections: usize, end: u64) -> Result<Times> {
+    let mut poll = Poll::new()?;
+    let mut clients = Vec::new();
+    for connection in 0..connections {
+        let socket = std::net::TcpStream::connect(address)?;
+        socket.set_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+        let mut socket = TcpStream::from_std(socket);
+        poll.registry().register(&mut socket, Token(connection), Interest::READABLE)?;
+        let requests = Requests { connection, sent: 0 };
+        let mut client = Client { socket, requests, sent_ns: 0, request: vec![], response: vec![] };
+        client.send(address)?;
+        clients.push(client);
+    }
+    let mut times = Times::new()?;
+    let mut events = Events::with_capacity(connections);
+    let mut waiting = connections;
+    while waiting > 0 {
+        poll.poll(&mut events, Some(std::time::Duration::from_secs(10)))?;
+        if events.is_empty() {
+            bail!("no answer within 10 s");
+        }
+        for event in &events {
+            let client = clients.get_mut(event.token().0).context("an unknown client")?;
+            if client.receive(&mut times)? {
+                if now_ns() < end {
+                    client.send(address)?;
+                } else {
+                    waiting -= 1;
+                }
             }
-            nanos.push(u64::try_from(sent.elapsed().as_nanos())?);
         }
-        number += 1;
     }
-    Ok((nanos, start.elapsed()))
+    Ok(times)
 }
 
-/// Orders at a fixed rate; each is timed from when it was due to when a subscriber has read its event.
-pub(crate) fn latency(address: SocketAddr, rate: f64, orders: usize) -> Result<Value> {
-    let prefix = format!("l{}-", run_id());
-    let subscriber = {
-        let prefix = prefix.clone();
-        let mut socket = TcpStream::connect(address)?;
-        socket.set_read_timeout(Some(Duration::from_secs(30)))?;
-        socket.write_all(&subscribe(address))?;
-        let mut lines = BufReader::new(socket);
-        let mut line = String::new();
-        // The head of the response: from here on, events that come are seen.
-        while lines.read_line(&mut line)? > 2 {
-            line.clear();
-        }
-        std::thread::spawn(move || watch(lines, &prefix, orders))
-    };
-    let mut connection = Connection::open(address)?;
-    let interval = Duration::from_secs_f64(1.0 / rate);
-    let start = Instant::now();
-    let mut due = Vec::with_capacity(orders);
-    for number in 0..orders {
-        let at = start + interval * u32::try_from(number)?;
-        std::thread::sleep(at.saturating_duration_since(Instant::now()));
-        due.push(at);
-        let status = connection.post("/api/order", &order_body(&format!("{prefix}{number}")))?;
-        if status != 200 {
-            bail!("/api/order answered {status}");
-        }
-        connection.post("/api/cancel", &format!(r#"{{"client_order_id":"{prefix}{number}"}}"#))?;
+impl Client {
+    fn send(&mut self, address: SocketAddr) -> Result<()> {
+        let (path, body) = self.requests.next();
+        self.request.clear();
+        write_post(&mut self.request, address, path, body.as_bytes());
+        self.sent_ns = now_ns();
+        // A request fits a socket's buffer, which is empty.
+        Ok(self.socket.write_all(&self.request)?)
     }
-    let seen = subscriber.join().map_err(|_| anyhow::anyhow!("the subscriber panicked"))??;
-    let nanos = due
-        .iter()
-        .zip(seen)
-        .map(|(due, seen)| Ok(u64::try_from(seen.saturating_duration_since(*due).as_nanos())?))
-        .collect::<Result<Vec<u64>>>()?;
-    Ok(
-        json!({ "load": "latency", "rate": rate, "orders": orders, "post_to_event": percentiles(nanos) }),
-    )
-}
 
-/// When the first event of each order came, in order.
-fn watch(mut lines: BufReader<TcpStream>, prefix: &str, orders: usize) -> Result<Vec<Instant>> {
-    let mut seen = Vec::with_capacity(orders);
-    let mut line = String::new();
-    let mut wanted = format!("\"{prefix}0\"");
-    while seen.len() < orders {
-        line.clear();
-        if lines.read_line(&mut line)? == 0 {
-            bail!("the stream ended after {} of {orders} orders", seen.len());
-        }
-        if line.starts_with("data:") && line.contains(&wanted) {
-            seen.push(Instant::now());
-            wanted = format!("\"{prefix}{}\"", seen.len());
+    /// Whether the answer is whole.
+    fn receive(&mut self, times: &mut Times) -> Result<bool> {
+        let mut chunk = [0; 4096];
+        loop {
+            match self.socket.read(&mut chunk) {
+                Ok(0) => bail!("the server closed a connection"),
+                Ok(read) => {
+                    self.response.extend_from_slice(chunk.get(..read).unwrap_or_default());
+                    let Some(answer) = parse_response(&self.response)? else { continue };
+                    times.record(now_ns() - self.sent_ns);
+                    check(answer.status, "the server", &String::from_utf8_lossy(&self.response))?;
+                    self.response.clear();
+                    return Ok(true);
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(e) => return Err(e.into()),
+            }
         }
     }
-    seen.last().context("no orders")?;
-    Ok(seen)
 }

@@ -35,7 +35,7 @@ pub use stream::{EventStream, StreamItem, StreamOptions};
 pub use veloz_core::event::{
     Account, Balance, ErrorEvent, Event, EventKind, Fill, Market, OrderState, OrderUpdate,
 };
-pub use veloz_core::input::{RiskSettings, TradingState};
+pub use veloz_core::input::{AssetLimits, RiskSettings, TradingState};
 pub use veloz_core::instrument::Instrument;
 pub use veloz_core::order::{OrderStatus, OrderType, TimeInForce};
 pub use veloz_core::types::{ClientOrderId, EventId, Money, Price, Qty, Side, Symbol, TsNs};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use veloz_core::event::{Event, EventKind, OrderState};
-use veloz_core::input::TradingState;
+use veloz_core::input::{AssetLimits, TradingState};
 use veloz_core::order::OrderStatus;
 use veloz_core::types::{ClientOrderId, EventId, Money, Price, Qty, Symbol, TsNs, VenueOrderId};
 
@@ -132,6 +132,21 @@ pub struct RiskUpdate {
     /// The most open orders; `Some(None)` lifts the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_open_orders: Option<Option<u32>>,
+    /// What the open orders of one symbol may be worth; `Some(None)` lifts the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_symbol_notional: Option<Option<Money>>,
+    /// The most orders sent within a second; `Some(None)` lifts the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_orders_per_second: Option<Option<u32>>,
+    /// How far beyond the last price an order may trade, as a fraction; `Some(None)` lifts the limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_collar: Option<Option<Qty>>,
+    /// The most of each asset; `Some(None)` lifts all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_position: Option<Option<AssetLimits>>,
+    /// The most that a day may lose; `Some(None)` lifts all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_daily_loss: Option<Option<AssetLimits>>,
     /// Take back every open order too.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cancel_all: bool,

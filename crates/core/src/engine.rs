@@ -19,9 +19,7 @@ use stops::Stops;
 
 use crate::book::Book;
 use crate::event::{Account, Balance, ErrorEvent, Event, Market};
-use crate::input::{
-    Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, Refusal, RiskChange, bad,
-};
+use crate::input::{Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, Refusal, bad};
 use crate::instrument::Instrument;
 use crate::order::{Order, OrderChange, OrderStatus, TimeInForce};
 use crate::risk::Reason;
@@ -30,8 +28,11 @@ use crate::state::{Fact, State};
 use crate::types::{Asset, ClientOrderId, Money, Side, Symbol, TsNs, VenueOrderId};
 
 mod amend;
+mod external;
 mod invariants;
+mod pairs;
 mod reports;
+mod risk;
 mod sizing;
 mod stops;
 
@@ -70,6 +71,11 @@ pub enum VenueCommand {
         symbol: Symbol,
         /// The venue's name for it, if it told one.
         venue_order_id: Option<VenueOrderId>,
+    },
+    /// Say how this order stands.
+    Query {
+        /// The client's name for it.
+        client_order_id: ClientOrderId,
     },
 }
 
@@ -184,6 +190,7 @@ impl Engine {
         let ts = self.stamp(now);
         let answer = match input {
             Input::NewOrder(order) => self.new_order(ts, order, step)?,
+            Input::NewPair(pair) => self.new_pair(ts, pair, step)?,
             Input::Cancel(cancel) => self.cancel(ts, cancel, step)?,
             Input::Amend(amend) => self.amend(ts, amend, step)?,
             Input::CancelAll { symbol } => {
@@ -202,9 +209,10 @@ impl Engine {
         Ok(answer)
     }
 
-    /// Whether an order stands longer than it may: [`Input::Tick`] must come before anything else.
+    /// Whether an order stands longer than it may, or a day whose loss is limited is over: [`Input::Tick`] must come before anything else.
     pub fn is_due(&self, now: TsNs) -> bool {
-        self.state.expired_by(self.stamp(now)).next().is_some()
+        let now = self.stamp(now);
+        self.day_is_over(now) || self.state.expired_by(now).next().is_some()
     }
 
     /// All that a restart needs.
@@ -250,27 +258,39 @@ impl Engine {
             };
         }
         order.check_domain()?;
-        let index = self.index.get(&order.symbol).copied();
-        let unknown = || bad("symbol", format!("{} is not traded here", order.symbol));
-        let index = index.ok_or_else(unknown)?;
-        let instrument = self.instruments.get(index).ok_or_else(unknown)?.clone();
+        if order.oco_with.is_some() {
+            return Err(bad("oco_with", "is for pairs only".into()));
+        }
+        let (index, instrument) = self.traded(&order.symbol)?;
         let (sized, lock) = self.size(index, &instrument, &order);
-        let verdict = self.judge(ts, index, &instrument, &sized, lock);
+        let verdict = self.judge(ts, index, &instrument, &sized, (lock, 0));
         self.tell_context(index, &instrument, step);
         let external = self.venue == Venue::External;
         let lock = if verdict.is_ok() { lock } else { Money::ZERO };
         let qty = Some(sized.qty).filter(|qty| *qty != order.qty);
-        self.tell(Fact::Intent { order, qty, lock, external }, step);
+        let sent_ts_ns = self.sent_at(ts, &verdict);
+        self.tell(Fact::Intent { order, qty, lock, external, sent_ts_ns }, step);
         let key = self.state.order_key(&id).unwrap_or(OrderKey::MAX);
         match (verdict, self.venue) {
             (Err(reason), _) => {
                 self.close(ts, key, (OrderChange::Reject, Some(reason)), step);
             }
             (Ok(()), Venue::Simulated) => self.place(ts, index, key, &sized, step),
-            (Ok(()), Venue::External) => step.commands.push(VenueCommand::Place(sized)),
+            (Ok(()), Venue::External) => {
+                self.tell(Fact::Sent { client_order_id: id, ts_ns: ts }, step);
+                step.commands.push(VenueCommand::Place(sized));
+            }
         }
         let answer = self.state.order_at(key).and_then(Order::answer);
         Ok(answer.map_or(Answer::Pending(id), Answer::Order))
+    }
+
+    /// The instrument of that name and its place.
+    fn traded(&self, symbol: &Symbol) -> Result<(usize, Instrument), Refusal> {
+        let index = self.index.get(symbol).copied();
+        index
+            .and_then(|index| Some((index, self.instruments.get(index)?.clone())))
+            .ok_or_else(|| bad("symbol", format!("{symbol} is not traded here")))
     }
 
     fn cancel(
@@ -317,7 +337,9 @@ impl Engine {
     }
 
     fn cancel_one(&mut self, ts: TsNs, key: OrderKey, step: &mut Step) {
-        let Some(order) = self.state.order_at(key) else { return };
+        // One of a pair may be gone with the other.
+        let order = self.state.order_at(key).filter(|order| order.is_open());
+        let Some(order) = order else { return };
         let request = &order.request;
         if order.external {
             step.commands.push(VenueCommand::Cancel {
@@ -329,6 +351,7 @@ impl Engine {
         }
         self.take_off(key);
         self.close(ts, key, (OrderChange::Cancel, None), step);
+        self.end_other(ts, key, (OrderChange::Cancel, None), step);
     }
 
     /// Takes an order off the built-in venue.
@@ -345,36 +368,13 @@ impl Engine {
 
     /// Ends what stood until now.
     fn expire(&mut self, ts: TsNs, step: &mut Step) -> Answer {
+        self.begin_day(ts, step);
         let expired: Vec<_> = self.state.expired_by(ts).collect();
         for key in expired {
             self.take_off(key);
             self.close(ts, key, (OrderChange::Expire, Some(Reason::Gtd)), step);
         }
         Answer::Done
-    }
-
-    fn change_risk(
-        &mut self,
-        ts: TsNs,
-        change: &RiskChange,
-        step: &mut Step,
-    ) -> Result<Answer, Refusal> {
-        let mut settings = self.state.risk().clone();
-        settings.state = change.state.unwrap_or(settings.state);
-        if let Some(most) = change.max_order_notional {
-            if most.is_some_and(|most| most < Money::ZERO) {
-                return Err(bad("max_order_notional", "must not be below 0".into()));
-            }
-            settings.max_order_notional = most;
-        }
-        settings.max_open_orders = change.max_open_orders.unwrap_or(settings.max_open_orders);
-        if settings != *self.state.risk() {
-            self.tell(Fact::Risk(settings.clone()), step);
-        }
-        if change.cancel_all {
-            self.cancel_all(ts, None, step);
-        }
-        Ok(Answer::Risk(settings))
     }
 }
 

@@ -155,6 +155,10 @@ pub struct Fill {
     /// Which way it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<Side>,
+    /// Known from the sum that the venue told when it was asked: the number is made up from the order
+    /// and that sum, and the price is the average.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reconciled: bool,
 }
 
 /// The state of an order after a step.
@@ -206,6 +210,12 @@ pub struct OrderState {
     /// When what remains of it expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expire_ts_ns: Option<TsNs>,
+    /// The other order of its pair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oco_with: Option<ClientOrderId>,
+    /// Placed elsewhere, and found on the venue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
 }
 
 /// What the account has of one asset.
@@ -379,6 +389,14 @@ impl<'a> Object<'a> {
         write_json_string(self.out, value);
     }
 
+    /// Left out unless it is so.
+    fn flag(&mut self, key: &str, value: bool) {
+        if value {
+            self.key(key);
+            self.out.extend_from_slice(b"true");
+        }
+    }
+
     fn opt_text(&mut self, key: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(key, value);
@@ -444,6 +462,7 @@ impl<'a> Object<'a> {
         self.opt_text("fee_asset", e.fee_asset.as_ref().map(Asset::as_str));
         self.opt_text("liquidity", e.liquidity.map(Liquidity::as_str));
         self.opt_text("side", e.side.map(Side::as_str));
+        self.flag("reconciled", e.reconciled);
     }
 
     fn order_state(&mut self, e: &OrderState) {
@@ -470,6 +489,8 @@ impl<'a> Object<'a> {
         if let Some(expire_ts_ns) = e.expire_ts_ns {
             self.int("expire_ts_ns", expire_ts_ns);
         }
+        self.opt_text("oco_with", e.oco_with.as_ref().map(ClientOrderId::as_str));
+        self.flag("adopted", e.adopted);
     }
 
     fn account(&mut self, e: &Account) {

@@ -3,7 +3,13 @@
 //! Contract: an [`Input`] is complete. The engine asks nobody for anything else: time comes with the
 //! call, market data from its source, an external venue's reports as they arrive.
 
+mod pair;
+
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+pub use pair::NewPair;
 
 use crate::event::{Liquidity, OrderState};
 use crate::order::{OrderStatus, OrderType, TimeInForce};
@@ -17,6 +23,8 @@ use crate::types::{
 pub enum Input {
     /// A client wants an order placed.
     NewOrder(NewOrder),
+    /// A client wants two orders placed of which one at most is executed.
+    NewPair(Box<NewPair>),
     /// A client wants an order taken back.
     Cancel(CancelOrder),
     /// A client wants another quantity or limit of an order that stands.
@@ -73,6 +81,9 @@ pub struct NewOrder {
     /// Sell what is free of the base asset, and no more: `qty` is cut to it. A BUY is refused.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reduce_only: bool,
+    /// The other order of its pair (see [`NewPair`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oco_with: Option<ClientOrderId>,
 }
 
 impl NewOrder {
@@ -95,6 +106,7 @@ impl NewOrder {
             stop_price: None,
             expire_ts_ns: None,
             reduce_only: false,
+            oco_with: None,
         }
     }
 
@@ -233,7 +245,27 @@ pub struct RiskSettings {
     /// The most open orders at once.
     #[serde(default)]
     pub max_open_orders: Option<u32>,
+    /// What the open orders of one symbol may be worth at most, in its quote asset: each at its limit, or
+    /// at its stop if it has no limit.
+    #[serde(default)]
+    pub max_symbol_notional: Option<Money>,
+    /// The most orders sent within any second; amendments count, cancels do not.
+    #[serde(default)]
+    pub max_orders_per_second: Option<u32>,
+    /// How far beyond the last price an order may trade, as a fraction: 0.05 is five per cent.
+    #[serde(default)]
+    pub price_collar: Option<Qty>,
+    /// The most of an asset that BUY orders may bring the account to hold.
+    #[serde(default)]
+    pub max_position: BTreeMap<Asset, Money>,
+    /// How much less than at the start of the UTC day the account may be worth, by the asset that it is
+    /// measured in, until BUY orders are refused for the rest of the day.
+    #[serde(default)]
+    pub max_daily_loss: BTreeMap<Asset, Money>,
 }
+
+/// Limits by asset: those that are `None` are lifted, those that are not named stay.
+pub type AssetLimits = BTreeMap<Asset, Option<Money>>;
 
 /// A change of the risk settings: what is `None` stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -244,6 +276,16 @@ pub struct RiskChange {
     pub max_order_notional: Option<Option<Money>>,
     /// The most open orders; `Some(None)` lifts the limit.
     pub max_open_orders: Option<Option<u32>>,
+    /// What the open orders of one symbol may be worth; `Some(None)` lifts the limit.
+    pub max_symbol_notional: Option<Option<Money>>,
+    /// The most orders within a second; `Some(None)` lifts the limit.
+    pub max_orders_per_second: Option<Option<u32>>,
+    /// How far beyond the last price; `Some(None)` lifts the limit.
+    pub price_collar: Option<Option<Qty>>,
+    /// The most of each asset; `Some(None)` lifts all of them.
+    pub max_position: Option<Option<AssetLimits>>,
+    /// The most that a day may lose; `Some(None)` lifts all of them.
+    pub max_daily_loss: Option<Option<AssetLimits>>,
     /// Take back every open order too.
     pub cancel_all: bool,
 }
@@ -336,8 +378,9 @@ pub enum ReportBody {
     },
     /// It was executed, in part or in full.
     Fill {
-        /// The venue's number of the execution: the same number twice is one execution.
-        trade_id: u64,
+        /// The venue's number of the execution: the same number twice is one execution. `None`: the venue
+        /// has no numbers, and each report is an execution of its own.
+        trade_id: Option<u64>,
         /// How much.
         qty: Qty,
         /// At what price.
@@ -354,6 +397,29 @@ pub enum ReportBody {
         /// Why.
         reason: Text,
     },
+    /// All of it was executed: the executions are told apart from this.
+    Filled,
+    /// How it stands as a whole: the answer to a question.
+    State(Box<VenueOrder>),
+    /// The venue knows no such order: the answer to a question.
+    NotFound,
+    /// The venue did not answer: it is not known what became of the order, or of its cancel.
+    Unanswered,
+}
+
+/// How an order stands, as its venue says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VenueOrder {
+    /// Its status.
+    pub status: OrderStatus,
+    /// Executed so far.
+    pub executed_qty: Qty,
+    /// Quote asset paid or received for that.
+    pub cum_quote: Money,
+    /// Why it was refused or expired.
+    pub reason: Text,
+    /// What was asked for, when the venue told all of it: an order of others can only be adopted so.
+    pub request: Option<NewOrder>,
 }
 
 /// What the engine answers to an input that somebody waits on.
@@ -361,6 +427,8 @@ pub enum ReportBody {
 pub enum Answer {
     /// Of a new order, accepted or refused; the same again for the same request.
     Order(OrderAnswer),
+    /// Of a new pair: of the limit order and of the stop order; the same again for the same request.
+    Pair(Box<[OrderAnswer; 2]>),
     /// Of a new order or a cancel that an external venue was told of and has not answered: what became of
     /// it comes with the order's next event.
     Pending(ClientOrderId),

@@ -6,7 +6,66 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Asset, Money, Price, Qty, Symbol};
+use crate::types::{Asset, Money, Price, Qty, Side, Symbol};
+use crate::wire::wire_enum;
+
+wire_enum! {
+    /// What the exchange says of a symbol.
+    SymbolStatus {
+        /// Orders are taken.
+        Trading = "TRADING",
+        /// The day is over.
+        EndOfDay = "END_OF_DAY",
+        /// Trading is halted.
+        Halt = "HALT",
+        /// Trading is interrupted, often for good.
+        Break = "BREAK",
+        /// Orders can be taken back or amended, and no more.
+        CancelOnly = "CANCEL_ONLY",
+        /// A word of the exchange that is not known here.
+        Other = "OTHER",
+    }
+}
+
+/// The quantities that an order may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QtyRange {
+    /// They are multiples of this.
+    pub lot: Qty,
+    /// The smallest.
+    pub min_qty: Qty,
+    /// The largest.
+    pub max_qty: Qty,
+}
+
+/// How far from the last price a limit may be, as factors of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PercentPrice {
+    /// The highest of a BUY.
+    pub bid_up: Qty,
+    /// The lowest of a BUY.
+    pub bid_down: Qty,
+    /// The highest of a SELL.
+    pub ask_up: Qty,
+    /// The lowest of a SELL.
+    pub ask_down: Qty,
+}
+
+impl PercentPrice {
+    /// Whether a limit is near enough to the last price.
+    pub fn allows(&self, side: Side, price: Price, last: Price) -> bool {
+        let (up, down) = match side {
+            Side::Buy => (self.bid_up, self.bid_down),
+            Side::Sell => (self.ask_up, self.ask_down),
+        };
+        // Both sides in units of 10^-16, exact.
+        let price = Money::notional(price, UNIT_QTY);
+        price <= Money::notional(last, up) && price >= Money::notional(last, down)
+    }
+}
+
+/// One.
+const UNIT_QTY: Qty = Qty::from_raw(UNIT);
 
 /// What may be traded, and under which filters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,16 +76,39 @@ pub struct Instrument {
     pub base: Asset,
     /// What is paid with.
     pub quote: Asset,
+    /// Whether the exchange trades it.
+    pub status: SymbolStatus,
     /// Prices are multiples of this.
     pub tick: Price,
+    /// The lowest price.
+    pub min_price: Price,
+    /// The highest price, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_price: Option<Price>,
+    /// How far from the last price a limit may be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent_price: Option<PercentPrice>,
     /// Quantities are multiples of this.
     pub lot: Qty,
     /// The smallest quantity of an order.
     pub min_qty: Qty,
     /// The largest quantity of an order.
     pub max_qty: Qty,
+    /// What a MARKET order's quantity must be besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub market: Option<QtyRange>,
     /// The smallest notional of an order.
     pub min_notional: Money,
+    /// Whether that holds for MARKET orders, too.
+    pub min_notional_of_market: bool,
+    /// The largest notional of an order, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_notional: Option<Money>,
+    /// Whether that holds for MARKET orders, too.
+    pub max_notional_of_market: bool,
+    /// The most orders of it that may be open at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_open_orders: Option<u32>,
     /// Digits after the point of the base asset: a fee in it rounds up there.
     pub base_decimals: u32,
     /// Digits after the point of the quote asset.
@@ -109,19 +191,15 @@ impl Instrument {
     fn from_filters(
         &(base, quote, tick, lot, max_qty, min_notional): &Filters,
     ) -> Option<Instrument> {
+        let symbol = Symbol::parse(&format!("{base}{quote}")).ok()?;
+        let (base, quote) = (Asset::parse(base).ok()?, Asset::parse(quote).ok()?);
         Some(Instrument {
-            symbol: Symbol::parse(&format!("{base}{quote}")).ok()?,
-            base: Asset::parse(base).ok()?,
-            quote: Asset::parse(quote).ok()?,
             tick: Price::from_raw(tick),
             lot: Qty::from_raw(lot),
             min_qty: Qty::from_raw(lot),
             max_qty: Qty::from_raw(max_qty),
             min_notional: Qty::from_raw(min_notional).into(),
-            base_decimals: DEFAULT_DECIMALS,
-            quote_decimals: DEFAULT_DECIMALS,
-            maker_fee: DEFAULT_FEE,
-            taker_fee: DEFAULT_FEE,
+            ..Instrument::unfiltered(symbol, base, quote)
         })
     }
 
@@ -131,20 +209,35 @@ impl Instrument {
             .iter()
             .filter_map(|quote| text.strip_suffix(quote).map(|base| (base, *quote)))
             .find(|(base, _)| !base.is_empty())?;
-        Some(Instrument {
+        let (base, quote) = (Asset::parse(base).ok()?, Asset::parse(quote).ok()?);
+        Some(Instrument::unfiltered(symbol, base, quote))
+    }
+
+    /// An instrument with the finest steps there are and no other filter.
+    pub(crate) fn unfiltered(symbol: Symbol, base: Asset, quote: Asset) -> Instrument {
+        Instrument {
             symbol,
-            base: Asset::parse(base).ok()?,
-            quote: Asset::parse(quote).ok()?,
+            base,
+            quote,
+            status: SymbolStatus::Trading,
             tick: Price::from_raw(FINEST),
+            min_price: Price::ZERO,
+            max_price: None,
+            percent_price: None,
             lot: Qty::from_raw(FINEST),
             min_qty: Qty::from_raw(FINEST),
             max_qty: Qty::MAX,
+            market: None,
             min_notional: Money::ZERO,
+            min_notional_of_market: true,
+            max_notional: None,
+            max_notional_of_market: false,
+            max_open_orders: None,
             base_decimals: DEFAULT_DECIMALS,
             quote_decimals: DEFAULT_DECIMALS,
             maker_fee: DEFAULT_FEE,
             taker_fee: DEFAULT_FEE,
-        })
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod wire;
 pub mod book;
 pub mod engine;
 pub mod event;
+pub mod exchange_info;
 pub mod input;
 pub mod instrument;
 pub mod ledger;

@@ -9,6 +9,9 @@ pub const RECENT_ORDER_EVENTS_COUNT: usize = 1_000;
 /// all, and it has to fit into one record of the journal.
 pub const OPEN_ORDERS_COUNT: usize = 50_000;
 
+/// The largest limit of the orders of a second that can be set: the time of each is kept.
+pub const ORDERS_PER_SECOND_COUNT: usize = 10_000;
+
 /// The depth updates of one instrument that wait for its snapshot; the oldest go first.
 pub const BUFFERED_DEPTH_UPDATES_COUNT: usize = 4_096;
 
@@ -36,6 +39,9 @@ pub const TOLD_BAD_LINES_COUNT: u64 = 100;
 /// The longest pause in a capture that is played as long as it was, in nanoseconds: a jump of the
 /// recorder's clock must not stall a replay.
 pub const MAX_REPLAY_PAUSE_NS: i64 = 60_000_000_000;
+
+/// The largest list of an exchange's instruments.
+pub const EXCHANGE_INFO_BYTES: usize = 256 << 20;
 
 /// The orders to a replay (run, pause, step) that wait to be obeyed.
 pub const REPLAY_CONTROLS_COUNT: usize = 16;
@@ -173,11 +179,24 @@ pub const JOURNAL_BATCH_MAX_BYTES: usize = 256 * MIB;
 /// When a segment of the journal is full.
 pub const JOURNAL_SEGMENT_BYTES: u64 = 64 << 20;
 
+/// Into how many segments a log that is full is split at least, as far as they are not too small for it.
+pub const JOURNAL_SEGMENTS_COUNT: u64 = 16;
+
+/// The smallest segment that a gateway begins.
+pub const JOURNAL_SEGMENT_MIN_BYTES: u64 = 4 << 20;
+
 /// The largest segment size that can be configured: offsets in a segment are 32 bits wide.
 pub const JOURNAL_SEGMENT_MAX_BYTES: u64 = 1 << 30;
 
-/// How far ahead of its end the active segment reserves space.
+/// What the active segment keeps reserved behind its end, for cancels when the disk is full: enough for
+/// some 6,000 of them.
+pub const JOURNAL_RESERVE_BYTES: u64 = 8 << 20;
+
+/// How much at a time is reserved beyond that.
 pub const JOURNAL_PREALLOCATE_BYTES: u64 = 4 << 20;
+
+/// With less than that free on the disk, it is told.
+pub const JOURNAL_FREE_LOW_BYTES: u64 = 256 << 20;
 
 /// One entry of a segment's index stands for about this much of the segment.
 pub const JOURNAL_INDEX_STRIDE_BYTES: u64 = 32 << 10;
@@ -214,13 +233,24 @@ const MIB: usize = 1 << 20;
 /// Levels a side of a book frame.
 pub const STREAM_BOOK_LEVELS: usize = 20;
 
+// External venues.
+
+/// A venue that does not know an order proves nothing while the order is younger than this.
+pub const VENUE_ORDER_YOUNG_MS: i64 = 5_000;
+
 // The service.
 
 /// Commands that wait for the service; more are refused.
 pub const SERVICE_QUEUE_MESSAGES: usize = 4_096;
 /// Commands taken into one batch.
 pub const SERVICE_BATCH_INPUTS: usize = 256;
+/// A batch of that size takes no more, so that it stays below the journal's limit.
+pub const SERVICE_BATCH_BYTES: usize = 16 * MIB;
+/// How often an idle service looks after itself.
+pub const SERVICE_IDLE_MS: u64 = 250;
 /// Batches of a market source that wait for the service; then the source waits.
 pub const SERVICE_MARKET_QUEUE_BATCHES: usize = 16;
+/// What of a reserve is kept for what nobody asks for: `error` events.
+pub const SERVICE_KEPT_FOR_EVENTS_BYTES: usize = 64 << 10;
 /// Between two looks at what retention takes.
 pub const SERVICE_RETENTION_INTERVAL_MS: u64 = 10_000;

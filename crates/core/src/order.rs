@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::OrderState;
 use crate::input::{NewOrder, OrderAnswer};
+use crate::risk::Reason;
 use crate::sim::{OrderKey, Ticket};
 use crate::types::{
     AvgPrice, ClientOrderId, EventId, Money, Price, Qty, Side, Text, TsNs, VenueOrderId,
@@ -146,6 +147,15 @@ pub const fn next_status(from: Option<OrderStatus>, change: OrderChange) -> Opti
     }
 }
 
+/// An execution as an external venue told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Trade {
+    /// The venue's number of it.
+    pub(crate) id: u64,
+    pub(crate) qty: Qty,
+    pub(crate) price: Price,
+}
+
 /// How an order stood at the end of the step in which its venue first spoke of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FirstAnswer {
@@ -188,9 +198,15 @@ pub struct Order {
     /// The venue is not the built-in one: its executions may be told twice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub external: bool,
-    /// Executions that an external venue told of.
+    /// It was placed elsewhere, and found on the venue.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
+    /// When an external venue was told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sent_ts_ns: Option<TsNs>,
+    /// Executions that an external venue told of, one by one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) trade_ids: Vec<u64>,
+    pub(crate) trades: Vec<Trade>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) first: Option<FirstAnswer>,
     /// The index of its pair in the state.
@@ -211,6 +227,18 @@ impl Order {
     /// Whether more may happen to it.
     pub fn is_open(&self) -> bool {
         !self.status.is_some_and(OrderStatus::is_final)
+    }
+
+    /// Whether its venue was asked, and did not say what became of it.
+    pub fn is_in_doubt(&self) -> bool {
+        self.is_open() && self.reason == Reason::UnknownOutcome.as_str()
+    }
+
+    /// What counts as executed because the venue's sum said so: executions that it told of one by one
+    /// later are these.
+    pub(crate) fn presumed(&self) -> Qty {
+        let told = self.trades.iter().fold(Qty::ZERO, |sum, trade| sum.saturating_add(trade.qty));
+        self.executed_qty.saturating_sub(told).max(Qty::ZERO)
     }
 
     /// Whether it waits for the price to reach its stop.
@@ -264,6 +292,8 @@ impl Order {
             stop_price: self.request.stop_price,
             triggered: self.request.order_type.has_stop().then_some(self.triggered),
             expire_ts_ns: self.request.expire_ts_ns,
+            oco_with: self.request.oco_with,
+            adopted: self.adopted,
         }
     }
 

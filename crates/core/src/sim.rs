@@ -133,6 +133,20 @@ impl SimMarket {
         cost
     }
 
+    /// The worst price that a MARKET order would reach.
+    pub fn worst_price(&self, side: Side, qty: Qty) -> Option<Price> {
+        let mut left = qty;
+        let mut worst = None;
+        for (price, offered) in self.book.offers(side.opposite()) {
+            worst = Some(price);
+            left = left.saturating_sub(offered);
+            if left <= Qty::ZERO {
+                break;
+            }
+        }
+        worst
+    }
+
     /// How much a MARKET order for an amount of quote comes to: the walk through what is offered, and
     /// beyond that at its last price, or at `last` when nothing is offered.
     pub fn market_qty(&self, side: Side, budget: Money, last: Option<Price>) -> Qty {
@@ -240,19 +254,12 @@ impl SimMarket {
             self.find_places();
             return self.trade(*price, *qty, *side, out);
         }
-        if !self.update_book(now, body) || self.resting_count() == 0 {
+        let told = self.update_book(now, body);
+        // A book that is not known any more shortens no queue.
+        if !told || !self.book.is_known() || self.resting_count() == 0 {
             return;
         }
-        for change in self.book.changes() {
-            let queue = match change.side {
-                Side::Buy => &mut self.bids,
-                Side::Sell => &mut self.asks,
-            };
-            let rank = rank(change.side, change.price);
-            for (_, place) in queue.range_mut((rank, Ticket::FIRST)..=(rank, Ticket::LAST)) {
-                place.ahead = place.ahead.map(|ahead| ahead.min(change.qty));
-            }
-        }
+        self.shorten_queues(matches!(body, MarketBody::Snapshot { .. }));
         self.find_places();
         self.cross(Side::Buy, out);
         self.cross(Side::Sell, out);
@@ -328,6 +335,29 @@ impl SimMarket {
             }
         }
         true
+    }
+
+    /// What stands before an order is no more than what is offered at its price: at the levels that have
+    /// changed, or at all of them, since a snapshot may come after changes that were never told.
+    fn shorten_queues(&mut self, all: bool) {
+        let shorten = |place: &mut Place, offered: Qty| {
+            place.ahead = place.ahead.map(|ahead| ahead.min(offered));
+        };
+        for (side, queue) in [(Side::Buy, &mut self.bids), (Side::Sell, &mut self.asks)] {
+            if all {
+                for (&(rank, _), place) in queue.iter_mut() {
+                    shorten(place, self.book.offered_at(side, price_at(side, rank)));
+                }
+                continue;
+            }
+            for change in self.book.changes().iter().filter(|change| change.side == side) {
+                let rank = rank(side, change.price);
+                let offered = self.book.offered_at(side, change.price);
+                for (_, place) in queue.range_mut((rank, Ticket::FIRST)..=(rank, Ticket::LAST)) {
+                    shorten(place, offered);
+                }
+            }
+        }
     }
 
     /// Orders that came while the book was unknown go to the back of the queue once it is known.

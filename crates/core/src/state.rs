@@ -6,99 +6,28 @@
 //!
 //! Known limit: closed orders stay, because an id is never free again.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod fact;
+mod index;
+mod risk;
 
-use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, VecDeque};
+
+use index::Index;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use fact::{Fact, facts_from_json, facts_to_json};
+pub(crate) use index::OpenOrders;
+pub use risk::DayStart;
 
 use crate::event::{Account, Event, Fill, Market, OrderState, OrderUpdate};
 use crate::input::{NewOrder, RiskSettings};
 use crate::ledger::{AssetIndex, Ledger};
 use crate::limits;
-use crate::order::{FirstAnswer, Order, OrderStatus};
+use crate::order::{FirstAnswer, Order, OrderStatus, Trade};
+use crate::risk::Reason;
 use crate::types::{
-    Asset, ClientOrderId, EventId, Money, Price, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
+    Asset, ClientOrderId, EventId, Money, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
 };
-
-/// What the state needs besides the public events of a step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Fact {
-    /// The assets of an instrument, before its first order.
-    Pair {
-        /// The instrument.
-        symbol: Symbol,
-        /// What it buys and sells.
-        base: Asset,
-        /// What it is paid with.
-        quote: Asset,
-    },
-    /// An order is about to be sent, or refused.
-    Intent {
-        /// As it was asked for.
-        order: NewOrder,
-        /// Its quantity, where it is not the one asked for.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        qty: Option<Qty>,
-        /// What it locks; nothing when it is refused.
-        lock: Money,
-        /// Its venue is not the built-in one.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        external: bool,
-    },
-    /// The price has reached the stop of an order.
-    Triggered {
-        /// Whose.
-        client_order_id: ClientOrderId,
-        /// When.
-        ts_ns: TsNs,
-        /// The newest event then.
-        queued_at: EventId,
-    },
-    /// An order is another from here on.
-    Amended {
-        /// Which.
-        client_order_id: ClientOrderId,
-        /// Its whole quantity.
-        qty: Qty,
-        /// Its limit.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        price: Option<Price>,
-        /// What it locks.
-        lock: Money,
-        /// When.
-        ts_ns: TsNs,
-        /// The newest event when it came to its venue, for this or before.
-        queued_at: EventId,
-    },
-    /// The risk settings from here on.
-    Risk(RiskSettings),
-    /// The market source from here on: another one, or the same from its beginning. Positions of the one
-    /// before mean nothing any more.
-    Source(Text),
-    /// How far the market source was.
-    Position {
-        /// Of this instrument.
-        symbol: Symbol,
-        /// The source's own count.
-        position: u64,
-    },
-}
-
-/// Appends the facts of a record as JSON; nothing when there are none.
-///
-/// # Errors
-/// Never in practice: facts hold nothing that JSON cannot.
-pub fn facts_to_json(facts: &[Fact], out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    if facts.is_empty() { Ok(()) } else { serde_json::to_writer(out, facts) }
-}
-
-/// Reads the facts of a record.
-///
-/// # Errors
-/// When the bytes are not what [`facts_to_json`] writes.
-pub fn facts_from_json(json: &[u8]) -> Result<Vec<Fact>, serde_json::Error> {
-    if json.is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(json) }
-}
 
 /// All that a restart needs.
 #[derive(Debug, Clone, Default)]
@@ -115,6 +44,11 @@ struct Data {
     last_venue_order_id: u64,
     last_trade_id: u64,
     risk: RiskSettings,
+    /// When the last orders were sent, of a second at most.
+    #[serde(default)]
+    sent: VecDeque<TsNs>,
+    #[serde(default)]
+    day_start: DayStart,
     ledger: Ledger,
     pairs: Vec<Pair>,
     markets: Vec<Market>,
@@ -122,17 +56,6 @@ struct Data {
     positions: BTreeMap<Symbol, u64>,
     orders: Vec<Order>,
     recent: VecDeque<(EventId, Event)>,
-}
-
-/// What follows from [`Data`], for speed.
-#[derive(Debug, Clone, Default)]
-struct Index {
-    orders: FxHashMap<ClientOrderId, usize>,
-    open: BTreeSet<usize>,
-    /// The open orders that stand until a time, by that time.
-    expiring: BTreeSet<(TsNs, usize)>,
-    markets: FxHashMap<Symbol, usize>,
-    pairs: FxHashMap<Symbol, usize>,
 }
 
 /// The assets of an instrument.
@@ -180,26 +103,58 @@ impl State {
                     (self.data.ledger.index_of(*base), self.data.ledger.index_of(*quote));
                 self.index.pairs.insert(*symbol, self.data.pairs.len());
                 self.data.pairs.push(Pair { symbol: *symbol, base, quote });
+                self.index.open_of_pair.push(OpenOrders::default());
             }
-            Fact::Intent { order, qty, lock, external } => {
+            Fact::Intent { order, qty, lock, external, sent_ts_ns } => {
+                if let Some(sent) = sent_ts_ns {
+                    self.note_sent(*sent);
+                }
                 self.apply_intent(order, qty.unwrap_or(order.qty), *lock, *external);
             }
-            Fact::Triggered { client_order_id, ts_ns, queued_at } => {
+            Fact::Sent { client_order_id, ts_ns } => {
                 if let Some(order) = self.order_mut(client_order_id) {
+                    order.sent_ts_ns = Some(*ts_ns);
+                }
+            }
+            Fact::Adopted { client_order_id } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    order.adopted = true;
+                }
+            }
+            Fact::Doubt { client_order_id, unknown } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    let reason = if *unknown { Reason::UnknownOutcome.as_str() } else { "" };
+                    order.reason = Text::Borrowed(reason);
+                }
+            }
+            Fact::Presumed { client_order_id, trade_id, qty, price } => {
+                if let Some(order) = self.order_mut(client_order_id) {
+                    order.trades.push(Trade { id: *trade_id, qty: *qty, price: *price });
+                }
+            }
+            Fact::Triggered { client_order_id, ts_ns, queued_at, lock } => {
+                self.change(client_order_id, |order| {
                     (order.triggered, order.queued_at) = (true, *queued_at);
                     order.last_ts_ns = *ts_ns;
+                });
+                if let Some(lock) = lock {
+                    self.lock_anew(client_order_id, *lock);
                 }
                 self.seen_at(*ts_ns);
             }
             Fact::Amended { client_order_id, qty, price, lock, ts_ns, queued_at } => {
-                if let Some(order) = self.order_mut(client_order_id) {
+                self.change(client_order_id, |order| {
                     (order.qty, order.price) = (*qty, *price);
                     (order.last_ts_ns, order.queued_at) = (*ts_ns, *queued_at);
+                });
+                if self.data.risk.max_orders_per_second.is_some() {
+                    self.note_sent(*ts_ns);
                 }
                 self.lock_anew(client_order_id, *lock);
                 self.seen_at(*ts_ns);
             }
             Fact::Risk(settings) => self.data.risk = settings.clone(),
+            Fact::Day(start) => self.data.day_start = start.clone(),
             Fact::Source(name) => {
                 self.data.source = name.clone();
                 self.data.positions.clear();
@@ -337,7 +292,10 @@ impl State {
         for order in &self.data.orders {
             let Some(pair) = self.data.pairs.get(order.pair) else { continue };
             let lock = if order.price.is_some() || order.request.side == Side::Sell {
-                order.lock_after(order.remaining(), Money::ZERO)
+                let lock = order.lock_after(order.remaining(), Money::ZERO);
+                let other = order.request.oco_with.filter(|_| order.is_dormant());
+                let other = other.and_then(|id| self.order(&id)).map(|other| other.locked);
+                lock.saturating_sub(other.unwrap_or_default()).max(Money::ZERO)
             } else {
                 order.locked
             };
@@ -371,6 +329,15 @@ impl State {
         }
     }
 
+    /// Changes an order, and what its pair's open orders come to.
+    fn change(&mut self, id: &ClientOrderId, f: impl FnOnce(&mut Order)) {
+        let Some(order) = self.order_mut(id) else { return };
+        let before = OpenOrders::of(order);
+        f(order);
+        let (pair, now) = (order.pair, OpenOrders::of(order));
+        self.index.changed(pair, before, now);
+    }
+
     fn order_mut(&mut self, id: &ClientOrderId) -> Option<&mut Order> {
         self.order_key(id).and_then(|key| self.data.orders.get_mut(key))
     }
@@ -399,7 +366,7 @@ impl State {
         if let Some(at) = request.expire_ts_ns {
             self.index.expiring.insert((at, key));
         }
-        self.data.orders.push(Order {
+        let order = Order {
             request: request.clone(),
             qty,
             price: request.price,
@@ -413,10 +380,14 @@ impl State {
             reason: Text::Borrowed(""),
             last_ts_ns: self.data.last_ts_ns,
             external,
-            trade_ids: Vec::new(),
+            adopted: false,
+            sent_ts_ns: None,
+            trades: Vec::new(),
             first: None,
             pair,
-        });
+        };
+        self.index.changed(pair, OpenOrders::default(), OpenOrders::of(&order));
+        self.data.orders.push(order);
     }
 
     fn apply_order_update(&mut self, id: EventId, update: &OrderUpdate) {
@@ -424,8 +395,10 @@ impl State {
         self.remember(id, Event::OrderUpdate(update.clone()));
         let Some(key) = self.order_key(&update.client_order_id) else { return };
         let Some(order) = self.data.orders.get_mut(key) else { return };
+        let before = OpenOrders::of(order);
         order.status = Some(update.status);
         order.last_ts_ns = update.ts_ns;
+        self.index.changed(order.pair, before, OpenOrders::of(order));
         if let Some(reason) = &update.reason {
             order.reason.clone_from(reason);
         }
@@ -456,12 +429,18 @@ impl State {
         let Some(key) = self.order_key(&fill.client_order_id) else { return };
         let Some(order) = self.data.orders.get_mut(key) else { return };
         let cost = Money::notional(fill.price, fill.qty);
+        let before = OpenOrders::of(order);
         order.executed_qty = order.executed_qty.saturating_add(fill.qty);
+        self.index.changed(order.pair, before, OpenOrders::of(order));
         order.cum_quote = order.cum_quote.saturating_add(cost);
         order.last_ts_ns = fill.ts_ns;
         if let Some(trade_id) = fill.trade_id {
+            let known = |order: &Order| order.trades.iter().any(|trade| trade.id == trade_id);
             if order.external {
-                order.trade_ids.push(trade_id);
+                // What is presumed is proven later; what was presumed in part is known by its fact.
+                if !fill.reconciled && !known(order) {
+                    order.trades.push(Trade { id: trade_id, qty: fill.qty, price: fill.price });
+                }
             } else {
                 self.data.last_trade_id = self.data.last_trade_id.max(trade_id);
             }
@@ -501,22 +480,6 @@ impl State {
 /// The number that the built-in venue gave; 0 for a name that is no number.
 fn number_of(id: &VenueOrderId) -> u64 {
     id.as_str().parse().unwrap_or(0)
-}
-
-impl Index {
-    fn of(data: &Data) -> Index {
-        let mut index = Index::default();
-        for (key, order) in data.orders.iter().enumerate() {
-            index.orders.insert(order.client_order_id(), key);
-            if order.is_open() {
-                index.open.insert(key);
-                index.expiring.extend(order.request.expire_ts_ns.map(|at| (at, key)));
-            }
-        }
-        index.markets = data.markets.iter().enumerate().map(|(i, m)| (m.symbol, i)).collect();
-        index.pairs = data.pairs.iter().enumerate().map(|(i, p)| (p.symbol, i)).collect();
-        index
-    }
 }
 
 impl Serialize for State {

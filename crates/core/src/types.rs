@@ -274,6 +274,16 @@ impl Money {
         Money(i128::from(price.0) * i128::from(qty.0))
     }
 
+    /// What `amount` of an asset is worth at `price`, rounded down at the last decimal: exact for amounts
+    /// of no more than 8 decimals. Held at the end of the range.
+    #[must_use]
+    pub fn valued(amount: Money, price: Price) -> Money {
+        let (price, unit) = (i128::from(price.0), Money::PER_QTY);
+        // The whole part and the rest apart, so that no amount there is overflows.
+        let whole = (amount.0 / unit).saturating_mul(price);
+        Money(whole.saturating_add(amount.0 % unit * price / unit))
+    }
+
     /// The fee on `amount` at `rate` (a fraction: 0.001 is ten basis points), rounded up at
     /// `decimals` digits, the last the asset has. `None` past the range.
     pub fn fee(amount: Money, rate: Qty, decimals: u32) -> Option<Money> {

@@ -1,10 +1,10 @@
 //! One macro for the closed sets of names that go over the wire.
 
 macro_rules! wire_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[doc = $vdoc:literal])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-        pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant),+ }
+        pub enum $name { $($(#[doc = $vdoc])* #[serde(rename = $text)] $variant),+ }
 
         impl $name {
             /// Every value, in the order of the documents.
@@ -13,6 +13,11 @@ macro_rules! wire_enum {
             /// The name on the wire.
             pub const fn as_str(self) -> &'static str {
                 match self { $($name::$variant => $text),+ }
+            }
+
+            /// What it means, as the documents have it.
+            pub const fn about(self) -> &'static str {
+                match self { $($name::$variant => concat!($($vdoc),*)),+ }
             }
 
             /// Reads a name in any case.

@@ -100,10 +100,16 @@ fn the_documents_order_events() {
         fee_asset: "BTC".parse().ok(),
         liquidity: Some(Liquidity::Taker),
         side: Some(Side::Buy),
+        reconciled: false,
     };
     check(
-        &Event::Fill(fill),
+        &Event::Fill(fill.clone()),
         r#"{"type":"fill","ts_ns":1704067200000000000,"client_order_id":"web-1234567890","symbol":"BTCUSDT","qty":0.001,"price":50000.0,"trade_id":3,"fee":0.000001,"fee_asset":"BTC","liquidity":"TAKER","side":"BUY"}"#,
+    );
+    let sum = Fill { trade_id: Some(1), fee: None, fee_asset: None, liquidity: None, ..fill };
+    check(
+        &Event::Fill(Fill { reconciled: true, ..sum }),
+        r#"{"type":"fill","ts_ns":1704067200000000000,"client_order_id":"web-1234567890","symbol":"BTCUSDT","qty":0.001,"price":50000.0,"trade_id":1,"side":"BUY","reconciled":true}"#,
     );
     let state = OrderState {
         client_order_id: order_id(),
@@ -122,8 +128,14 @@ fn the_documents_order_events() {
         stop_price: None,
         triggered: None,
         expire_ts_ns: None,
+        oco_with: None,
         time_in_force: None,
+        adopted: false,
     };
+    check(
+        &Event::OrderState(OrderState { adopted: true, ..state.clone() }),
+        r#"{"type":"order_state","client_order_id":"web-1234567890","status":"FILLED","symbol":"BTCUSDT","side":"BUY","order_qty":0.001,"limit_price":50000.0,"venue_order_id":"123456","executed_qty":0.001,"avg_price":50000.0,"reason":"","last_ts_ns":1704067200000000000,"cum_quote":50.0,"adopted":true}"#,
+    );
     check(
         &Event::OrderState(state),
         r#"{"type":"order_state","client_order_id":"web-1234567890","status":"FILLED","symbol":"BTCUSDT","side":"BUY","order_qty":0.001,"limit_price":50000.0,"venue_order_id":"123456","executed_qty":0.001,"avg_price":50000.0,"reason":"","last_ts_ns":1704067200000000000,"cum_quote":50.0}"#,

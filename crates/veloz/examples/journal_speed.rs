@@ -1,6 +1,7 @@
 //! How fast the journal appends and reads, beside plain writes of the same bytes to the same disk.
 //!
-//! `cargo run --release --example journal_speed -- [DIR] [MILLIONS]`
+//! `cargo run --release --example journal_speed -- [DIR] [MILLIONS]` prints lines for a person, and last one of
+//! JSON with the microseconds a batch, for `bench/run`.
 
 use std::fs::File;
 use std::io::Write;
@@ -32,8 +33,9 @@ fn measure(dir: &Path, events: u64) -> anyhow::Result<()> {
     let log = dir.join("process");
     std::fs::create_dir(&log)?;
     let (took, bytes) = append(&log, Durability::Process, batches)?;
-    tell("append, process", batches, took);
-    tell("plain write", batches, write(&dir.join("plain"), bytes, batches, false)?);
+    let append_us = tell("append, process", batches, took);
+    let took = write(&dir.join("plain"), bytes, batches, false)?;
+    let write_us = tell("plain write", batches, took);
     std::fs::remove_file(dir.join("plain"))?;
     read(&log, "read")?;
     let started = Instant::now();
@@ -50,9 +52,14 @@ fn measure(dir: &Path, events: u64) -> anyhow::Result<()> {
     let disk = dir.join("disk");
     std::fs::create_dir(&disk)?;
     let (took, bytes) = append(&disk, Durability::Disk, DURABLE_BATCHES)?;
-    tell("append, disk", DURABLE_BATCHES, took);
+    let append_disk_us = tell("append, disk", DURABLE_BATCHES, took);
     let took = write(&dir.join("plain"), bytes, DURABLE_BATCHES, true)?;
-    tell("plain write + fdatasync", DURABLE_BATCHES, took);
+    let write_disk_us = tell("plain write + fdatasync", DURABLE_BATCHES, took);
+    let figures = serde_json::json!({
+        "events_per_batch": STEPS_PER_BATCH, "bytes_per_batch": bytes, "append_us": append_us,
+        "write_us": write_us, "append_disk_us": append_disk_us, "write_disk_us": write_disk_us,
+    });
+    say(&figures.to_string());
     Ok(())
 }
 
@@ -122,9 +129,11 @@ fn read(dir: &Path, what: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tell(what: &str, batches: u64, took: Duration) {
+/// Gives the microseconds a batch.
+fn tell(what: &str, batches: u64, took: Duration) -> f64 {
     let per_batch = took.as_secs_f64() * 1e6 / f64::from(u32::try_from(batches).unwrap_or(1));
     say(&format!("{what}: {per_batch:.1} us a batch of {STEPS_PER_BATCH} events"));
+    per_batch
 }
 
 fn millis(took: Duration) -> f64 {

@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     };
     let (out, messages) = crossbeam_channel::bounded(16);
     let started = Instant::now();
-    let source = start(SourceConfig::Replay(config), out)?;
+    let source = start(SourceConfig::Replay(config), out, || {})?;
     for message in messages {
         match message {
             SourceMessage::Data(_) => {}

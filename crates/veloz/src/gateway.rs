@@ -16,7 +16,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
 use veloz_core::input::Input;
 use veloz_core::instrument::Instrument;
-use veloz_core::limits::SERVICE_MARKET_QUEUE_BATCHES;
+use veloz_core::limits::{
+    JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENTS_COUNT,
+    SERVICE_MARKET_QUEUE_BATCHES,
+};
 use veloz_core::state::State;
 use veloz_core::types::Symbol;
 
@@ -32,7 +35,7 @@ use crate::market::{
     self, MarketSource, ReplayConfig, ReplayControl, ReplaySpeed, SimConfig, SimSymbol,
     SourceConfig, SourceMonitor,
 };
-use crate::restore;
+use crate::restore::{self, StateFold};
 use crate::service::{self, Clock, HealthBoard, Parts, ServiceHandle, ServiceMetrics};
 use crate::stream::page::Pages;
 use crate::stream::{Stream, StreamConfig};
@@ -46,7 +49,9 @@ const REQUEST_DRAIN: Duration = Duration::from_secs(1);
 /// Why it could not start, in one line that says what to do.
 pub fn run(config: Config) -> Result<()> {
     start_log();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // One thread for the sockets of the HTTP API and the service: an order meets no other thread on its
+    // way. What may take long (pages of the log) has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
@@ -101,9 +106,10 @@ async fn serve(config: Config) -> Result<()> {
             health,
         },
         inbox,
-    )
-    .context("cannot start the service")?;
-    let source = source.map(|source| market::start(source, market_out)).transpose()?;
+    );
+    let waker = handle.clone();
+    let source =
+        source.map(|source| market::start(source, market_out, move || waker.wake())).transpose()?;
     let control = SourceControl::of(source.as_ref());
 
     let metrics = HttpMetrics::register(&mut registry);
@@ -166,19 +172,20 @@ fn max_connections(config: &Config) -> usize {
 async fn stop(
     handle: ServiceHandle,
     source: Option<MarketSource>,
-    service: std::thread::JoinHandle<()>,
+    service: tokio::task::JoinHandle<()>,
     stream: Stream,
     signals: &mut Signals,
 ) -> Result<()> {
     handle.close_intake();
-    let all = tokio::task::spawn_blocking(move || {
-        drop(source);
+    let all = async {
+        // Both wait for their threads.
+        tokio::task::spawn_blocking(|| drop(source)).await?;
         handle.stop();
-        if service.join().is_err() {
+        if service.await.is_err() {
             tracing::error!("the service ended by a panic");
         }
-        stream.shut_down();
-    });
+        tokio::task::spawn_blocking(|| stream.shut_down()).await
+    };
     tokio::select! {
         done = all => done.context("the shutdown panicked"),
         // A second signal: whoever sent it will not wait.
@@ -279,15 +286,7 @@ impl MarketPlan {
                 true
             }
         });
-        let (maker, taker) = config.sim_fees;
-        let instruments = symbols
-            .iter()
-            .map(|symbol| {
-                Instrument::for_symbol(*symbol)
-                    .map(|instrument| instrument.with_fees(maker, taker))
-                    .with_context(|| format!("{symbol} ends in no quote asset that is known here"))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        let instruments = instruments(config, &symbols)?;
         Ok(MarketPlan { name, symbol, symbols, instruments })
     }
 
@@ -321,6 +320,33 @@ impl MarketPlan {
             })),
         }
     }
+}
+
+/// The instruments of the symbols: as the exchange lists them, or built in.
+fn instruments(config: &Config, symbols: &[Symbol]) -> Result<Vec<Instrument>> {
+    let listed = config.exchange_info.as_deref().map(market::read_exchange_info).transpose()?;
+    if let (Some(listed), Some(path)) = (&listed, &config.exchange_info) {
+        let (shown, count) = (path.display(), listed.instruments().len());
+        tracing::info!("{shown} lists {count} instruments that can be traded here");
+        for refused in listed.refused() {
+            tracing::warn!("{shown}: {} cannot: {}", refused.symbol, refused.reason);
+        }
+    }
+    let find = |symbol: &Symbol| {
+        match &listed {
+        Some(listed) => listed
+            .instrument(symbol)
+            .cloned()
+            .map_err(|why| anyhow::anyhow!("VELOZ_EXCHANGE_INFO: {why}")),
+        None => Instrument::for_symbol(*symbol).with_context(|| {
+            format!(
+                "{symbol} ends in no quote asset that is known here: VELOZ_EXCHANGE_INFO can tell it"
+            )
+        }),
+    }
+    };
+    let (maker, taker) = config.sim_fees;
+    symbols.iter().map(|symbol| find(symbol).map(|found| found.with_fees(maker, taker))).collect()
 }
 
 /// A capture is the same one when its name and its length are.
@@ -357,9 +383,13 @@ impl Store {
             market_age: config.retention_market,
             order_age: config.retention_orders,
         };
-        let journal_config = JournalConfig { durability, retention, ..JournalConfig::default() };
+        // A small log needs small segments: retention takes them one by one.
+        let segment_bytes = (config.retention_bytes / JOURNAL_SEGMENTS_COUNT)
+            .clamp(JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENT_BYTES);
+        let journal_config = JournalConfig { durability, retention, segment_bytes };
         let (mut journal, reader, recovery) = Journal::open(dir.path(), journal_config)?;
         let state = replayed(&recovery)?;
+        journal.fold_by(Box::<StateFold>::default());
         let engine_config = EngineConfig {
             instruments: plan.instruments.clone(),
             balances: config.sim_balances.clone(),
@@ -385,14 +415,7 @@ fn replayed(recovery: &Recovery) -> Result<State> {
             torn.offset
         );
     }
-    let mut state = match &recovery.snapshot {
-        Some(snapshot) => serde_json::from_slice(&snapshot.bytes).context(
-            "the snapshot was written by another version: start that one, or restore a backup",
-        )?,
-        None => State::default(),
-    };
-    recovery.replay(|record| restore::apply(&mut state, &record))?;
-    Ok(state)
+    Ok(restore::state(recovery)?)
 }
 
 /// A replay's clock is that of its data; it never goes back behind what the log says.

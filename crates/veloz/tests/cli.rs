@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn help_has_examples() {
         check(&mut veloz(&["--help"]), 0, &["Examples:", "Exit codes:", "tail"], &[]);
-        for command in ["serve", "order", "tail", "completions"] {
+        for command in ["serve", "order", "tail", "bench", "completions"] {
             check(&mut veloz(&[command, "--help"]), 0, &["Example"], &[]);
         }
         check(&mut veloz(&["serve", "--help"]), 0, &["--data-dir", "[env: VELOZ_DATA_DIR]"], &[]);
@@ -207,6 +207,19 @@ mod tests {
         check_with(&order, unknown, 1, &[], &["not known whether order a-1", "--id a-1"]).await;
         let gone = answer("404 Not Found", r#"{"error":"not_found","message":"no order a"}"#);
         check_with(&["cancel", "a"], gone, 3, &[], &["no order a"]).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_bench_places_no_order_on_a_real_venue() {
+        let live = |request: &Request| {
+            assert_eq!(request.target, "/api/config", "nothing else is asked for or sent");
+            Reply::json(
+                r#"{"market_source":"binance","market_symbol":"BTCUSDT","market_symbols":["BTCUSDT"],
+                    "execution_mode":"binance_spot","market_source_state":"running","version":"1"}"#,
+            )
+        };
+        let told = ["--orders: this gateway trades on binance_spot", "leave --orders out"];
+        check_with(&["bench", "--orders"], live, 2, &[], &told).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -5,11 +5,11 @@
 //! dormant order stays dormant. What would be refused of a new order is refused here, and then the order
 //! stands as it did.
 
-use super::sizing::{lock_at_price, paid};
+use super::sizing::lock_at_price;
 use super::{Engine, Step};
 use crate::input::{AmendOrder, Answer, NewOrder, Refusal, bad};
 use crate::order::{Order, OrderType};
-use crate::risk::{self, Exposure, Reason};
+use crate::risk::{self, Reason};
 use crate::sim::OrderKey;
 use crate::state::Fact;
 use crate::types::{Money, Price, Qty, TsNs};
@@ -36,7 +36,7 @@ impl Engine {
         let unknown = || bad("symbol", format!("{} is not traded here", order.request.symbol));
         let index = self.index.get(&order.request.symbol).copied().ok_or_else(unknown)?;
         let lock = self
-            .judge_amended(index, &order, qty, price)
+            .judge_amended((ts, index), key, &order, (qty, price))
             .map_err(|reason| Refusal::Rejected(id, reason))?;
         let keeps_place = order.is_dormant() || (price == order.price && qty < order.qty);
         let queued_at = if keeps_place { order.queued_at } else { self.state.last_event_id() };
@@ -51,11 +51,14 @@ impl Engine {
     /// What the order would lock, if it may become that.
     fn judge_amended(
         &mut self,
-        index: usize,
+        (ts, index): (TsNs, usize),
+        key: OrderKey,
         order: &Order,
-        qty: Qty,
-        price: Option<Price>,
+        (qty, price): (Qty, Option<Price>),
     ) -> Result<Money, Reason> {
+        if self.open_other(key).is_some() {
+            return Err(Reason::Oco);
+        }
         if order.external {
             return Err(Reason::UnsupportedByEngine);
         }
@@ -66,13 +69,7 @@ impl Engine {
         let rest = NewOrder { qty: qty.saturating_sub(order.executed_qty), ..whole.clone() };
         let lock = lock_at_price(&rest).unwrap_or(order.locked);
         let instrument = self.instruments.get(index).ok_or(Reason::UnsupportedByEngine)?;
-        let free = self.state.free(paid(instrument, whole.side));
-        let exposure = Exposure {
-            lock,
-            free: free.saturating_add(order.locked),
-            market_price: self.market_price(index, &whole),
-            open_orders: self.state.open_order_count().saturating_sub(1),
-        };
+        let exposure = self.exposure((ts, index, instrument), &whole, (lock, 0), Some(order));
         risk::check(self.state.risk(), instrument, &whole, &exposure)?;
         if let (OrderType::LimitMaker, Some(market)) =
             (whole.order_type, self.markets.get_mut(index))

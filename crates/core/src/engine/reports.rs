@@ -1,12 +1,12 @@
-//! From what a venue reports to events: the same way for the built-in venue and an external one.
+//! From what became of an order to events: the same way for the built-in venue and an external one (whose
+//! reports come through the module `external`).
 //!
-//! Contract: every report goes through [`next_status`]. One that cannot be is ignored; an execution
-//! that cannot be (more than was ordered, of an order that is unknown or was refused) is told as an
-//! `error` event, never hidden. The same trade id twice is one execution.
+//! Contract: every change goes through [`next_status`]: what cannot be is ignored. An execution that
+//! cannot be (more than was ordered, of an order that was refused) is told as an `error` event, never
+//! hidden.
 
 use super::{Engine, Step};
 use crate::event::{Event, Fill, Liquidity, OrderUpdate};
-use crate::input::{Answer, ReportBody, VenueReport};
 use crate::instrument::Instrument;
 use crate::order::{Order, OrderChange, OrderStatus, next_status};
 use crate::risk::Reason;
@@ -15,20 +15,23 @@ use crate::types::{Asset, Money, Price, Qty, Side, Text, TsNs, VenueOrderId};
 
 /// An order that the reports of one step touch, and where they have led it.
 #[derive(Debug, Default)]
-struct Touched {
-    venue_order_id: Option<VenueOrderId>,
+pub(super) struct Touched {
+    pub(super) venue_order_id: Option<VenueOrderId>,
     /// To be told by one `order_update` at the end.
-    status: Option<OrderStatus>,
-    reason: Text,
+    pub(super) status: Option<OrderStatus>,
+    pub(super) reason: Text,
 }
 
 /// An execution, as any venue tells it.
-struct Execution {
-    trade_id: u64,
-    qty: Qty,
-    price: Price,
-    fee: Option<(Money, Asset)>,
-    liquidity: Option<Liquidity>,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Execution {
+    pub(super) trade_id: u64,
+    pub(super) qty: Qty,
+    pub(super) price: Price,
+    pub(super) fee: Option<(Money, Asset)>,
+    pub(super) liquidity: Option<Liquidity>,
+    /// Known from a venue's sum only.
+    pub(super) reconciled: bool,
 }
 
 impl Engine {
@@ -39,50 +42,15 @@ impl Engine {
             let same = rest.iter().take_while(|report| report.key == first.key).count();
             let Some((own, others)) = rest.split_at_checked(same) else { break };
             self.take_order_reports(ts, first.key, own, step);
+            let order = self.state.order_at(first.key);
+            if order.is_some_and(|o| o.request.oco_with.is_some() && !o.executed_qty.is_zero()) {
+                let end = (OrderChange::Expire, Some(Reason::Oco));
+                self.end_other(ts, first.key, end, step);
+            }
             rest = others;
         }
         reports.clear();
         self.reports = reports;
-    }
-
-    /// An external venue's report.
-    pub(super) fn report(&mut self, ts: TsNs, report: &VenueReport, step: &mut Step) -> Answer {
-        let id = report.client_order_id;
-        let Some(key) = self.state.order_key(&id) else {
-            self.emit_error(ts, "unknown_order".into(), Some(id.to_string().into()), step);
-            return Answer::Done;
-        };
-        let mut touched = Touched { venue_order_id: report.venue_order_id, ..Touched::default() };
-        let unheard = self.state.order_at(key).is_some_and(|order| order.status.is_none());
-        let accepted = unheard && !matches!(report.body, ReportBody::Rejected { .. });
-        if accepted {
-            self.accept(ts, key, &touched, step);
-        }
-        match &report.body {
-            ReportBody::Accepted => {}
-            ReportBody::Rejected { reason } => {
-                self.turn(key, OrderChange::Reject, reason.clone(), &mut touched);
-            }
-            ReportBody::Cancelled => {
-                self.turn(key, OrderChange::Cancel, Text::default(), &mut touched);
-            }
-            ReportBody::Expired { reason } => {
-                self.turn(key, OrderChange::Expire, reason.clone(), &mut touched);
-            }
-            ReportBody::Fill { trade_id, qty, price, fee, liquidity } => {
-                let (trade_id, qty, price) = (*trade_id, *qty, *price);
-                let known = |order: &Order| order.trade_ids.contains(&trade_id);
-                if !self.state.order_at(key).is_some_and(known) {
-                    let execution =
-                        Execution { trade_id, qty, price, fee: *fee, liquidity: *liquidity };
-                    self.execute(ts, key, &execution, &mut touched, step);
-                }
-            }
-        }
-        if accepted || touched.status.is_some() {
-            self.finish(ts, key, touched, step);
-        }
-        Answer::Done
     }
 
     /// An order that ends here: refused before it left for its venue, taken back, expired.
@@ -130,7 +98,8 @@ impl Engine {
                     let trade_id = self.state.next_trade_id();
                     let fee = self.fee(key, qty, price, liquidity);
                     let liquidity = Some(liquidity);
-                    let execution = Execution { trade_id, qty, price, fee, liquidity };
+                    let execution =
+                        Execution { trade_id, qty, price, fee, liquidity, reconciled: false };
                     self.execute(ts, key, &execution, &mut touched, step);
                 }
             }
@@ -138,7 +107,7 @@ impl Engine {
         self.finish(ts, key, touched, step);
     }
 
-    fn accept(&mut self, ts: TsNs, key: OrderKey, touched: &Touched, step: &mut Step) {
+    pub(super) fn accept(&mut self, ts: TsNs, key: OrderKey, touched: &Touched, step: &mut Step) {
         let Some(order) = self.state.order_at(key) else { return };
         if let Some(status) = next_status(order.status, OrderChange::Accept) {
             let update = update(ts, order, status, touched);
@@ -147,7 +116,13 @@ impl Engine {
     }
 
     /// Notes where a change leads the order, if it can be.
-    fn turn(&self, key: OrderKey, change: OrderChange, reason: Text, touched: &mut Touched) {
+    pub(super) fn turn(
+        &self,
+        key: OrderKey,
+        change: OrderChange,
+        reason: Text,
+        touched: &mut Touched,
+    ) {
         let from = touched.status.or_else(|| self.state.order_at(key)?.status);
         if let Some(status) = next_status(from, change) {
             touched.status = Some(status);
@@ -155,7 +130,7 @@ impl Engine {
         }
     }
 
-    fn execute(
+    pub(super) fn execute(
         &mut self,
         ts: TsNs,
         key: OrderKey,
@@ -164,7 +139,7 @@ impl Engine {
         step: &mut Step,
     ) {
         let Some(order) = self.state.order_at(key) else { return };
-        let Execution { trade_id, qty, price, fee, liquidity } = *execution;
+        let Execution { trade_id, qty, price, fee, liquidity, reconciled } = *execution;
         let complete = qty == order.remaining();
         let from = touched.status.or(order.status);
         let status = next_status(from, OrderChange::Execute { complete });
@@ -175,9 +150,9 @@ impl Engine {
             return self.emit_error(ts, "unexpected_execution".into(), Some(detail.into()), step);
         };
         touched.status = Some(status);
-        // Filled after all: what it was closed for no longer holds.
-        let filled = status == OrderStatus::Filled;
-        touched.reason = if filled { Text::default() } else { order.reason.clone() };
+        // What it was closed for holds, unless it is filled after all; a doubt does not.
+        let stands = status.is_final() && status != OrderStatus::Filled;
+        touched.reason = if stands { order.reason.clone() } else { Text::default() };
         let fill = Fill {
             ts_ns: ts,
             client_order_id: order.client_order_id(),
@@ -189,12 +164,13 @@ impl Engine {
             fee_asset: fee.map(|(_, asset)| asset),
             liquidity,
             side: Some(order.request.side),
+            reconciled,
         };
         self.emit(Event::Fill(fill), step);
     }
 
     /// One `order_update` with where it all led, if it led anywhere, and the order as it stands.
-    fn finish(&mut self, ts: TsNs, key: OrderKey, touched: Touched, step: &mut Step) {
+    pub(super) fn finish(&mut self, ts: TsNs, key: OrderKey, touched: Touched, step: &mut Step) {
         let Some(order) = self.state.order_at(key) else { return };
         if let Some(status) = touched.status {
             let update = update(ts, order, status, &touched);

@@ -7,8 +7,9 @@
 use super::{Engine, Venue, stops};
 use crate::input::NewOrder;
 use crate::instrument::Instrument;
-use crate::order::TimeInForce;
+use crate::order::{Order, TimeInForce};
 use crate::risk::{self, Exposure, Reason};
+use crate::state::OpenOrders;
 use crate::types::{Asset, Money, Price, Qty, Side, TsNs};
 
 impl Engine {
@@ -43,14 +44,15 @@ impl Engine {
         (sized, lock)
     }
 
-    /// Whether a new order may go: `sized` has its quantity worked out.
+    /// Whether a new order may go that would lock so much: `sized` has its quantity worked out, and `more`
+    /// orders go with it.
     pub(super) fn judge(
         &self,
         ts: TsNs,
         index: usize,
         instrument: &Instrument,
         sized: &NewOrder,
-        lock: Money,
+        (lock, more): (Money, usize),
     ) -> Result<(), Reason> {
         let by_engine = sized.quote_qty.is_some()
             || sized.order_type.has_stop()
@@ -62,12 +64,7 @@ impl Engine {
         if sized.quote_qty.is_some() && market_price.is_none() {
             return Err(Reason::NoLiquidity);
         }
-        let exposure = Exposure {
-            lock,
-            free: self.state.free(paid(instrument, sized.side)),
-            market_price,
-            open_orders: self.state.open_order_count(),
-        };
+        let exposure = self.exposure((ts, index, instrument), sized, (lock, more), None);
         risk::check(self.state.risk(), instrument, sized, &exposure)?;
         if sized.expire_ts_ns.is_some_and(|at| at <= ts) {
             return Err(Reason::Gtd);
@@ -77,6 +74,49 @@ impl Engine {
             return Err(Reason::WouldTrigger);
         }
         Ok(())
+    }
+
+    /// What the limits must know, of an order that would lock so much and of `more` orders besides; `old`
+    /// is the order whose place it takes.
+    pub(super) fn exposure(
+        &self,
+        (ts, index, instrument): (TsNs, usize, &Instrument),
+        order: &NewOrder,
+        (lock, more): (Money, usize),
+        old: Option<&Order>,
+    ) -> Exposure {
+        let settings = self.state.risk();
+        let old_open = old.map(OpenOrders::of).unwrap_or_default();
+        let open = self.state.open_of(&instrument.symbol).without(old_open);
+        let released = old.map(|order| order.locked).unwrap_or_default();
+        let is_held = settings.max_position.contains_key(&instrument.base);
+        let position = || {
+            let bought = self.state.bought_of(instrument.base);
+            let bought = bought.saturating_sub(old_open.bought.into());
+            self.state.held(instrument.base).saturating_add(bought)
+        };
+        let sim = self.markets.get(index).map(|market| &market.sim);
+        let worst = || sim.and_then(|sim| sim.worst_price(order.side, order.qty));
+        Exposure {
+            lock,
+            free: self.state.free(paid(instrument, order.side)).saturating_add(released),
+            market_price: self.market_price(index, order),
+            worst_price: settings.price_collar.and_then(|_| worst()),
+            last_price: self.state.market(&order.symbol).map(|market| market.price),
+            open_orders: self
+                .state
+                .open_order_count()
+                .saturating_sub(old_open.count)
+                .saturating_add(more),
+            instrument_orders: open.count.saturating_add(more),
+            instrument_notional: open.notional,
+            position: if is_held { position() } else { Money::ZERO },
+            recent_orders: match settings.max_orders_per_second {
+                Some(_) => self.state.sent_within_second(ts).saturating_add(more),
+                None => 0,
+            },
+            loss_is_reached: self.loss_is_reached(),
+        }
     }
 
     /// The price that an order at any price is valued at: what it would meet, or the last one.

@@ -10,22 +10,32 @@
 
 use std::collections::BTreeSet;
 
+use super::sizing::lock_at_price;
 use super::{Engine, Step};
 use crate::input::NewOrder;
 use crate::order::{OrderChange, OrderType};
-use crate::risk::Reason;
+use crate::risk::{self, Reason};
 use crate::sim::{OrderKey, SimOutcome, SimReport};
 use crate::state::Fact;
 use crate::types::{Money, Price, Side, TsNs};
 
-/// The dormant orders of one instrument.
+/// The dormant orders of one instrument, by side: those that a price at or above theirs wakes, lowest
+/// first, and those that a price at or below theirs wakes, highest first.
 #[derive(Debug, Default)]
 pub(super) struct Stops {
-    /// Woken by a price at or above theirs: lowest first.
-    rising: BTreeSet<(i64, OrderKey)>,
-    /// Woken by a price at or below theirs: highest first, so by the negative price.
-    falling: BTreeSet<(i64, OrderKey)>,
+    buys: Dormant,
+    sells: Dormant,
 }
+
+#[derive(Debug, Default)]
+struct Dormant {
+    rising: BTreeSet<Rank>,
+    /// By the negative price.
+    falling: BTreeSet<Rank>,
+}
+
+/// How soon an order wakes, the lower the sooner, and which it is.
+type Rank = (i64, OrderKey);
 
 impl Stops {
     /// An order falls asleep.
@@ -42,12 +52,22 @@ impl Stops {
         }
     }
 
-    /// Takes off the next order that a price wakes.
-    fn pop_reached(&mut self, last: Price) -> Option<OrderKey> {
-        let last = last.raw();
-        for (set, level) in [(&mut self.rising, last), (&mut self.falling, last.saturating_neg())] {
-            if set.first().is_some_and(|(rank, _)| *rank <= level) {
-                return set.pop_first().map(|(_, key)| key);
+    /// Takes off the next order that a price wakes, of the sides that may go.
+    fn pop_reached(&mut self, last: Price, may_go: impl Fn(Side) -> bool) -> Option<OrderKey> {
+        let Stops { buys, sells } = self;
+        let levels = [last.raw(), last.raw().saturating_neg()];
+        let sets = [[&mut buys.rising, &mut sells.rising], [&mut buys.falling, &mut sells.falling]];
+        for (sides, level) in sets.into_iter().zip(levels) {
+            let reached =
+                |set: &BTreeSet<Rank>| set.first().copied().filter(|(rank, _)| *rank <= level);
+            let of_sides = sides.into_iter().zip([Side::Buy, Side::Sell]);
+            let reached = of_sides
+                .filter(|(_, side)| may_go(*side))
+                .filter_map(|(set, _)| Some((reached(set)?, set)))
+                .min_by_key(|(first, _)| *first);
+            if let Some(((_, key), set)) = reached {
+                set.pop_first();
+                return Some(key);
             }
         }
         None
@@ -56,17 +76,26 @@ impl Stops {
     /// Whether the order waits here.
     pub(super) fn contains(&self, key: OrderKey, order: &NewOrder) -> bool {
         let Some((rises, rank)) = rank(order) else { return false };
-        if rises { &self.rising } else { &self.falling }.contains(&(rank, key))
+        let side = match order.side {
+            Side::Buy => &self.buys,
+            Side::Sell => &self.sells,
+        };
+        if rises { &side.rising } else { &side.falling }.contains(&(rank, key))
     }
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.rising.len() + self.falling.len()
+        let count = |side: &Dormant| side.rising.len() + side.falling.len();
+        count(&self.buys) + count(&self.sells)
     }
 
-    fn place(&mut self, order: &NewOrder) -> Option<(&mut BTreeSet<(i64, OrderKey)>, i64)> {
+    fn place(&mut self, order: &NewOrder) -> Option<(&mut BTreeSet<Rank>, i64)> {
         let (rises, rank) = rank(order)?;
-        Some((if rises { &mut self.rising } else { &mut self.falling }, rank))
+        let side = match order.side {
+            Side::Buy => &mut self.buys,
+            Side::Sell => &mut self.sells,
+        };
+        Some((if rises { &mut side.rising } else { &mut side.falling }, rank))
     }
 }
 
@@ -114,15 +143,22 @@ impl Engine {
 
     /// Places the orders whose stop a price has reached.
     pub(super) fn wake(&mut self, ts: TsNs, index: usize, last: Price, step: &mut Step) {
-        while let Some(market) = self.markets.get_mut(index)
-            && let Some(key) = market.stops.pop_reached(last)
-        {
+        loop {
+            let state = self.trading_state();
+            let may_go = |side| risk::trading_state(state, side).is_ok();
+            let market = self.markets.get_mut(index);
+            let woken = market.and_then(|market| market.stops.pop_reached(last, may_go));
+            let Some(key) = woken else { return };
             let Some(order) = self.state.order_at(key) else { continue };
             let (rest, locked) = (order.rest(), order.locked);
             let client_order_id = order.client_order_id();
             let queued_at = self.state.last_event_id();
-            self.tell(Fact::Triggered { client_order_id, ts_ns: ts, queued_at }, step);
-            if self.can_pay(index, &rest, locked) {
+            // The other order of its pair has locked a part of what it needs.
+            let paired = self.open_other(key).is_some();
+            let lock = paired.then(|| lock_at_price(&rest)).flatten();
+            self.tell(Fact::Triggered { client_order_id, ts_ns: ts, queued_at, lock }, step);
+            self.end_other(ts, key, (OrderChange::Expire, Some(Reason::Oco)), step);
+            if self.can_pay(index, &rest, lock.unwrap_or(locked)) {
                 self.place(ts, index, key, &rest, step);
             } else {
                 let reason = Some(Reason::InsufficientBalance);

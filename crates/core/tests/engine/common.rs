@@ -3,8 +3,8 @@
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
 use veloz_core::event::Event;
 use veloz_core::input::{
-    AmendOrder, Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, Refusal, ReportBody,
-    VenueReport,
+    AmendOrder, Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, NewPair, Refusal,
+    ReportBody, VenueReport,
 };
 use veloz_core::instrument::Instrument;
 use veloz_core::order::{OrderType, TimeInForce};
@@ -84,7 +84,14 @@ pub(crate) fn order(text: &str) -> NewOrder {
         stop_price: after("STOP").or(after("TAKE")).map(price),
         expire_ts_ns: after("UNTIL").map(|at| at.parse().unwrap()),
         reduce_only: has("REDUCE"),
+        oco_with: None,
     }
+}
+
+/// A post-only order and a stop as a pair.
+pub(crate) fn pair(limit: &str, stop: &str) -> NewPair {
+    let limit = NewOrder { order_type: OrderType::LimitMaker, ..order(limit) };
+    NewPair::new(limit, order(stop))
 }
 
 pub(crate) fn market(name: &str, body: MarketBody) -> Input {
@@ -163,6 +170,11 @@ impl Rig {
         self.shown()
     }
 
+    /// A pair: `pair("a SELL 1 @ 110", "b SELL 1 STOP 90")`; what it is answered with.
+    pub(crate) fn pair(&mut self, limit: &str, stop: &str) -> Result<Answer, Refusal> {
+        self.input(&Input::NewPair(Box::new(pair(limit, stop))))
+    }
+
     /// Another quantity or limit: `"2 @ 99"`, `"@ 99"` or `"2"`.
     pub(crate) fn amend(&mut self, name: &str, to: &str) -> Result<String, Refusal> {
         let (amount, limit) = to.split_once('@').unwrap_or((to, ""));
@@ -216,7 +228,12 @@ impl Rig {
 
     /// Starts again from the journal.
     pub(crate) fn restart(&mut self) {
-        self.engine = Engine::restore(config(Venue::Simulated), self.replayed());
+        self.restart_with(Venue::Simulated);
+    }
+
+    /// The same, with that venue.
+    pub(crate) fn restart_with(&mut self, venue: Venue) {
+        self.engine = Engine::restore(config(venue), self.replayed());
     }
 
     fn write(&mut self) {

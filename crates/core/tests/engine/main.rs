@@ -8,3 +8,7 @@ mod kinds;
 mod matching;
 mod money;
 mod orders;
+mod pairs;
+mod races;
+mod reports;
+mod risk;

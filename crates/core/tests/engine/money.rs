@@ -8,7 +8,9 @@ use crate::common::{Rig, id, market, symbol};
 use proptest::prelude::*;
 use veloz_core::engine::Venue;
 use veloz_core::event::{Event, Fill, Liquidity};
-use veloz_core::input::{AmendOrder, Input, MarketBody, NewOrder, RiskChange, TradingState};
+use veloz_core::input::{
+    AmendOrder, Input, MarketBody, NewOrder, NewPair, RiskChange, TradingState,
+};
 use veloz_core::order::{OrderType, TimeInForce};
 use veloz_core::state::State;
 use veloz_core::types::{ClientOrderId, Money, Price, Qty, Side};
@@ -17,6 +19,7 @@ use veloz_core::types::{ClientOrderId, Money, Price, Qty, Side};
 #[derive(Debug, Clone)]
 enum Action {
     Order { name: u8, pair: usize, side: Side, kind: u8, qty: i64, price: i64, stop: i64 },
+    Pair { name: u8, pair: usize, side: Side, qty: i64, middle: i64, limit: bool },
     Amend { name: u8, qty: Option<i64>, price: Option<i64> },
     Tick,
     Cancel { name: u8 },
@@ -44,10 +47,14 @@ fn action() -> impl Strategy<Value = Action> {
     let level = || (90_i64..110, 0_i64..40);
     let levels = move || prop::collection::vec(level(), 0..6);
     let order = (any::<u8>(), 0..3_usize, side(), 0..16_u8, 0_i64..60, 90_i64..110, 90_i64..110);
+    let two = (any::<u8>(), 0..3_usize, side(), 0_i64..60, 92_i64..108, any::<bool>());
     let amend = (any::<u8>(), prop::option::of(0_i64..60), prop::option::of(90_i64..110));
     prop_oneof![
         8 => order.prop_map(|(name, pair, side, kind, qty, price, stop)| {
             Action::Order { name, pair, side, kind, qty, price, stop }
+        }),
+        3 => two.prop_map(|(name, pair, side, qty, middle, limit)| {
+            Action::Pair { name, pair, side, qty, middle, limit }
         }),
         4 => amend.prop_map(|(name, qty, price)| Action::Amend { name, qty, price }),
         1 => Just(Action::Tick),
@@ -113,10 +120,36 @@ fn new_order(action: &Action, now: i64) -> Option<NewOrder> {
     })
 }
 
+/// A limit two steps beyond a middle and a stop three steps before it, of neighbouring names.
+fn new_pair(action: &Action) -> Option<NewPair> {
+    let Action::Pair { name, pair, side, qty: lots, middle, limit } = *action else { return None };
+    let away = if side == Side::Sell { 1 } else { -1 };
+    let order = |name| NewOrder::market(name_of(name), symbol(PAIRS[pair]), side, qty(lots));
+    let profit = NewOrder {
+        order_type: OrderType::LimitMaker,
+        time_in_force: TimeInForce::Gtc,
+        price: Some(price(middle + 2 * away)),
+        ..order(name)
+    };
+    let (order_type, time_in_force) = match limit {
+        true => (OrderType::StopLossLimit, TimeInForce::Gtc),
+        false => (OrderType::StopLoss, TimeInForce::Ioc),
+    };
+    let stop = NewOrder {
+        order_type,
+        time_in_force,
+        price: limit.then(|| price(middle - 4 * away)),
+        stop_price: Some(price(middle - 3 * away)),
+        ..order(name.wrapping_add(1))
+    };
+    Some(NewPair::new(profit, stop))
+}
+
 fn input(action: &Action, last_id: u64, now: i64) -> Option<Input> {
     let level = |&(p, q): &(i64, i64)| (price(p), qty(q));
     Some(match action {
         Action::Order { .. } => Input::NewOrder(new_order(action, now)?),
+        Action::Pair { .. } => Input::NewPair(Box::new(new_pair(action)?)),
         Action::Amend { name, qty: lots, price: steps } => Input::Amend(AmendOrder {
             client_order_id: name_of(*name),
             qty: lots.map(qty),
@@ -228,6 +261,7 @@ fn check(actions: &[Action]) {
             }
         }
         check_volume(&rig, &input);
+        check_pairs(&rig);
         assert_eq!(totals(&rig), flows.0, "after {action:?}");
     }
     let json = |state: &State| serde_json::to_string(state).unwrap();
@@ -235,6 +269,18 @@ fn check(actions: &[Action]) {
     assert_eq!(live, json(&rig.replayed()), "the journal gives another state");
     let stored: State = serde_json::from_str(&live).unwrap();
     assert_eq!(live, json(&stored), "the snapshot reads back as another state");
+}
+
+/// Of a pair one at most is executed, and both are open or none is untouched.
+fn check_pairs(rig: &Rig) {
+    let state = rig.engine.state();
+    for order in state.orders() {
+        let Some(other) = order.request.oco_with.and_then(|id| state.order(&id)) else { continue };
+        let executed = |order: &veloz_core::order::Order| !order.executed_qty.is_zero();
+        assert!(!(executed(order) && executed(other)), "{order:?} {other:?}");
+        assert!(!executed(order) || !other.is_open(), "{order:?} {other:?}");
+        assert!(order.is_open() || !other.is_dormant(), "{order:?} {other:?}");
+    }
 }
 
 /// A trade of others fills no more of what rests than was traded, whatever the number of orders. (A stop

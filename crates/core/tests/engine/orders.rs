@@ -1,11 +1,10 @@
 //! Orders as clients and venues see them: identity, cancels, refusals, and reports in any order.
 
 use crate::common::{Rig, id, levels, order, price, qty, snapshot, symbol, trade};
-use proptest::prelude::*;
-use veloz_core::engine::{Engine, Venue, VenueCommand};
+use veloz_core::engine::Venue;
 use veloz_core::event::Event;
 use veloz_core::input::{
-    Answer, CancelOrder, Input, MarketData, NewOrder, Refusal, ReportBody, RiskChange, TradingState,
+    Answer, CancelOrder, Input, MarketData, NewOrder, Refusal, RiskChange, TradingState,
 };
 use veloz_core::order::{OrderStatus, OrderType, TimeInForce};
 use veloz_core::state::Fact;
@@ -205,139 +204,4 @@ fn what_a_source_tells_again_makes_the_book_only() {
     }
     assert_eq!(rig.engine.state().position(&symbol("BTCUSDT")), Some(4));
     assert_eq!(rig.engine.book(&symbol("BTCUSDT")).unwrap().top(5).0, levels("99 2"));
-}
-
-fn execution(trade_id: u64, amount: &str) -> ReportBody {
-    let (qty, price) = (qty(amount), price("99"));
-    ReportBody::Fill { trade_id, qty, price, fee: None, liquidity: None }
-}
-
-/// An external venue's reports about one order of 3, in the order given, end in the state given.
-fn check_race(reports: Vec<(ReportBody, &str)>, status: OrderStatus, executed: &str) {
-    let mut rig = Rig::new(Venue::External);
-    let answer = rig.input(&Input::NewOrder(order("a BUY 3 @ 99")));
-    assert_eq!(answer, Ok(Answer::Pending(id("a"))));
-    assert!(rig.step.events.iter().all(|event| matches!(event, Event::Account(_))));
-    assert_eq!(rig.step.commands, vec![VenueCommand::Place(order("a BUY 3 @ 99"))]);
-    for (body, shown) in reports {
-        assert_eq!(rig.report("a", body.clone()), shown, "{body:?}");
-    }
-    let order = rig.engine.state().order(&id("a")).unwrap();
-    assert_eq!((order.status, order.executed_qty), (Some(status), qty(executed)));
-    let bytes = |state| serde_json::to_string(state).unwrap();
-    assert_eq!(bytes(&rig.replayed()), bytes(rig.engine.state()));
-}
-
-#[test]
-fn reports_in_any_order_end_in_the_right_state() {
-    use OrderStatus as S;
-    use ReportBody::{Accepted, Cancelled};
-    let expired = || ReportBody::Expired { reason: "gone".into() };
-    check_race(
-        vec![
-            (Accepted, "a ACCEPTED; =a"),
-            (Accepted, ""),
-            (execution(1, "1"), "a 1.0@99.0; a PARTIALLY_FILLED; =a; account"),
-            (execution(1, "1"), ""),
-            (execution(2, "2"), "a 2.0@99.0; a FILLED; =a; account"),
-            (Cancelled, ""),
-            (expired(), ""),
-        ],
-        S::Filled,
-        "3",
-    );
-    check_race(
-        vec![
-            (execution(1, "1"), "a ACCEPTED; a 1.0@99.0; a PARTIALLY_FILLED; =a; account"),
-            (Accepted, ""),
-            (Cancelled, "a CANCELLED; =a; account"),
-            (execution(2, "1"), "a 1.0@99.0; a CANCELLED; =a; account"),
-            (execution(2, "1"), ""),
-        ],
-        S::Cancelled,
-        "2",
-    );
-    check_race(
-        vec![
-            (expired(), "a ACCEPTED; a EXPIRED gone; =a; account"),
-            (execution(9, "3"), "a 3.0@99.0; a FILLED; =a; account"),
-        ],
-        S::Filled,
-        "3",
-    );
-    check_race(
-        vec![
-            (Accepted, "a ACCEPTED; =a"),
-            (execution(1, "4"), "error unexpected_execution"),
-            (ReportBody::Rejected { reason: "late".into() }, ""),
-        ],
-        S::Accepted,
-        "0",
-    );
-    check_race(
-        vec![
-            (ReportBody::Rejected { reason: "no".into() }, "a REJECTED no; =a; account"),
-            (execution(1, "1"), "error unexpected_execution"),
-        ],
-        S::Rejected,
-        "0",
-    );
-}
-
-#[test]
-fn an_external_venue_is_asked_and_not_believed_before_it_answers() {
-    let mut rig = Rig::new(Venue::External);
-    let input = Input::NewOrder(order("a BUY 3 @ 99"));
-    rig.input(&input).unwrap();
-    assert_eq!(rig.input(&input), Ok(Answer::Pending(id("a"))));
-    assert!(rig.step.commands.is_empty());
-    assert_eq!(rig.cancel("a"), Ok(Answer::Pending(id("a"))));
-    assert!(matches!(rig.step.commands[..], [VenueCommand::Cancel { .. }]));
-    assert_eq!(rig.report("a", ReportBody::Accepted), "a ACCEPTED; =a");
-    assert!(
-        matches!(rig.input(&input), Ok(Answer::Order(answer)) if answer.executed_qty.is_zero())
-    );
-    assert_eq!(rig.report("nobody", ReportBody::Accepted), "error unknown_order");
-    let restored = Engine::restore(crate::common::config(Venue::External), rig.replayed());
-    restored.check_invariants().unwrap();
-    assert_eq!(restored.state().open_order_count(), 1);
-}
-
-proptest! {
-    /// Whatever the order in which a venue's reports come, and however often each: what was executed
-    /// counts once, and the order ends as its executions and its end say.
-    #[test]
-    fn shuffled_and_doubled_reports_end_in_the_right_state(
-        parts in prop::collection::vec(1_i64..4, 0..5),
-        ends in prop::sample::select(vec!["", "cancelled", "expired"]),
-        shuffle in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
-    ) {
-        let mut rig = Rig::new(Venue::External);
-        let executed: i64 = parts.iter().sum();
-        // What was not executed must end; what was, need not.
-        let ordered = if ends.is_empty() { executed.max(1) } else { executed + 1 };
-        rig.input(&Input::NewOrder(order(&format!("a BUY {ordered} @ 99")))).unwrap();
-        let mut reports = vec![ReportBody::Accepted];
-        for (trade_id, part) in (1..).zip(&parts) {
-            reports.push(execution(trade_id, &part.to_string()));
-        }
-        match ends {
-            "cancelled" => reports.push(ReportBody::Cancelled),
-            "expired" => reports.push(ReportBody::Expired { reason: "gone".into() }),
-            _ => {}
-        }
-        let doubled: Vec<_> = shuffle.iter().map(|index| index.get(&reports).clone()).collect();
-        for report in doubled.into_iter().chain(reports) {
-            rig.report("a", report);
-        }
-        let order = rig.engine.state().order(&id("a")).unwrap();
-        let status = match (ends, executed) {
-            ("cancelled", _) => OrderStatus::Cancelled,
-            ("expired", _) => OrderStatus::Expired,
-            (_, 0) => OrderStatus::Accepted,
-            _ => OrderStatus::Filled,
-        };
-        prop_assert_eq!(order.status, Some(status));
-        prop_assert_eq!(order.executed_qty, qty(&executed.to_string()));
-    }
 }

@@ -50,6 +50,9 @@ pub enum CliError {
         /// How many.
         problems: usize,
     },
+    /// What a bench needs did not happen.
+    #[error("{0}")]
+    Bench(String),
     /// The gateway of `serve` failed.
     #[error("{}", chain(.0))]
     Serve(anyhow::Error),

@@ -5,6 +5,7 @@
 //! goes away ends a command quietly, with 0. Each command is one request, but for `order`, which is
 //! sent again with the same id until it is answered, and `tail`, which goes on.
 
+mod bench;
 mod error;
 mod events;
 mod journal;
@@ -95,6 +96,8 @@ enum Command {
     Resume,
     /// Follow the events as they happen; resumes by itself.
     Tail(tail::TailArgs),
+    /// Measure how fast this gateway is; places no order unless told to.
+    Bench(bench::BenchArgs),
     /// Print the log of a data directory; no gateway is needed.
     Events(events::EventsArgs),
     /// Check, show, repair and copy the log of a data directory; no gateway is needed.
@@ -171,6 +174,7 @@ async fn online(command: Command, client: &Client, output: &mut Output) -> Resul
         Command::Book(args) => views::book(client, &args, output).await,
         Command::Health => views::health(client, output).await,
         Command::Tail(args) => tail::tail(client, &args, output).await,
+        Command::Bench(args) => bench::bench(client, &args, output).await,
         Command::Serve(_)
         | Command::Events(_)
         | Command::Journal(_)

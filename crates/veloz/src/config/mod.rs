@@ -130,6 +130,8 @@ pub struct Config {
     pub sim_balances: Vec<(Asset, Money)>,
     /// What the simulated venue charges: maker, taker.
     pub sim_fees: (Qty, Qty),
+    /// The exchange's list of instruments; the built-in ones without it.
+    pub exchange_info: Option<PathBuf>,
     /// The capture to play.
     pub replay_file: Option<PathBuf>,
     /// How fast.
@@ -260,6 +262,7 @@ impl Config {
             sim_interval: layers.get("VELOZ_SIM_INTERVAL_MS", |v| parse::millis(v, 0))?,
             sim_balances: layers.get("VELOZ_SIM_BALANCES", parse::balances)?,
             sim_fees: layers.get("VELOZ_SIM_FEES", parse::fees)?,
+            exchange_info: layers.get("VELOZ_EXCHANGE_INFO", parse::optional_path)?,
             replay_file: layers.get("VELOZ_REPLAY_FILE", parse::optional_path)?,
             replay_speed: layers.get("VELOZ_REPLAY_SPEED", parse::replay_speed)?,
             replay_paused: layers.get("VELOZ_REPLAY_PAUSED", parse::flag)?,

@@ -74,6 +74,11 @@ pub const VARIABLES: &[Variable] = &[
     variable("VELOZ_CANCEL_OPEN", "0", "1 cancels every open order at start"),
     variable("VELOZ_MARKET_SYMBOL", "BTCUSDT", "Symbol that is meant when none is named"),
     variable("VELOZ_MARKET_SYMBOLS", "", "Further symbols, comma-separated"),
+    variable(
+        "VELOZ_EXCHANGE_INFO",
+        "",
+        "Instruments and filters: an answer of Binance's exchangeInfo, plain or .gz; built-in ones without",
+    ),
     variable("VELOZ_EXECUTION_MODE", "sim_engine", "Where orders go: sim_engine"),
     variable(
         "VELOZ_DATA_DIR",

@@ -7,7 +7,6 @@ use veloz_core::engine::Engine;
 use veloz_core::event::Event;
 use veloz_core::input::{Answer, Input, RiskChange, TradingState};
 use veloz_core::limits::HTTP_PAGE_ITEMS;
-use veloz_core::types::Money;
 
 use super::body::Fields;
 use super::error::ApiError;
@@ -50,34 +49,40 @@ pub(super) async fn change_risk(State(app): Shared, body: Bytes) -> Answered {
 }
 
 fn parse_risk(body: &[u8]) -> Result<RiskChange, ApiError> {
-    let known = ["state", "max_order_notional", "max_open_orders", "cancel_all"];
+    let known = [
+        "state",
+        "max_order_notional",
+        "max_open_orders",
+        "max_symbol_notional",
+        "max_orders_per_second",
+        "price_collar",
+        "max_position",
+        "max_daily_loss",
+        "cancel_all",
+    ];
     let fields = Fields::parse(body, &known)?;
-    let state = fields.text("state", |text| match text.to_ascii_uppercase().as_str() {
-        "ACTIVE" => Ok(TradingState::Active),
-        "REDUCE_ONLY" => Ok(TradingState::ReduceOnly),
-        "HALTED" => Ok(TradingState::Halted),
-        _ => Err("must be ACTIVE, REDUCE_ONLY or HALTED".to_owned()),
-    })?;
-    let max_order_notional = if fields.is_null("max_order_notional") {
-        Some(None)
-    } else {
-        fields.decimal::<Money>("max_order_notional")?.map(Some)
-    };
-    if max_order_notional.flatten().is_some_and(|limit| limit < Money::ZERO) {
-        return Err(ApiError::bad_params("max_order_notional: must not be negative"));
-    }
-    let max_open_orders = if fields.is_null("max_open_orders") {
-        Some(None)
-    } else {
-        fields.count("max_open_orders")?.map(Some)
-    };
-    let cancel_all = fields.flag("cancel_all")?;
-    Ok(RiskChange { state, max_order_notional, max_open_orders, cancel_all })
+    Ok(RiskChange {
+        state: fields.text("state", |text| match text.to_ascii_uppercase().as_str() {
+            "ACTIVE" => Ok(TradingState::Active),
+            "REDUCE_ONLY" => Ok(TradingState::ReduceOnly),
+            "HALTED" => Ok(TradingState::Halted),
+            _ => Err("must be ACTIVE, REDUCE_ONLY or HALTED".to_owned()),
+        })?,
+        max_order_notional: fields.limit("max_order_notional")?,
+        max_open_orders: fields.count_limit("max_open_orders")?,
+        max_symbol_notional: fields.limit("max_symbol_notional")?,
+        max_orders_per_second: fields.count_limit("max_orders_per_second")?,
+        price_collar: fields.limit("price_collar")?,
+        max_position: fields.asset_limits("max_position")?,
+        max_daily_loss: fields.asset_limits("max_daily_loss")?,
+        cancel_all: fields.flag("cancel_all")?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use veloz_core::input::AssetLimits;
 
     fn check(body: &str, expected: Result<RiskChange, &str>) {
         match (parse_risk(body.as_bytes()), expected) {
@@ -115,7 +120,26 @@ mod tests {
         check(r#"{"max_open_orders":-1}"#, Err("max_open_orders: -1 must be a whole number"));
         check(r#"{"max_open_orders":1.5}"#, Err("must be a whole number"));
         check(r#"{"max_open_orders":4294967296}"#, Err("must be a whole number"));
-        check(r#"{"max_order_notional":-1}"#, Err("must not be negative"));
+        let by_asset = RiskChange {
+            max_position: Some(Some(AssetLimits::from([
+                ("BTC".parse().unwrap(), "1.5".parse().ok()),
+                ("ETH".parse().unwrap(), None),
+            ]))),
+            max_daily_loss: Some(None),
+            price_collar: Some("0.05".parse().ok()),
+            ..RiskChange::default()
+        };
+        check(
+            r#"{"max_position":{"BTC":"1.5","ETH":null},"max_daily_loss":null,"price_collar":0.05}"#,
+            Ok(by_asset),
+        );
+        check(r#"{"max_position":5}"#, Err("max_position: 5 must be an object"));
+        check(r#"{"max_position":{"btc":1}}"#, Err("max_position: btc must be 1 to 24 letters"));
+        check(
+            r#"{"max_position":{"BTC":"x"}}"#,
+            Err(r#"max_position: BTC: \"x\" is not a decimal"#),
+        );
+        check(r#"{"max_position":{"BTC":1,"BTC":2}}"#, Err("max_position: BTC is given twice"));
         check(r#"{"cancel_all":1}"#, Err("must be true or false"));
         check(r#"{"State":"HALTED"}"#, Err("State: unknown field"));
     }

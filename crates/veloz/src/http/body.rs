@@ -15,7 +15,9 @@ use hyper::body::{Body, Incoming};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use veloz_core::input::AssetLimits;
 use veloz_core::limits::{HTTP_BODY_BYTES, HTTP_BODY_DRAIN_BYTES};
+use veloz_core::types::Asset;
 
 use super::error::ApiError;
 
@@ -133,6 +135,41 @@ impl<'a> Fields<'a> {
     pub(super) fn count<T: FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
         let Some(raw) = self.get(name) else { return Ok(None) };
         raw.parse().map(Some).map_err(|_| refused(name, raw, "must be a whole number in range"))
+    }
+
+    /// A decimal that `null` lifts.
+    pub(super) fn limit<T>(&self, name: &str) -> Result<Option<Option<T>>, ApiError>
+    where
+        T: FromStr<Err: fmt::Display>,
+    {
+        if self.is_null(name) { Ok(Some(None)) } else { Ok(self.decimal(name)?.map(Some)) }
+    }
+
+    /// A whole number that `null` lifts.
+    pub(super) fn count_limit<T: FromStr>(
+        &self,
+        name: &str,
+    ) -> Result<Option<Option<T>>, ApiError> {
+        if self.is_null(name) { Ok(Some(None)) } else { Ok(self.count(name)?.map(Some)) }
+    }
+
+    /// Amounts by asset, of which `null` lifts one; `null` in their place lifts all.
+    pub(super) fn asset_limits(&self, name: &str) -> Result<Option<Option<AssetLimits>>, ApiError> {
+        let Some(raw) = self.get(name) else { return Ok(None) };
+        if raw == "null" {
+            return Ok(Some(None));
+        }
+        let wrong = |_| refused(name, raw, "must be an object such as {\"BTC\":\"1.5\"}, or null");
+        let amounts: Fields = serde_json::from_str(raw).map_err(wrong)?;
+        let mut limits = AssetLimits::new();
+        for (key, _) in &amounts.fields {
+            let asset = Asset::parse(key).map_err(|rule| refused(name, key, &rule.to_string()))?;
+            let amount = amounts.limit(key).map_err(|error| error.within(name))?.flatten();
+            if limits.insert(asset, amount).is_some() {
+                return Err(refused(name, key, "is given twice"));
+            }
+        }
+        Ok(Some(Some(limits)))
     }
 
     /// `true` or `false`; a field that is not there is false.

@@ -16,7 +16,7 @@ use crate::stream::page::LogError;
 
 /// Why a request is not answered as it was asked.
 #[derive(Debug)]
-pub(super) struct ApiError {
+pub struct ApiError {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -53,6 +53,12 @@ impl ApiError {
     /// 503: as many connections as are allowed.
     pub(super) fn too_many_connections() -> ApiError {
         ApiError::unavailable("too_many_connections", "as many connections are open as are allowed")
+    }
+
+    /// The same of a field within another.
+    pub(super) fn within(mut self, field: &str) -> ApiError {
+        self.message.insert_str(0, &format!("{field}: "));
+        self
     }
 
     /// Adds a field behind `message`. What cannot be written is left out.
@@ -124,6 +130,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::ShuttingDown => {
                 ApiError::unavailable("shutting_down", "the gateway is shutting down")
             }
+            ServiceError::NoRoom { code, message } => ApiError::unavailable(code, message),
             ServiceError::Unavailable(why) => {
                 ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "execution_unavailable", why)
             }

@@ -15,12 +15,14 @@ mod gateway;
 mod guard;
 mod market;
 mod metrics;
+mod oco;
 mod openapi;
 mod order_request;
 mod orders;
 mod page;
 mod query;
 mod router;
+mod rules;
 mod server;
 mod system;
 mod watch;
@@ -36,6 +38,12 @@ use veloz_core::types::Symbol;
 use crate::service::ServiceHandle;
 use crate::stream::StreamHandle;
 use crate::stream::page::Pages;
+
+/// The bodies of requests, read as the handlers do.
+pub mod bodies {
+    pub use super::error::ApiError;
+    pub use super::order_request::{parse_amend, parse_order};
+}
 
 pub use metrics::HttpMetrics;
 pub use server::{HttpError, HttpServer, bind, max_connections_by_handles};

@@ -1,12 +1,10 @@
-//! The bodies of orders and amendments, and the rules that a refused one broke, in words.
+//! The bodies of orders and amendments.
 //!
 //! Contract: what is read has every default filled in, so that equal requests are equal values, and is in
 //! its domain. A refusal names the field, its value and the rule.
 
 use veloz_core::input::{AmendOrder, NewOrder};
-use veloz_core::instrument::Instrument;
 use veloz_core::order::{OrderType, TimeInForce};
-use veloz_core::risk::Reason;
 use veloz_core::types::{ClientOrderId, Money, Qty, Side, Symbol};
 
 use super::body::{Fields, missing, refused};
@@ -28,7 +26,10 @@ const ORDER_FIELDS: [&str; 12] = [
 ];
 
 /// Reads the body of `POST /api/order`.
-pub(super) fn parse_order(body: &[u8]) -> Result<NewOrder, ApiError> {
+///
+/// # Errors
+/// When it cannot be read or is out of its domain: the answer to it.
+pub fn parse_order(body: &[u8]) -> Result<NewOrder, ApiError> {
     let fields = Fields::parse(body, &ORDER_FIELDS)?;
     let side = fields
         .text("side", |text| Side::parse(text).ok_or_else(|| "must be BUY or SELL".to_owned()))?;
@@ -43,6 +44,7 @@ pub(super) fn parse_order(body: &[u8]) -> Result<NewOrder, ApiError> {
     };
     let (order_type, time_in_force) = parse_kind(&fields)?;
     let order = NewOrder {
+        oco_with: None,
         symbol: fields.text("symbol", parse_symbol)?.ok_or_else(|| missing("symbol"))?,
         side: side.ok_or_else(|| missing("side"))?,
         qty,
@@ -63,7 +65,10 @@ pub(super) fn parse_order(body: &[u8]) -> Result<NewOrder, ApiError> {
 }
 
 /// Reads the body of `POST /api/amend`.
-pub(super) fn parse_amend(body: &[u8]) -> Result<AmendOrder, ApiError> {
+///
+/// # Errors
+/// When it cannot be read: the answer to it.
+pub fn parse_amend(body: &[u8]) -> Result<AmendOrder, ApiError> {
     let fields = Fields::parse(body, &["client_order_id", "qty", "price"])?;
     Ok(AmendOrder {
         client_order_id: fields
@@ -71,37 +76,6 @@ pub(super) fn parse_amend(body: &[u8]) -> Result<AmendOrder, ApiError> {
             .ok_or_else(|| missing("client_order_id"))?,
         qty: fields.decimal("qty")?,
         price: fields.decimal("price")?,
-    })
-}
-
-/// The rule that a rejected order broke: field, value and what would do. `None` where the reason's own
-/// name says it all.
-pub(super) fn broken_rule(
-    reason: Reason,
-    order: &NewOrder,
-    instrument: &Instrument,
-) -> Option<String> {
-    let Instrument { tick, lot, min_qty, max_qty, min_notional, base, quote, .. } = instrument;
-    let pays = if order.side == Side::Buy { quote } else { base };
-    let stop = order.stop_price.map(|stop| format!("stop_price {stop}")).unwrap_or_default();
-    Some(match reason {
-        Reason::PriceTick => {
-            let limit = order.price.map(|price| format!("price {price}")).unwrap_or_default();
-            let and = if limit.is_empty() || stop.is_empty() { "" } else { ", " };
-            format!("{limit}{and}{stop} must be a multiple of {tick}")
-        }
-        Reason::LotSize => {
-            let qty = order.qty;
-            format!("qty {qty} must be a multiple of {lot}, from {min_qty} to {max_qty}")
-        }
-        Reason::MinNotional => {
-            format!("price times qty, or quote_qty, must be {min_notional} {quote} at least")
-        }
-        Reason::InsufficientBalance => format!("there is not enough {pays} free"),
-        Reason::WouldTrigger => format!("the last price has reached {stop} already"),
-        Reason::ReduceOnly => format!("only what is free of {base} can be sold"),
-        Reason::Gtd => "expire_ts_ns is not after the gateway's time".to_owned(),
-        _ => return None,
     })
 }
 
@@ -133,12 +107,12 @@ pub(super) fn parse_id(text: &str) -> Result<ClientOrderId, String> {
     ClientOrderId::parse(text).map_err(|error| error.to_string())
 }
 
-fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
     format!("must be one of {}", names.collect::<Vec<_>>().join(", "))
 }
 
 /// A name for an order whose client gave none: random, so that it stays unique across restarts.
-fn new_id() -> Result<ClientOrderId, ApiError> {
+pub(super) fn new_id() -> Result<ClientOrderId, ApiError> {
     let text = format!("veloz-{:016x}{:08x}", fastrand::u64(..), fastrand::u32(..));
     ClientOrderId::parse(&text).map_err(|error| ApiError::bad_params(error.to_string()))
 }

@@ -8,7 +8,6 @@ use serde::Serialize;
 use veloz_core::engine::Engine;
 use veloz_core::event::Event;
 use veloz_core::input::{Answer, CancelOrder, Input, NewOrder, OrderAnswer};
-use veloz_core::instrument::Instrument;
 use veloz_core::limits::HTTP_PAGE_ITEMS;
 use veloz_core::order::OrderStatus;
 use veloz_core::risk::Reason;
@@ -16,18 +15,19 @@ use veloz_core::types::{ClientOrderId, Price, Qty, VenueOrderId};
 
 use super::body::{Fields, missing};
 use super::error::ApiError;
-use super::order_request::{broken_rule, parse_amend, parse_id, parse_order, parse_symbol};
+use super::order_request::{parse_amend, parse_id, parse_order, parse_symbol};
 use super::query::Query;
 use super::router::{Answered, Shared, items, json, raw_json};
+use super::rules::Rules;
 
 /// `POST /api/order`
 pub(super) async fn place(State(app): Shared, body: Bytes) -> Answered {
     let order = parse_order(&body)?;
     match app.service.submit(Input::NewOrder(order.clone())).await? {
         Answer::Order(answer) if answer.status == OrderStatus::Rejected => {
-            let instrument = move |engine: &Engine| engine.instrument(&order.symbol).cloned();
-            let instrument = app.service.read(instrument).await?;
-            Ok(rejected(&answer, &order, instrument.as_ref()).into_response())
+            let rules = move |engine: &Engine| Rules::of(engine, &order.symbol);
+            let rules = app.service.read(rules).await?;
+            Ok(rejected(&answer, &order, rules.as_ref()).into_response())
         }
         Answer::Order(answer) => json(&Placed::of(&answer)),
         other => Err(unexpected(&other, "order")),
@@ -136,7 +136,7 @@ pub(super) async fn state(State(app): Shared, uri: Uri) -> Answered {
 
 /// The body of the answer to an order that was taken.
 #[derive(Debug, Serialize)]
-struct Placed<'a> {
+pub(super) struct Placed<'a> {
     ok: bool,
     client_order_id: ClientOrderId,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,7 +149,7 @@ struct Placed<'a> {
 }
 
 impl<'a> Placed<'a> {
-    fn of(answer: &'a OrderAnswer) -> Placed<'a> {
+    pub(super) fn of(answer: &'a OrderAnswer) -> Placed<'a> {
         Placed {
             ok: true,
             client_order_id: answer.client_order_id,
@@ -175,10 +175,11 @@ struct Amended {
     price: Option<Price>,
 }
 
-fn rejected(answer: &OrderAnswer, order: &NewOrder, instrument: Option<&Instrument>) -> ApiError {
+/// The 422 of a rejected order: its reason, and the rule that it broke.
+pub(super) fn rejected(answer: &OrderAnswer, order: &NewOrder, rules: Option<&Rules>) -> ApiError {
     let mut message = format!("the order was rejected: {}", answer.reason);
     let reason = Reason::parse(&answer.reason);
-    if let Some(rule) = reason.and_then(|reason| broken_rule(reason, order, instrument?)) {
+    if let Some(rule) = reason.and_then(|reason| rules?.broken(reason, order)) {
         message = format!("{message}: {rule}");
     }
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "rejected", message)

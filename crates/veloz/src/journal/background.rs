@@ -1,7 +1,8 @@
 //! What the journal does beside appending: syncs, snapshots, retention.
 //!
 //! Two threads: one that syncs (with `process` durability), so that a long rewrite never delays it, and
-//! one for the rest. They end with the [`Background`], after finishing what waits.
+//! one for the rest. They end with the [`Background`], after finishing what waits. Or none, and whoever
+//! opened the journal does that work step by step, by [`Upkeep`]: so does the simulator.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -14,7 +15,7 @@ use veloz_core::limits::{JOURNAL_BACKGROUND_QUEUE_COUNT, JOURNAL_SYNC_INTERVAL_M
 use super::error::JournalError;
 use super::retention::Keeper;
 use super::segment::{Log, Segment, lock};
-use super::snapshot::Position;
+use super::snapshot::{Fold, Kept, Position};
 use super::storage::StorageFile;
 use super::writer::{Durability, JournalConfig};
 
@@ -113,19 +114,14 @@ impl Active {
     }
 }
 
-/// A snapshot to store.
-#[derive(Debug)]
-pub(super) struct SnapshotJob {
-    pub position: Position,
-    pub bytes: Vec<u8>,
-}
-
 #[derive(Debug)]
 enum Job {
-    Snapshot(SnapshotJob),
-    Retain {
-        wall_ns: i64,
-    },
+    /// How snapshots are made from now on.
+    Fold(Box<dyn Fold>),
+    /// One that stands there.
+    Snapshot(Position),
+    /// A snapshot if it is time for one, then retention.
+    Tend { wall_ns: i64 },
     /// Answered by dropping the sender.
     Wait(#[expect(dead_code, reason = "its end is the answer")] Sender<()>),
 }
@@ -135,44 +131,59 @@ enum Job {
 pub(super) struct Background {
     jobs: Option<Sender<Job>>,
     stop: Option<Sender<()>>,
-    /// A retention waits already: one is enough, and snapshots need the room.
-    retain_waits: Arc<AtomicBool>,
+    /// One waits already: one is enough.
+    tend_waits: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Background {
-    pub(super) fn start(
+    /// The journal's end of the work, and the work itself.
+    pub(super) fn new(
         log: &Arc<Log>,
         active: &Arc<Active>,
         config: &JournalConfig,
-        snapshots: Vec<Position>,
-    ) -> Result<Background, JournalError> {
-        let io = |source| JournalError::io("start a thread for", log.storage.path(""))(source);
+        snapshots: Vec<Kept>,
+    ) -> (Background, Upkeep) {
         let (jobs, received) = bounded(JOURNAL_BACKGROUND_QUEUE_COUNT);
-        let (stop, stopped) = bounded(0);
-        let retain_waits = Arc::new(AtomicBool::new(false));
-        let waits = Arc::clone(&retain_waits);
+        let tend_waits = Arc::new(AtomicBool::new(false));
+        let waits = Arc::clone(&tend_waits);
         let keeper = Keeper::new(log, active, config.retention, snapshots);
-        let mut threads =
-            vec![spawn("journal-keeper", move || keep(keeper, &received, &waits)).map_err(io)?];
-        if config.durability == Durability::Process {
-            let (log, active) = (Arc::clone(log), Arc::clone(active));
-            threads.push(
-                spawn("journal-sync", move || sync_regularly(&log, &active, &stopped))
-                    .map_err(io)?,
-            );
-        }
-        Ok(Background { jobs: Some(jobs), stop: Some(stop), retain_waits, threads })
+        let syncer = Syncer { log: Arc::clone(log), active: Arc::clone(active) };
+        let syncs = config.durability == Durability::Process;
+        let upkeep = Upkeep { keeper, jobs: received, tend_waits, syncer, syncs };
+        let background =
+            Background { jobs: Some(jobs), stop: None, tend_waits: waits, threads: Vec::new() };
+        (background, upkeep)
     }
 
-    pub(super) fn write_snapshot(&self, job: SnapshotJob) -> bool {
-        self.send(Job::Snapshot(job))
+    /// Gives the work to threads.
+    pub(super) fn start(&mut self, upkeep: Upkeep) -> std::io::Result<()> {
+        let Upkeep { keeper, jobs, tend_waits, syncer, syncs } = upkeep;
+        let keep = move || {
+            let mut keeper = keeper;
+            jobs.iter().for_each(|job| keep(&mut keeper, job, &tend_waits));
+        };
+        self.threads.push(spawn("journal-keeper", keep)?);
+        if syncs {
+            let (stop, stopped) = bounded(0);
+            self.stop = Some(stop);
+            self.threads.push(spawn("journal-sync", move || syncer.sync_regularly(&stopped))?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn fold_by(&self, fold: Box<dyn Fold>) {
+        self.send(Job::Fold(fold));
+    }
+
+    pub(super) fn snapshot(&self, position: Position) -> bool {
+        self.send(Job::Snapshot(position))
     }
 
     /// When one waits already, or too much else, a later call does it.
-    pub(super) fn retain(&self, wall_ns: i64) {
-        if !self.retain_waits.swap(true, Ordering::AcqRel) && !self.send(Job::Retain { wall_ns }) {
-            self.retain_waits.store(false, Ordering::Release);
+    pub(super) fn tend(&self, wall_ns: i64) {
+        if !self.tend_waits.swap(true, Ordering::AcqRel) && !self.send(Job::Tend { wall_ns }) {
+            self.tend_waits.store(false, Ordering::Release);
         }
     }
 
@@ -207,28 +218,74 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
     thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-fn keep(mut keeper: Keeper, jobs: &Receiver<Job>, retain_waits: &AtomicBool) {
-    for job in jobs {
-        let done = match job {
-            Job::Snapshot(job) => keeper.write_snapshot(&job),
-            Job::Retain { wall_ns } => {
-                retain_waits.store(false, Ordering::Release);
-                keeper.retain(wall_ns)
+fn keep(keeper: &mut Keeper, job: Job, tend_waits: &AtomicBool) {
+    let done = match job {
+        Job::Fold(fold) => {
+            keeper.fold_by(fold);
+            Ok(())
+        }
+        Job::Snapshot(position) => keeper.snapshot(position),
+        Job::Tend { wall_ns } => {
+            tend_waits.store(false, Ordering::Release);
+            keeper.tend(wall_ns)
+        }
+        Job::Wait(_) => Ok(()),
+    };
+    if let Err(error) = done {
+        // The log itself is as it was: this is tried again with the next segment.
+        tracing::warn!(%error, "the journal's background work failed");
+    }
+}
+
+/// Brings to the disk what is written.
+#[derive(Debug)]
+struct Syncer {
+    log: Arc<Log>,
+    active: Arc<Active>,
+}
+
+impl Syncer {
+    fn sync_regularly(&self, stopped: &Receiver<()>) {
+        let interval = Duration::from_millis(JOURNAL_SYNC_INTERVAL_MS);
+        while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+            if self.active.sync(&self.log).is_err() {
+                return; // poisoned, and told
             }
-            Job::Wait(_) => Ok(()),
-        };
-        if let Err(error) = done {
-            // The log itself is as it was: this is tried again with the next segment.
-            tracing::warn!(%error, "the journal's background work failed");
         }
     }
 }
 
-fn sync_regularly(log: &Log, active: &Active, stopped: &Receiver<()>) {
-    let interval = Duration::from_millis(JOURNAL_SYNC_INTERVAL_MS);
-    while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
-        if active.sync(log).is_err() {
-            return; // poisoned, and told
+/// What a journal opened by [`Journal::open_without_threads`] has to have done for it.
+///
+/// [`Journal::open_without_threads`]: super::Journal::open_without_threads
+#[derive(Debug)]
+pub struct Upkeep {
+    keeper: Keeper,
+    jobs: Receiver<Job>,
+    tend_waits: Arc<AtomicBool>,
+    syncer: Syncer,
+    /// Whether anything is synced in the background.
+    syncs: bool,
+}
+
+impl Upkeep {
+    /// What a thread does every [`JOURNAL_SYNC_INTERVAL_MS`] milliseconds: brings to the disk what is written.
+    ///
+    /// # Errors
+    /// When it cannot be, or anything failed before: the journal is poisoned then.
+    pub fn sync(&mut self) -> Result<(), JournalError> {
+        self.syncer.active.check()?;
+        if self.syncs { self.syncer.active.sync(&self.syncer.log) } else { Ok(()) }
+    }
+
+    /// What another thread does all the time: makes a snapshot, or does what retention asks for. False when
+    /// nothing waits.
+    pub fn work(&mut self) -> bool {
+        let job = self.jobs.try_recv();
+        let worked = job.is_ok();
+        if let Ok(job) = job {
+            keep(&mut self.keeper, job, &self.tend_waits);
         }
+        worked
     }
 }

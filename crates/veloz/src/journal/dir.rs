@@ -62,7 +62,11 @@ impl DataDir {
                 return Err(JournalError::io("lock", path)(source));
             }
         }
-        write_pid(&mut file).map_err(JournalError::io("write", path))?;
+        match write_pid(&mut file) {
+            // The pid is only a help: a full disk is met where it matters.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            written => written.map_err(JournalError::io("write", path))?,
+        }
         Ok(DataDir { dir: dir.to_path_buf(), _lock: file })
     }
 

@@ -88,6 +88,28 @@ pub enum JournalError {
         /// The cap.
         max: u64,
     },
+    /// A state for a snapshot cannot be made from what is stored.
+    #[error(
+        "no snapshot can be made: the state at event {at} does not follow from the log: {source}; `veloz journal verify` shows more"
+    )]
+    Unmade {
+        /// The event.
+        at: EventId,
+        /// Why not.
+        source: super::snapshot::FoldError,
+    },
+    /// The file that is written has another place now, and another one may have its name.
+    #[error("{} is not the file that is written any more: the data directory was moved or replaced; put it back", path.display())]
+    Moved {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// The file that is written was removed: what is in it ends with this process.
+    #[error("{} was removed while it was written: stop this process, and restore the data directory from a backup", path.display())]
+    Removed {
+        /// The file.
+        path: PathBuf,
+    },
     /// There is no log to look at.
     #[error("{} holds no log", dir.display())]
     NoLog {

@@ -78,52 +78,64 @@ impl Recovery {
     /// When the log is damaged or `apply` refuses a record.
     pub fn replay<E>(
         &self,
-        mut apply: impl FnMut(RecordRef<'_>) -> Result<(), E>,
+        apply: impl FnMut(RecordRef<'_>) -> Result<(), E>,
     ) -> Result<(), ReplayError<E>> {
-        let mut next_id = self.from.next_id;
-        let mut offset = self.from.offset;
-        let mut buffer = Vec::new();
-        let segments = self.log.segments();
-        let first =
-            segments.partition_point(|segment| segment.header.first_id < self.from.segment_id);
-        for segment in segments.get(first..).unwrap_or_default() {
-            let path = self.log.storage.path(&segment.name());
-            let io = JournalError::io("read", path.clone());
-            let damaged =
-                |offset, what| ReplayError::Journal(JournalError::Damaged { path, offset, what });
-            if segment.header.first_id > next_id {
-                return Err(damaged(0, missing_ids(next_id, segment.header.first_id)));
-            }
-            let file = match self.log.storage.open(&segment.name()) {
-                Ok(file) => file,
-                Err(error) => return Err(ReplayError::Journal(io(error))),
-            };
-            let mut scanner =
-                Scanner::new(&*file, offset, segment.end(), JOURNAL_READ_MAX_BYTES, buffer);
-            loop {
-                match scanner.next() {
-                    Ok(Next::Record(at, raw)) if raw.record.first_id != next_id => {
-                        return Err(damaged(at, missing_ids(next_id, raw.record.first_id)));
-                    }
-                    Ok(Next::Record(_, raw)) => {
-                        next_id = raw.record.next_id();
-                        if raw.record.events == 0 && raw.record.facts.is_empty() {
-                            continue; // a mark: see the writer
-                        }
-                        let first_id = raw.record.first_id;
-                        apply(raw.record)
-                            .map_err(|source| ReplayError::Apply { first_id, source })?;
-                    }
-                    Ok(Next::End) => break,
-                    Ok(Next::Bad(at, why)) => return Err(damaged(at, why.to_owned())),
-                    Err(error) => return Err(ReplayError::Journal(io(error))),
-                }
-            }
-            buffer = scanner.into_buffer();
-            offset = SEGMENT_RECORDS_START;
-        }
-        Ok(())
+        replay(&self.log, self.from, None, apply)
     }
+}
+
+/// Gives every record from one position on to `apply`, up to another or to the end of the log.
+pub(super) fn replay<E>(
+    log: &Log,
+    from: Position,
+    to: Option<Position>,
+    mut apply: impl FnMut(RecordRef<'_>) -> Result<(), E>,
+) -> Result<(), ReplayError<E>> {
+    let Position { segment_id, mut offset, mut next_id } = from;
+    let mut buffer = Vec::new();
+    let segments = log.segments();
+    let first = segments.partition_point(|segment| segment.header.first_id < segment_id);
+    for segment in segments.get(first..).unwrap_or_default() {
+        let first_id = segment.header.first_id;
+        let end = match to {
+            Some(to) if to.segment_id < first_id => break,
+            Some(to) if to.segment_id == first_id => to.offset,
+            _ => segment.end(),
+        };
+        let path = log.storage.path(&segment.name());
+        let io = JournalError::io("read", path.clone());
+        let damaged =
+            |offset, what| ReplayError::Journal(JournalError::Damaged { path, offset, what });
+        if first_id > next_id {
+            return Err(damaged(0, missing_ids(next_id, first_id)));
+        }
+        let file = match log.storage.open(&segment.name()) {
+            Ok(file) => file,
+            Err(error) => return Err(ReplayError::Journal(io(error))),
+        };
+        let mut scanner = Scanner::new(&*file, offset, end, JOURNAL_READ_MAX_BYTES, buffer);
+        loop {
+            match scanner.next() {
+                Ok(Next::Record(at, raw)) if raw.record.first_id != next_id => {
+                    return Err(damaged(at, missing_ids(next_id, raw.record.first_id)));
+                }
+                Ok(Next::Record(_, raw)) => {
+                    next_id = raw.record.next_id();
+                    if raw.record.events == 0 && raw.record.facts.is_empty() {
+                        continue; // a mark: see the writer
+                    }
+                    let first_id = raw.record.first_id;
+                    apply(raw.record).map_err(|source| ReplayError::Apply { first_id, source })?;
+                }
+                Ok(Next::End) => break,
+                Ok(Next::Bad(at, why)) => return Err(damaged(at, why.to_owned())),
+                Err(error) => return Err(ReplayError::Journal(io(error))),
+            }
+        }
+        buffer = scanner.into_buffer();
+        offset = SEGMENT_RECORDS_START;
+    }
+    Ok(())
 }
 
 /// Whether what is found may be mended.
@@ -142,6 +154,8 @@ pub(super) struct Found {
     pub segments: Vec<Arc<Segment>>,
     pub newest: EventId,
     pub torn: Option<TornTail>,
+    /// Up to where the last segment is known to be on the disk.
+    pub durable: u64,
 }
 
 /// Finds the segments and the end of the log.
@@ -179,10 +193,10 @@ pub(super) fn find_segments(storage: &dyn Storage, access: Access) -> Result<Fou
         segments.push(Arc::new(Segment::new(header, len)));
     }
     let Some(last) = segments.last() else {
-        return Ok(Found { segments, newest: 0, torn: None });
+        return Ok(Found { segments, newest: 0, torn: None, durable: 0 });
     };
-    let (newest, torn) = find_tail(storage, access, last)?;
-    Ok(Found { segments, newest, torn })
+    let TailFound { newest, torn, durable } = find_tail(storage, access, last)?;
+    Ok(Found { segments, newest, torn, durable })
 }
 
 /// Forgets the last segment when a crash hit while it was made: no record was written to it yet.
@@ -248,12 +262,19 @@ pub(super) fn check_header(
     }
 }
 
+/// The end of the last segment.
+struct TailFound {
+    newest: EventId,
+    torn: Option<TornTail>,
+    durable: u64,
+}
+
 /// Finds the end of the last segment, sets it, and cuts what stands behind it.
 fn find_tail(
     storage: &dyn Storage,
     access: Access,
     segment: &Segment,
-) -> Result<(EventId, Option<TornTail>), JournalError> {
+) -> Result<TailFound, JournalError> {
     let name = segment.name();
     let path = storage.path(&name);
     let io = |action| JournalError::io(action, path.clone());
@@ -263,7 +284,7 @@ fn find_tail(
     };
     let len = file.size().map_err(io("read"))?;
     let mut next_id = segment.header.first_id;
-    let mut noted = 0;
+    let (mut noted, mut durable) = (0, 0);
     let mut scanner =
         Scanner::new(&*file, SEGMENT_RECORDS_START, len, JOURNAL_READ_MAX_BYTES, Vec::new());
     let bad = loop {
@@ -274,6 +295,7 @@ fn find_tail(
             }
             Next::Record(offset, raw) => {
                 segment.note(&mut noted, offset, next_id);
+                durable = durable.max(u64::from(raw.durable));
                 next_id = raw.record.next_id();
             }
             Next::End => break None,
@@ -282,7 +304,7 @@ fn find_tail(
     };
     let Some((offset, why)) = bad else {
         segment.set_end(len);
-        return Ok((next_id - 1, None));
+        return Ok(TailFound { newest: next_id - 1, torn: None, durable });
     };
     let torn_bytes = match judge_tail(&*file, offset, next_id, access).map_err(io("read"))? {
         Tail::Torn { bytes } => bytes,
@@ -292,11 +314,29 @@ fn find_tail(
         }
     };
     segment.set_end(offset);
-    if access == Access::Owner {
+    // Reserved space stays: on a full disk there may be no other.
+    if access == Access::Owner && torn_bytes > 0 {
         file.set_len(offset).map_err(io("cut"))?;
     }
     let torn = (torn_bytes > 0).then_some(TornTail { file: name, offset, bytes: torn_bytes });
-    Ok((next_id - 1, torn))
+    Ok(TailFound { newest: next_id - 1, torn, durable })
+}
+
+/// Writes again what stands between two offsets. A sync that failed may have left bytes in memory only that
+/// no later sync brings to the disk: the system takes them for written.
+pub(super) fn write_again(file: &dyn StorageFile, mut from: u64, to: u64) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    while from < to {
+        let len = offset_usize(to - from).min(JOURNAL_READ_MAX_BYTES);
+        bytes.resize(len, 0);
+        let read = file.read_at(&mut bytes, from)?;
+        if read < len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_at(&bytes, from)?;
+        from += len_u64(len);
+    }
+    Ok(())
 }
 
 /// What tells damage at the end of the log from a write that a crash cut short.
@@ -355,11 +395,25 @@ pub(super) fn whole_records(rest: &[u8], next_id: EventId) -> impl Iterator<Item
     })
 }
 
+/// What stands from `offset` on, without the reserved space at the end: zeros are passed over in steps.
 pub(super) fn read_rest(file: &dyn StorageFile, offset: u64) -> io::Result<Vec<u8>> {
-    let mut rest = vec![0; offset_usize(file.size()?.saturating_sub(offset))];
-    let len = file.read_at(&mut rest, offset)?;
-    rest.truncate(len);
-    Ok(rest)
+    const STEP_BYTES: usize = 64 << 10;
+    static ZEROS: [u8; STEP_BYTES] = [0; STEP_BYTES];
+    let (mut rest, mut zeros, mut step) = (Vec::new(), 0, vec![0; STEP_BYTES]);
+    loop {
+        let read = file.read_at(&mut step, offset.saturating_add(len_u64(rest.len() + zeros)))?;
+        let bytes = step.get(..read).unwrap_or_default();
+        if ZEROS.starts_with(bytes) {
+            zeros += read;
+        } else {
+            rest.resize(rest.len() + zeros, 0);
+            rest.extend_from_slice(bytes);
+            zeros = 0;
+        }
+        if read < STEP_BYTES {
+            return Ok(rest);
+        }
+    }
 }
 
 pub(super) fn missing_ids(expected: EventId, found: EventId) -> String {

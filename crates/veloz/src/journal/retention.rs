@@ -15,7 +15,7 @@ use std::time::Duration;
 use veloz_core::event::EventKind;
 use veloz_core::limits::{JOURNAL_READ_MAX_BYTES, JOURNAL_SNAPSHOTS_COUNT};
 
-use super::background::{Active, SnapshotJob};
+use super::background::Active;
 use super::error::JournalError;
 use super::format::{
     RECORD_HEADER_BYTES, RecordHead, RecordRef, SEGMENT_RECORDS_START, SegmentHeader, len_u64,
@@ -23,7 +23,7 @@ use super::format::{
 };
 use super::scan::{Next, Scanner};
 use super::segment::{Log, Segment, TEMPORARY_SUFFIX};
-use super::snapshot::{self, Position};
+use super::snapshot::{self, Fold, Kept, Position};
 use super::storage::StorageFile;
 use crate::frame::frames;
 
@@ -51,8 +51,12 @@ pub(super) struct Keeper {
     log: Arc<Log>,
     active: Arc<Active>,
     config: RetentionConfig,
-    /// Where the valid snapshots on the disk stand, newest first.
-    snapshots: Vec<Position>,
+    /// The valid snapshots on the disk, newest first.
+    snapshots: Vec<Kept>,
+    /// How they are made; none are without it.
+    fold: Option<Box<dyn Fold>>,
+    /// A segment was removed, and perhaps it is still there after a power cut.
+    removal_is_pending: bool,
 }
 
 impl Keeper {
@@ -60,30 +64,65 @@ impl Keeper {
         log: &Arc<Log>,
         active: &Arc<Active>,
         config: RetentionConfig,
-        snapshots: Vec<Position>,
+        snapshots: Vec<Kept>,
     ) -> Keeper {
         if let Some(newest) = snapshots.first() {
-            log.counts.snapshot_stands_at(newest.next_id);
+            log.counts.snapshot_stands_at(newest.position.next_id);
         }
-        Keeper { log: Arc::clone(log), active: Arc::clone(active), config, snapshots }
+        let (log, active) = (Arc::clone(log), Arc::clone(active));
+        Keeper { log, active, config, snapshots, fold: None, removal_is_pending: false }
     }
 
-    pub(super) fn write_snapshot(&mut self, job: &SnapshotJob) -> Result<(), JournalError> {
-        // A snapshot must never know more than the log.
+    pub(super) fn fold_by(&mut self, fold: Box<dyn Fold>) {
+        self.fold = Some(fold);
+    }
+
+    /// Makes a snapshot when the log has grown by a segment and by as much as the last one holds, so that
+    /// a start reads little and snapshots never cost more than the log; then retention.
+    pub(super) fn tend(&mut self, wall_ns: i64) -> Result<(), JournalError> {
+        // Whatever becomes of the snapshot: retention takes nothing that it needs.
+        let made = self.snapshot_if_due();
+        self.retain(wall_ns)?;
+        made
+    }
+
+    fn snapshot_if_due(&mut self) -> Result<(), JournalError> {
+        let segments = self.log.segments();
+        let Some(active) = segments.last() else { return Ok(()) };
+        let to = Position::start_of(active.header.first_id);
+        let (from, least) = match self.snapshots.first() {
+            Some(newest) => (newest.position, newest.bytes),
+            None => (Position::start_of(1), 0),
+        };
+        let behind = segments.iter().filter(|segment| segment.header.first_id >= from.segment_id);
+        let grown: u64 = behind.map(|segment| segment.end()).sum();
+        let grown = grown.saturating_sub(from.offset + active.end());
+        if to.segment_id <= from.segment_id || grown < least {
+            return Ok(());
+        }
+        self.snapshot(to)
+    }
+
+    /// Makes the snapshot that stands at `position`, from what is stored.
+    pub(super) fn snapshot(&mut self, position: Position) -> Result<(), JournalError> {
+        let Some(fold) = self.fold.as_deref_mut() else { return Ok(()) };
+        if self.snapshots.first().is_some_and(|newest| newest.position >= position) {
+            return Ok(());
+        }
+        // A snapshot must never know more than the log on the disk.
         self.active.sync(&self.log)?;
-        snapshot::write(&*self.log.storage, job.position, &job.bytes)?;
-        self.snapshots.retain(|position| position.next_id != job.position.next_id);
-        self.snapshots.insert(0, job.position);
+        let bytes = snapshot::make(&self.log, &mut self.snapshots, position, fold)?;
+        snapshot::write(&*self.log.storage, position, &bytes)?;
+        self.snapshots.retain(|kept| kept.position.next_id != position.next_id);
+        self.snapshots.insert(0, Kept { position, bytes: len_u64(bytes.len()) });
         self.snapshots.truncate(JOURNAL_SNAPSHOTS_COUNT);
-        self.log.counts.snapshot_stands_at(job.position.next_id);
+        self.log.counts.snapshot_stands_at(position.next_id);
         snapshot::prune(&*self.log.storage, &self.snapshots)
     }
 
-    pub(super) fn retain(&self, wall_ns: i64) -> Result<(), JournalError> {
-        self.remove_while(|segment, sealed_ns, _| {
-            let _: &Segment = segment;
-            wall_ns.saturating_sub(sealed_ns) >= nanos(self.config.order_age)
-        })?;
+    fn retain(&mut self, wall_ns: i64) -> Result<(), JournalError> {
+        let RetentionConfig { bytes, order_age, .. } = self.config;
+        self.remove_while(|sealed_ns, _| wall_ns.saturating_sub(sealed_ns) >= nanos(order_age))?;
         for (segment, sealed_ns) in self.covered() {
             if wall_ns.saturating_sub(sealed_ns) < nanos(self.config.market_age) {
                 break;
@@ -91,12 +130,12 @@ impl Keeper {
             self.compact_or_tell(&segment);
         }
         for (segment, _) in self.covered() {
-            if self.total_bytes() <= self.config.bytes {
+            if self.total_bytes() <= bytes {
                 return Ok(());
             }
             self.compact_or_tell(&segment);
         }
-        self.remove_while(|_, _, total| total > self.config.bytes)
+        self.remove_while(|_, total| total > bytes)
     }
 
     /// The sealed segments that no start needs, oldest first, each with the wall clock when it was sealed.
@@ -107,7 +146,9 @@ impl Keeper {
         let segments = self.log.segments();
         let sealed = segments.iter().zip(segments.iter().skip(1));
         sealed
-            .take_while(|(segment, _)| segment.header.first_id < oldest_snapshot.segment_id)
+            .take_while(|(segment, _)| {
+                segment.header.first_id < oldest_snapshot.position.segment_id
+            })
             .map(|(segment, next)| (Arc::clone(segment), next.header.created_ns))
             .collect()
     }
@@ -116,20 +157,28 @@ impl Keeper {
         self.log.segments().iter().map(|segment| segment.end()).sum()
     }
 
-    fn remove_while(
-        &self,
-        too_much: impl Fn(&Segment, i64, u64) -> bool,
-    ) -> Result<(), JournalError> {
-        let storage = &*self.log.storage;
+    /// Removes the oldest segments while there is too much, told when a segment was sealed and how long the
+    /// log is. No two removals are pending: after a power cut the later one might have happened alone.
+    fn remove_while(&mut self, too_much: impl Fn(i64, u64) -> bool) -> Result<(), JournalError> {
         for (segment, sealed_ns) in self.covered() {
-            if !too_much(&segment, sealed_ns, self.total_bytes()) {
+            if !too_much(sealed_ns, self.total_bytes()) {
                 break;
             }
-            self.log
-                .remove_oldest(&segment)
-                .map_err(JournalError::io("remove", storage.path(&segment.name())))?;
-            storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))?;
+            self.finish_removal()?;
+            let path = self.log.storage.path(&segment.name());
+            self.log.remove_oldest(&segment).map_err(JournalError::io("remove", path))?;
+            self.removal_is_pending = true;
             self.log.counts.removed();
+            self.finish_removal()?;
+        }
+        Ok(())
+    }
+
+    fn finish_removal(&mut self) -> Result<(), JournalError> {
+        if self.removal_is_pending {
+            let storage = &*self.log.storage;
+            storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))?;
+            self.removal_is_pending = false;
         }
         Ok(())
     }

@@ -208,12 +208,13 @@ impl Log {
         Ok(())
     }
 
-    /// Forgets the oldest segment, then removes its file.
+    /// Removes the file of the oldest segment and forgets it. One that cannot be removed stays: a later one
+    /// must not go before it.
     pub(super) fn remove_oldest(&self, oldest: &Arc<Segment>) -> io::Result<()> {
         let mut segments = write_lock(&self.segments);
         if segments.first().is_some_and(|first| Arc::ptr_eq(first, oldest)) {
-            segments.remove(0);
             self.storage.remove(&oldest.name())?;
+            segments.remove(0);
         }
         drop(segments);
         self.retire(oldest);

@@ -3,12 +3,20 @@
 //! Contract: a snapshot is whole or not there (written aside, synced, renamed), and never newer than
 //! the log on the disk (the log is synced first). The newest two are kept, so that a damaged one costs
 //! a longer replay and nothing else. Snapshots are not the truth: replay makes them again.
+//!
+//! They are made from what is stored, in the background: the newest snapshot, the records behind it, a
+//! new snapshot. Whoever appends has no part in it. While one is made its state is in memory once, and
+//! once more as text.
+
+use std::fmt::Debug;
 
 use veloz_core::limits::{JOURNAL_SNAPSHOT_MAX_BYTES, JOURNAL_SNAPSHOTS_COUNT};
 use veloz_core::types::EventId;
 
 use super::error::JournalError;
-use super::format::{FORMAT_VERSION, Fields, len_u64};
+use super::format::{FORMAT_VERSION, Fields, RecordRef, SEGMENT_RECORDS_START, len_u64};
+use super::recovery::{ReplayError, replay};
+use super::segment::Log;
 use super::segment::{TEMPORARY_SUFFIX, id_name, parse_id_name};
 use super::storage::Storage;
 
@@ -16,7 +24,31 @@ const SNAPSHOT_MAGIC: [u8; 8] = *b"VELOZSNP";
 const SNAPSHOT_SUFFIX: &str = ".snap";
 const SNAPSHOT_HEADER_BYTES: usize = 48;
 
-/// A snapshot of the state, as the service gave it.
+/// How the state comes out of the log: what snapshots are made by.
+pub trait Fold: Debug + Send {
+    /// Begins with the state of a snapshot, or with that before the first event.
+    ///
+    /// # Errors
+    /// When the snapshot is none.
+    fn begin(&mut self, snapshot: Option<&[u8]>) -> Result<(), FoldError>;
+
+    /// Takes the next step.
+    ///
+    /// # Errors
+    /// When it is none.
+    fn take(&mut self, record: &RecordRef<'_>) -> Result<(), FoldError>;
+
+    /// Gives the state as a snapshot holds it, and forgets it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn finish(&mut self) -> Result<Vec<u8>, FoldError>;
+}
+
+/// Why a state cannot be made.
+pub type FoldError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A snapshot of the state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// The newest event it holds.
@@ -36,12 +68,28 @@ pub struct Position {
     pub next_id: EventId,
 }
 
+impl Position {
+    /// Before the first record of the segment that begins with `first_id`.
+    pub(super) fn start_of(first_id: EventId) -> Position {
+        Position { segment_id: first_id, offset: SEGMENT_RECORDS_START, next_id: first_id }
+    }
+}
+
+/// A valid snapshot on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// Where it stands.
+    pub position: Position,
+    /// How long its state is.
+    pub bytes: u64,
+}
+
 /// The snapshots of a directory.
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {
     pub newest: Option<Snapshot>,
-    /// Where each valid one stands, newest first, as many as are kept.
-    pub positions: Vec<Position>,
+    /// Each valid one, newest first, as many as are kept.
+    pub kept: Vec<Kept>,
     /// What is wrong with the others.
     pub passed_over: Vec<String>,
 }
@@ -50,13 +98,13 @@ pub(super) struct Snapshots {
 pub(super) fn load(storage: &dyn Storage) -> Result<Snapshots, JournalError> {
     let mut found = Snapshots::default();
     for at in list(storage)? {
-        if found.positions.len() == JOURNAL_SNAPSHOTS_COUNT {
+        if found.kept.len() == JOURNAL_SNAPSHOTS_COUNT {
             break;
         }
         let name = snapshot_name(at);
         match read(storage, &name, at)? {
             Ok((position, bytes)) => {
-                found.positions.push(position);
+                found.kept.push(Kept { position, bytes: len_u64(bytes.len()) });
                 found.newest.get_or_insert(Snapshot { at, bytes });
             }
             Err(why) => found.passed_over.push(format!("{}: {why}", storage.path(&name).display())),
@@ -75,17 +123,77 @@ pub(super) fn write(
     let temporary = format!("{name}{TEMPORARY_SUFFIX}");
     let io = |action| JournalError::io(action, storage.path(&temporary));
     let file = storage.create(&temporary).map_err(io("create"))?;
-    file.write_at(&encode_header(position, bytes), 0).map_err(io("write"))?;
-    file.write_at(bytes, len_u64(SNAPSHOT_HEADER_BYTES)).map_err(io("write"))?;
-    file.sync().map_err(io("sync"))?;
+    let written = file
+        .write_at(&encode_header(position, bytes), 0)
+        .and_then(|()| file.write_at(bytes, len_u64(SNAPSHOT_HEADER_BYTES)))
+        .map_err(io("write"))
+        .and_then(|()| file.sync().map_err(io("sync")));
+    if let Err(error) = written {
+        // What was written so far only takes space; the next start removes it too.
+        if let Err(error) = storage.remove(&temporary) {
+            tracing::warn!(%error, temporary, "cannot remove it");
+        }
+        return Err(error);
+    }
     storage.rename(&temporary, &name).map_err(io("rename"))?;
     storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))
 }
 
-/// Removes all snapshots but those that stand at `keep`.
-pub(super) fn prune(storage: &dyn Storage, keep: &[Position]) -> Result<(), JournalError> {
+/// The state at a position, from the newest snapshot and what is stored behind it. What turns out to be
+/// none on the way is no longer kept.
+pub(super) fn make(
+    log: &Log,
+    kept: &mut Vec<Kept>,
+    to: Position,
+    fold: &mut dyn Fold,
+) -> Result<Vec<u8>, JournalError> {
+    let from = begin(log, kept, fold)?;
+    replay(log, from, Some(to), |record| fold.take(&record)).map_err(|error| match error {
+        ReplayError::Journal(error) => error,
+        ReplayError::Apply { first_id, source } => unmade(source, first_id),
+    })?;
+    let bytes = fold.finish().map_err(|source| unmade(source, to.next_id))?;
+    if len_u64(bytes.len()) > JOURNAL_SNAPSHOT_MAX_BYTES {
+        return Err(JournalError::TooLarge {
+            what: "a snapshot",
+            bytes: len_u64(bytes.len()),
+            max: JOURNAL_SNAPSHOT_MAX_BYTES,
+        });
+    }
+    Ok(bytes)
+}
+
+/// Begins with the newest snapshot that can be read; gives the position where it stands.
+fn begin(log: &Log, kept: &mut Vec<Kept>, fold: &mut dyn Fold) -> Result<Position, JournalError> {
+    while let Some(Kept { position, .. }) = kept.first().copied() {
+        let at = position.next_id.saturating_sub(1);
+        let name = snapshot_name(at);
+        match read(&*log.storage, &name, at)? {
+            Ok((position, state)) => {
+                fold.begin(Some(&state)).map_err(|source| unmade(source, position.next_id))?;
+                return Ok(position);
+            }
+            Err(why) => tracing::warn!(name, why, "a damaged snapshot is passed over"),
+        }
+        kept.remove(0);
+    }
+    let oldest = log.bounds().oldest;
+    if oldest > 1 {
+        let what = format!("the log begins at event {oldest} and no snapshot before it is valid");
+        return Err(JournalError::Missing { path: log.storage.path("*.snap"), what });
+    }
+    fold.begin(None).map_err(|source| unmade(source, 1))?;
+    Ok(Position::start_of(1))
+}
+
+fn unmade(source: FoldError, at: EventId) -> JournalError {
+    JournalError::Unmade { at, source }
+}
+
+/// Removes all snapshots but those to keep.
+pub(super) fn prune(storage: &dyn Storage, keep: &[Kept]) -> Result<(), JournalError> {
     for at in list(storage)? {
-        if keep.iter().all(|position| position.next_id != at.saturating_add(1)) {
+        if keep.iter().all(|kept| kept.position.next_id != at.saturating_add(1)) {
             let name = snapshot_name(at);
             storage.remove(&name).map_err(JournalError::io("remove", storage.path(&name)))?;
         }

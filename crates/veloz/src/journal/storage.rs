@@ -7,7 +7,7 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -57,6 +57,34 @@ pub trait Storage: Debug + Send + Sync {
     /// # Errors
     /// When the system reports that it failed.
     fn sync_dir(&self) -> io::Result<()>;
+
+    /// Whether files can be made here, and how many bytes are free for them.
+    ///
+    /// # Errors
+    /// Why none can be made: the directory is gone, or may not be written.
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
+    /// Which file has that name; none where files have no identity.
+    ///
+    /// # Errors
+    /// When it is not there.
+    fn identity(&self, name: &str) -> io::Result<Option<Identity>> {
+        let _ = name;
+        Ok(None)
+    }
+}
+
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The device.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+    /// How many names it has: without one it ends with whoever has it open.
+    pub links: u64,
 }
 
 /// An open file, used by any thread at any offset.
@@ -79,7 +107,7 @@ pub trait StorageFile: Debug + Send + Sync {
     /// When not all of it could be written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Makes the file that long, zeros at its end, with its space reserved where the system can.
+    /// Makes the file that long, zeros at its end, with its space reserved.
     ///
     /// # Errors
     /// When there is no space.
@@ -96,6 +124,14 @@ pub trait StorageFile: Debug + Send + Sync {
     /// # Errors
     /// When the system reports that it failed.
     fn sync(&self) -> io::Result<()>;
+
+    /// Which file it is; none where files have no identity.
+    ///
+    /// # Errors
+    /// When the system reports that it failed.
+    fn identity(&self) -> io::Result<Option<Identity>> {
+        Ok(None)
+    }
 }
 
 /// A directory of the file system.
@@ -159,10 +195,39 @@ impl Storage for DirStorage {
     fn sync_dir(&self) -> io::Result<()> {
         File::open(&self.dir)?.sync_all()
     }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        use rustix::fs::Access;
+        rustix::fs::access(&self.dir, Access::WRITE_OK | Access::EXEC_OK)?;
+        let stat = rustix::fs::statvfs(&self.dir)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn identity(&self, name: &str) -> io::Result<Option<Identity>> {
+        Ok(Some(identity_of(&fs::metadata(self.path(name))?)))
+    }
+}
+
+fn identity_of(meta: &fs::Metadata) -> Identity {
+    Identity { device: meta.dev(), inode: meta.ino(), links: meta.nlink() }
 }
 
 #[derive(Debug)]
 struct DirFile(File);
+
+impl DirFile {
+    /// Makes the file that long with zeros at its end.
+    fn write_zeros(&self, len: u64) -> io::Result<()> {
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        let mut at = self.size()?;
+        while at < len {
+            let step = usize::try_from(len - at).unwrap_or(usize::MAX).min(ZEROS.len());
+            self.write_at(ZEROS.get(..step).unwrap_or_default(), at)?;
+            at = at.saturating_add(super::format::len_u64(step));
+        }
+        Ok(())
+    }
+}
 
 impl StorageFile for DirFile {
     fn size(&self) -> io::Result<u64> {
@@ -188,14 +253,11 @@ impl StorageFile for DirFile {
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        let old = self.size()?;
-        if len <= old {
-            return Ok(());
-        }
+        // From the start: a file that was copied may have holes where space was reserved.
         let flags = rustix::fs::FallocateFlags::empty();
-        match rustix::fs::fallocate(&self.0, flags, old, len - old) {
-            // Not every file system can reserve space; the write itself will tell then.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+        match rustix::fs::fallocate(&self.0, flags, 0, len) {
+            // Not every file system can reserve space. Zeros do as well, for more work.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.write_zeros(len),
             other => other.map_err(io::Error::from),
         }
     }
@@ -207,5 +269,34 @@ impl StorageFile for DirFile {
 
     fn sync(&self) -> io::Result<()> {
         self.0.sync_data()
+    }
+
+    fn identity(&self) -> io::Result<Option<Identity>> {
+        Ok(Some(identity_of(&self.0.metadata()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn space_is_reserved_one_way_or_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = DirStorage::new(dir.path());
+        for name in ["fallocate", "zeros"] {
+            storage.create(name).unwrap().write_at(b"data", 0).unwrap();
+            let options = OpenOptions::new().read(true).write(true).open(dir.path().join(name));
+            let file = DirFile(options.unwrap());
+            match name {
+                "zeros" => file.write_zeros(200_000).unwrap(),
+                _ => file.allocate(200_000).unwrap(),
+            }
+            let bytes = fs::read(dir.path().join(name)).unwrap();
+            assert_eq!((bytes.len(), &bytes[..4]), (200_000, &b"data"[..]), "{name}");
+            assert!(bytes[4..].iter().all(|&byte| byte == 0), "{name}");
+            let blocks = fs::metadata(dir.path().join(name)).unwrap().blocks();
+            assert!(blocks * 512 >= 200_000, "{name}: {blocks} blocks");
+        }
     }
 }

@@ -12,22 +12,23 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use veloz_core::limits::{
-    JOURNAL_BATCH_MAX_BYTES, JOURNAL_PREALLOCATE_BYTES, JOURNAL_SEGMENT_BYTES,
-    JOURNAL_SEGMENT_MAX_BYTES, JOURNAL_SNAPSHOT_MAX_BYTES,
+    JOURNAL_BATCH_MAX_BYTES, JOURNAL_RESERVE_BYTES, JOURNAL_SEGMENT_BYTES,
+    JOURNAL_SEGMENT_MAX_BYTES,
 };
 use veloz_core::types::EventId;
 
-use super::background::{Active, Background, SnapshotJob};
+use super::background::{Active, Background, Upkeep};
 use super::batch::Batch;
 use super::error::JournalError;
 use super::format::{SEGMENT_RECORDS_START, SegmentHeader, len_u64};
 use super::metrics::JournalCollector;
 use super::reader::JournalReader;
-use super::recovery::{Access, Recovery, find_segments};
+use super::recovery::{Access, Recovery, find_segments, write_again};
 use super::retention::RetentionConfig;
-use super::segment::{Log, Segment};
-use super::snapshot::{self, Position, Snapshots};
-use super::storage::{DirStorage, Storage, StorageFile};
+use super::room::{Reserve, Room};
+use super::segment::{Log, Segment, TEMPORARY_SUFFIX, segment_name};
+use super::snapshot::{self, Fold, Position, Snapshots};
+use super::storage::{DirStorage, Identity, Storage, StorageFile};
 
 /// What "stored" means when an append returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Default for JournalConfig {
 pub struct Appended {
     /// The newest event.
     pub newest: EventId,
-    /// A new segment was begun: time for a snapshot.
+    /// A new segment was begun.
     pub rolled: bool,
 }
 
@@ -78,24 +79,26 @@ pub struct Journal {
     segment: Arc<Segment>,
     file: Arc<dyn StorageFile>,
     next_id: EventId,
-    /// Where the records end; the file goes on with reserved zeros up to `allocated`.
+    /// Where the records end; the file goes on with reserved zeros.
     end: u64,
-    allocated: u64,
+    reserve: Reserve,
+    /// The next segment could not be begun: this one grows on.
+    roll_failed: bool,
     /// Up to where the index was last extended.
     noted: u64,
     /// Where the last mark ends: nothing to mark when that is the end.
     marked: u64,
 }
 
+/// A journal, its reading side, and what was found.
+pub type Opened = (Journal, Arc<JournalReader>, Recovery);
+
 impl Journal {
     /// Opens the log in a directory that the caller has locked, or begins an empty one.
     ///
     /// # Errors
     /// When the log is damaged or the storage fails: nothing is changed then.
-    pub fn open(
-        dir: &Path,
-        config: JournalConfig,
-    ) -> Result<(Journal, Arc<JournalReader>, Recovery), JournalError> {
+    pub fn open(dir: &Path, config: JournalConfig) -> Result<Opened, JournalError> {
         Journal::open_on(Arc::new(DirStorage::new(dir)), config)
     }
 
@@ -105,8 +108,24 @@ impl Journal {
     /// As [`Journal::open`].
     pub fn open_on(
         storage: Arc<dyn Storage>,
+        config: JournalConfig,
+    ) -> Result<Opened, JournalError> {
+        let (opened, upkeep) = Journal::open_without_threads(storage, config)?;
+        let (mut journal, reader, recovery) = opened;
+        let path = journal.log.storage.path("");
+        journal.background.start(upkeep).map_err(JournalError::io("start a thread for", path))?;
+        Ok((journal, reader, recovery))
+    }
+
+    /// The same without threads: whoever opens it does their work, by the [`Upkeep`].
+    /// [`Journal::wait_for_background`] is not for such a one.
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn open_without_threads(
+        storage: Arc<dyn Storage>,
         mut config: JournalConfig,
-    ) -> Result<(Journal, Arc<JournalReader>, Recovery), JournalError> {
+    ) -> Result<(Opened, Upkeep), JournalError> {
         config.segment_bytes = config.segment_bytes.min(JOURNAL_SEGMENT_MAX_BYTES);
         let mut found = find_segments(&*storage, Access::Owner)?;
         let snapshots = snapshot::load(&*storage)?;
@@ -122,13 +141,20 @@ impl Journal {
         let name = segment.name();
         let file =
             storage.open_for_write(&name).map_err(JournalError::io("open", storage.path(&name)))?;
-        // What is read from now on must not be lost again: it may be on its way to the disk only.
-        file.sync().map_err(JournalError::io("sync", storage.path(&name)))?;
         let end = segment.end();
+        // What a crash left reserved may be all that a full disk has.
+        let size = file.size().map_err(JournalError::io("read", storage.path(&name)))?;
+        let allocated = if size > end && file.allocate(size).is_ok() { size } else { end };
+        // What is read from now on must not be lost again: it may be on its way to the disk only, and
+        // so may the name of its file.
+        write_again(&*file, found.durable, end)
+            .map_err(JournalError::io("write", storage.path(&name)))?;
+        file.sync().map_err(JournalError::io("sync", storage.path(&name)))?;
+        storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))?;
         let log = Arc::new(Log::new(storage, found.segments, found.newest));
         let active = Arc::new(Active::new(&segment, &file, end));
-        let background = Background::start(&log, &active, &config, snapshots.positions)?;
-        let journal = Journal {
+        let (background, upkeep) = Background::new(&log, &active, &config, snapshots.kept);
+        let mut journal = Journal {
             log: Arc::clone(&log),
             active,
             background,
@@ -137,10 +163,12 @@ impl Journal {
             file,
             next_id: found.newest + 1,
             end,
-            allocated: end,
+            reserve: Reserve::new(allocated),
+            roll_failed: false,
             noted: end,
             marked: end,
         };
+        journal.look();
         let recovery = Recovery {
             snapshot: snapshots.newest,
             passed_over: snapshots.passed_over,
@@ -149,7 +177,7 @@ impl Journal {
             log: Arc::clone(&log),
             from,
         };
-        Ok((journal, Arc::new(JournalReader::live(log)), recovery))
+        Ok(((journal, Arc::new(JournalReader::live(log)), recovery), upkeep))
     }
 
     /// The id of the next event.
@@ -166,6 +194,30 @@ impl Journal {
     /// Why nothing can be appended any more, if that is so. A sync in the background can fail too.
     pub fn failure(&self) -> Option<String> {
         self.active.failure()
+    }
+
+    /// What can still be appended, as of the last look or append.
+    pub fn room(&self) -> Room {
+        self.reserve.room(self.end)
+    }
+
+    /// Whether there is no more than the reserve.
+    pub fn is_short(&self) -> bool {
+        self.reserve.is_short()
+    }
+
+    /// Looks whether the storage is still there and has space, and ends a shortage where that can be: to
+    /// be called regularly.
+    ///
+    /// # Errors
+    /// When the journal failed; it is stopped then.
+    pub fn look_after(&mut self, wall_ns: i64) -> Result<(), JournalError> {
+        self.active.check()?;
+        let looked = self.check_linked().and_then(|()| match self.look() && self.roll_failed {
+            true => self.roll(wall_ns).map(drop),
+            false => Ok(()),
+        });
+        looked.inspect_err(|error| self.active.poison(error))
     }
 
     /// Stores the batch and shows it to the readers. The batch stays as it is: its frames can be
@@ -190,34 +242,27 @@ impl Journal {
         self.active.sync(&self.log)
     }
 
-    /// Stores a snapshot of the state as it is after everything appended, in the background. False when
-    /// too much waits there already: ask again later.
-    ///
-    /// # Errors
-    /// When `at` is not the newest event, the snapshot is too large, or anything failed before.
-    pub fn write_snapshot(&mut self, at: EventId, bytes: Vec<u8>) -> Result<bool, JournalError> {
-        self.active.check()?;
-        if at.checked_add(1) != Some(self.next_id) {
-            return Err(JournalError::OutOfOrder { expected: self.next_id - 1, got: at });
-        }
-        if len_u64(bytes.len()) > JOURNAL_SNAPSHOT_MAX_BYTES {
-            return Err(JournalError::TooLarge {
-                what: "a snapshot",
-                bytes: len_u64(bytes.len()),
-                max: JOURNAL_SNAPSHOT_MAX_BYTES,
-            });
-        }
-        let position = Position {
-            segment_id: self.segment.header.first_id,
-            offset: self.end,
-            next_id: self.next_id,
-        };
-        Ok(self.background.write_snapshot(SnapshotJob { position, bytes }))
+    /// From now on snapshots of the state are made by `fold`, in the background, as the log grows. Without
+    /// it there are none, and retention takes nothing.
+    pub fn fold_by(&self, fold: Box<dyn Fold>) {
+        self.background.fold_by(fold);
     }
 
-    /// Applies the retention in the background, by that wall clock.
-    pub fn retain(&self, wall_ns: i64) {
-        self.background.retain(wall_ns);
+    /// Makes a snapshot of the state as it is after everything appended, in the background: for a quick
+    /// start after a clean end. False when too much waits there already: ask again later.
+    ///
+    /// # Errors
+    /// When anything failed before.
+    pub fn snapshot(&self) -> Result<bool, JournalError> {
+        self.active.check()?;
+        let (segment_id, next_id) = (self.segment.header.first_id, self.next_id);
+        Ok(self.background.snapshot(Position { segment_id, offset: self.end, next_id }))
+    }
+
+    /// Makes a snapshot if it is time for one, and applies the retention by that wall clock, in the
+    /// background.
+    pub fn tend(&self, wall_ns: i64) {
+        self.background.tend(wall_ns);
     }
 
     /// Waits until the background has done what it was given.
@@ -234,10 +279,9 @@ impl Journal {
         }
         // A segment is named by its first id: it needs an event before another one can begin.
         let rolled = self.end + size > self.config.segment_bytes
-            && self.next_id > self.segment.header.first_id;
-        if rolled {
-            self.roll(wall_ns)?;
-        }
+            && self.next_id > self.segment.header.first_id
+            && !self.reserve.is_short()
+            && self.roll(wall_ns)?;
         self.write(batch, wall_ns)?;
         for (start, first_id) in batch.offsets() {
             self.segment.note(&mut self.noted, self.end + len_u64(start), first_id);
@@ -246,8 +290,11 @@ impl Journal {
         self.next_id = next_id;
         self.segment.set_end(self.end);
         self.log.set_newest(next_id - 1);
+        if !self.reserve.is_short() {
+            self.fill_reserve();
+        }
         if rolled {
-            self.background.retain(wall_ns);
+            self.background.tend(wall_ns);
         }
         Ok(Appended { newest: next_id - 1, rolled })
     }
@@ -258,63 +305,84 @@ impl Journal {
         let bytes = batch.seal(wall_ns, durable)?;
         let end = self.end + len_u64(bytes.len());
         let io = |action| JournalError::io(action, self.log.storage.path(&self.segment.name()));
-        let reserve = || {
-            if end <= self.allocated {
-                return Ok(self.allocated);
-            }
-            // A short reserve is no failure, a write that finds no space is.
-            let ahead = end + JOURNAL_PREALLOCATE_BYTES;
-            self.file
-                .allocate(ahead)
-                .map(|()| ahead)
-                .or_else(|_| self.file.allocate(end).map(|()| end))
-        };
-        let written = reserve().map_err(io("reserve space in")).and_then(|allocated| {
-            self.file.write_at(bytes, self.end).map_err(io("write"))?;
-            Ok(allocated)
-        });
-        let done = written.and_then(|allocated| {
-            self.active.set_written(end);
-            if self.config.durability == Durability::Disk {
-                self.active.sync(&self.log)?;
-            }
-            Ok(allocated)
-        });
-        match done {
-            Ok(allocated) => {
-                self.allocated = allocated;
-                Ok(())
-            }
-            Err(error) => {
-                // Nobody saw it, so it must not be there after a restart. The first error is the one
-                // to tell, whether the cut works or not.
-                if let Err(cut) = self.file.set_len(self.end) {
-                    tracing::error!(%cut, "cannot cut off a failed append");
+        let done = self
+            .reserve
+            .hold(&*self.file, end)
+            .map_err(io("reserve space in"))
+            .and_then(|()| self.file.write_at(bytes, self.end).map_err(io("write")))
+            .and_then(|()| self.check_linked())
+            .and_then(|()| {
+                self.active.set_written(end);
+                match self.config.durability {
+                    Durability::Process => Ok(()),
+                    Durability::Disk => self.active.sync(&self.log),
                 }
-                Err(error)
-            }
+            });
+        // Nobody saw it, so it must not be there after a restart. The first error is the one to tell,
+        // whether the cut works or not.
+        if done.is_err()
+            && let Err(cut) = self.file.set_len(self.end)
+        {
+            tracing::error!(%cut, "cannot cut off a failed append");
+        }
+        done
+    }
+
+    /// What is written to a file without a name is gone with this process, and nobody could know.
+    fn check_linked(&self) -> Result<(), JournalError> {
+        let path = self.log.storage.path(&self.segment.name());
+        match self.file.identity().map_err(JournalError::io("look at", path.clone()))? {
+            Some(Identity { links: 0, .. }) => Err(JournalError::Removed { path }),
+            _ => Ok(()),
         }
     }
 
-    /// Seals the active segment and begins the next.
-    fn roll(&mut self, wall_ns: i64) -> Result<(), JournalError> {
+    /// Looks at the storage; true when it could take another segment.
+    fn look(&mut self) -> bool {
+        let usable = self.reserve.look(&*self.log.storage, &self.segment.name(), &*self.file);
+        if usable && !self.roll_failed {
+            self.fill_reserve();
+        }
+        usable
+    }
+
+    fn fill_reserve(&mut self) {
         let path = self.log.storage.path(&self.segment.name());
-        self.file.set_len(self.end).map_err(JournalError::io("seal", path))?;
+        self.reserve.fill(&*self.file, self.end, JournalError::io("reserve space in", path));
+    }
+
+    /// Seals the active segment and begins the next. False when the next one cannot be made: then the
+    /// active one goes on, with what is reserved for it.
+    fn roll(&mut self, wall_ns: i64) -> Result<bool, JournalError> {
         let header = SegmentHeader {
             compacted: false,
             first_id: self.next_id,
             previous_id: self.segment.header.first_id,
             created_ns: wall_ns,
         };
-        self.file = create_segment(&*self.log.storage, header)?;
+        let storage = &*self.log.storage;
+        let made = prepare_segment(storage, header);
+        self.roll_failed = made.is_err();
+        let (file, reserve) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                tracing::warn!(%error, "the next segment cannot be made");
+                self.reserve.fall_short(&error);
+                return Ok(false);
+            }
+        };
+        let path = storage.path(&self.segment.name());
+        self.file.set_len(self.end).map_err(JournalError::io("seal", path))?;
+        place_segment(storage, header)?;
+        (self.file, self.reserve) = (file, reserve);
         self.segment = Arc::new(Segment::new(header, SEGMENT_RECORDS_START));
         self.end = SEGMENT_RECORDS_START;
-        self.allocated = self.end;
         self.noted = 0;
         self.marked = self.end;
         self.active.switch(&self.segment, &self.file, self.end);
         self.log.push(Arc::clone(&self.segment));
-        Ok(())
+        self.look();
+        Ok(true)
     }
 
     /// Syncs, says so in a mark, and gives back the reserved space. A mark is a record without events
@@ -344,22 +412,46 @@ impl Drop for Journal {
 
 fn first_segment(storage: &dyn Storage) -> Result<Arc<Segment>, JournalError> {
     let header = SegmentHeader { compacted: false, first_id: 1, previous_id: 0, created_ns: 0 };
-    create_segment(storage, header)?;
+    prepare_segment(storage, header)?;
+    place_segment(storage, header)?;
     Ok(Arc::new(Segment::new(header, SEGMENT_RECORDS_START)))
 }
 
-/// Makes a segment without records, on the disk when it returns.
-fn create_segment(
+/// Makes a segment without records aside, on the disk when it returns, its reserve with it.
+fn prepare_segment(
     storage: &dyn Storage,
     header: SegmentHeader,
-) -> Result<Arc<dyn StorageFile>, JournalError> {
-    let name = super::segment::segment_name(header.first_id);
+) -> Result<(Arc<dyn StorageFile>, Reserve), JournalError> {
+    let name = temporary_name(header);
     let io = |action| JournalError::io(action, storage.path(&name));
     let file = storage.create(&name).map_err(io("create"))?;
-    file.write_at(&header.encode(), 0).map_err(io("write"))?;
-    file.sync().map_err(io("sync"))?;
-    storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))?;
-    Ok(file)
+    let allocated = SEGMENT_RECORDS_START + JOURNAL_RESERVE_BYTES;
+    let made = file
+        .allocate(allocated)
+        .map_err(io("reserve space in"))
+        .and_then(|()| file.write_at(&header.encode(), 0).map_err(io("write")))
+        .and_then(|()| file.sync().map_err(io("sync")));
+    match made {
+        Ok(()) => Ok((file, Reserve::new(allocated))),
+        Err(error) => {
+            // The next start removes it too.
+            if let Err(error) = storage.remove(&name) {
+                tracing::warn!(%error, name, "cannot remove it");
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Gives a prepared segment its name, after the one before it was sealed.
+fn place_segment(storage: &dyn Storage, header: SegmentHeader) -> Result<(), JournalError> {
+    let (from, to) = (temporary_name(header), segment_name(header.first_id));
+    storage.rename(&from, &to).map_err(JournalError::io("rename", storage.path(&from)))?;
+    storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))
+}
+
+fn temporary_name(header: SegmentHeader) -> String {
+    format!("{}{TEMPORARY_SUFFIX}", segment_name(header.first_id))
 }
 
 /// Where a replay begins: behind the newest snapshot, or at the first event.
@@ -370,9 +462,9 @@ fn replay_start(
     snapshots: &Snapshots,
 ) -> Result<Position, JournalError> {
     let oldest = segments.first().map_or(1, |segment| segment.header.first_id);
-    let Some(&position) = snapshots.positions.first() else {
+    let Some(position) = snapshots.kept.first().map(|newest| newest.position) else {
         if oldest == 1 {
-            return Ok(Position { segment_id: 1, offset: SEGMENT_RECORDS_START, next_id: 1 });
+            return Ok(Position::start_of(1));
         }
         let what = format!("the log begins at event {oldest} and no snapshot before it is valid");
         return Err(JournalError::Missing { path: storage.path("*.snap"), what });

@@ -36,23 +36,28 @@ pub(super) struct LineReader {
     failure: Option<io::Error>,
 }
 
+/// Opens a file and looks whether it is a gzip: its text.
+pub(super) fn open(path: &Path) -> io::Result<Box<dyn Read + Send>> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let mut head = Vec::with_capacity(GZIP_MAGIC.len());
+    file.by_ref().take(2).read_to_end(&mut head)?;
+    let gzip = head == GZIP_MAGIC;
+    let whole = io::Cursor::new(head).chain(file);
+    Ok(if gzip {
+        let buffered = io::BufReader::with_capacity(CAPTURE_READ_BYTES, whole);
+        Box::new(MultiGzDecoder::new(buffered))
+    } else {
+        Box::new(whole)
+    })
+}
+
 impl LineReader {
-    /// Opens a file and looks whether it is a gzip.
+    /// Opens a file, plain or gzip.
     pub(super) fn open(path: &Path) -> io::Result<LineReader> {
-        let mut file = File::open(path)?;
-        if file.metadata()?.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let mut head = Vec::with_capacity(GZIP_MAGIC.len());
-        file.by_ref().take(2).read_to_end(&mut head)?;
-        let gzip = head == GZIP_MAGIC;
-        let whole = io::Cursor::new(head).chain(file);
-        Ok(if gzip {
-            let buffered = io::BufReader::with_capacity(CAPTURE_READ_BYTES, whole);
-            LineReader::new(Box::new(MultiGzDecoder::new(buffered)))
-        } else {
-            LineReader::new(Box::new(whole))
-        })
+        open(path).map(LineReader::new)
     }
 
     /// Reads from anything.

@@ -10,6 +10,7 @@
 
 pub mod capture;
 mod catch_up;
+mod exchange;
 mod lines;
 mod pace;
 pub mod replay;
@@ -27,6 +28,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use veloz_core::input::MarketData;
 use veloz_core::limits::MARKET_BATCH_MESSAGES;
 
+pub use exchange::read_exchange_info;
 pub use replay::{
     ControlError, ReplayConfig, ReplayControl, ReplaySpeed, Stepped, capture_symbols,
 };
@@ -212,17 +214,20 @@ impl Drop for MarketSource {
     }
 }
 
-/// Starts a source that sends into `out`.
+/// Starts a source that sends into `out`, and calls `sent` each time it did: for a reader that cannot wait
+/// on a channel.
 ///
 /// # Errors
 /// When the capture cannot be opened, or there is no thread to be had.
 pub fn start(
     config: SourceConfig,
     out: Sender<SourceMessage>,
+    sent: impl Fn() + Send + 'static,
 ) -> Result<MarketSource, SourceError> {
     let (stop, stopped) = bounded(0);
     let monitor = SourceMonitor::default();
-    let link = Link { out, stopped, monitor: monitor.clone(), batch: Vec::new() };
+    let link =
+        Link { out, sent: Box::new(sent), stopped, monitor: monitor.clone(), batch: Vec::new() };
     let builder = std::thread::Builder::new().name("market".to_owned());
     let (thread, replay) = match config {
         SourceConfig::Sim(config) => (builder.spawn(move || sim::run(&config, link)), None),
@@ -242,9 +247,9 @@ pub fn start(
 struct Stopped;
 
 /// A source's end of the channel.
-#[derive(Debug)]
 struct Link {
     out: Sender<SourceMessage>,
+    sent: Box<dyn Fn() + Send>,
     stopped: Receiver<Infallible>,
     monitor: SourceMonitor,
     batch: Vec<MarketData>,
@@ -254,9 +259,11 @@ impl Link {
     /// Sends, waiting for room.
     fn send(&self, message: SourceMessage) -> Result<(), Stopped> {
         select! {
-            recv(self.stopped) -> _ => Err(Stopped),
-            send(self.out, message) -> sent => sent.map_err(|_| Stopped),
+            recv(self.stopped) -> _ => return Err(Stopped),
+            send(self.out, message) -> sent => sent.map_err(|_| Stopped)?,
         }
+        (self.sent)();
+        Ok(())
     }
 
     /// Sends what was collected, if there is anything.

@@ -4,8 +4,9 @@
 //! whatever the time it is told. Each instrument has its own stream of chance, so that another beside it
 //! changes nothing. A [`MarketBody::Snapshot`] comes first; then each tick gives one to three trades at
 //! the touch of the book as it was told, each of which eats what it trades, and one depth update that shows it and what the others
-//! did since. Books are never crossed, on ticks and lots, with [`LEVELS`] levels a side or more; update
-//! numbers have no gap and trade numbers grow by one. All arithmetic is on integers.
+//! did since. Books are never crossed, on ticks and lots, with [`LEVELS`] levels a side or more and no hole
+//! between the best of them, so that a price moves by steps and never jumps; update numbers have no gap and
+//! trade numbers grow by one. All arithmetic is on integers.
 //!
 //! Limits: prices stay between about half and double the start. No quotes and no trades away from the
 //! touch. The market is not the same after an upgrade that changes `fastrand`'s generator; a test tells.
@@ -26,6 +27,9 @@ pub const LEVELS: usize = 25;
 
 /// Above so many levels of a side the farthest leave.
 const MOST_LEVELS: usize = 60;
+
+/// Two neighbours among the best [`LEVELS`] are at most so many usual distances apart.
+const WIDEST_GAP_STEPS: i64 = 2;
 
 /// The market to make.
 #[derive(Debug, Clone)]
@@ -286,9 +290,10 @@ impl SimBook {
         }
     }
 
-    /// Levels enough on both sides, and not too many.
+    /// Levels enough on both sides without a hole near the touch, and not too many.
     fn refill(&mut self) {
         for bids in [true, false] {
+            self.mend(bids);
             while self.half(bids).levels.len() < LEVELS {
                 let (distance, qty) = (self.some_distance(), self.some_qty());
                 let half = self.half(bids);
@@ -302,6 +307,25 @@ impl SimBook {
                 let key = *farthest;
                 half.set(key, 0);
             }
+        }
+    }
+
+    /// Puts levels where others have left a hole behind the touch.
+    fn mend(&mut self, bids: bool) {
+        let widest = self.step.saturating_mul(WIDEST_GAP_STEPS);
+        let near: Vec<_> = self.half(bids).levels.keys().copied().take(LEVELS).collect();
+        let mut missing = Vec::new();
+        let mut last = None;
+        for key in near {
+            while let Some(before) = last.filter(|before| key - before > widest) {
+                let between = before + self.some_distance();
+                missing.push((between, self.some_qty()));
+                last = Some(between);
+            }
+            last = Some(key);
+        }
+        for (key, qty) in missing {
+            self.half(bids).set(key, qty);
         }
     }
 

@@ -1,13 +1,13 @@
 //! How the rest of the program speaks to the service.
 //!
-//! Contract: whoever asks hears, however the service ends. A channel keeps what is in it while it has
-//! senders, so what the service no longer takes is dropped here, and with it the way of its answer.
+//! Contract: whoever asks hears, however the service ends: what it no longer takes is dropped, and with
+//! it the way of its answer. The service is woken at most once between two looks at its queue.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use veloz_core::engine::Engine;
 use veloz_core::input::{Answer, Input, Refusal};
 use veloz_core::limits::SERVICE_QUEUE_MESSAGES;
@@ -32,16 +32,24 @@ pub enum ServiceError {
     /// The engine or the journal does not work.
     #[error("the gateway cannot execute: {0}")]
     Unavailable(String),
+    /// It cannot be stored now, but later it may be: nothing was done.
+    #[error("{message}")]
+    NoRoom {
+        /// The stable code.
+        code: &'static str,
+        /// For a person: what is wrong, and what to do.
+        message: String,
+    },
     /// The venue was asked and did not say.
     #[error("the venue did not answer: the outcome is unknown, ask for the order's state")]
     UnknownOutcome,
 }
 
 /// A look at the engine, on the service's thread.
-pub(super) type Look = Box<dyn FnOnce(&Engine) + Send>;
+pub(crate) type Look = Box<dyn FnOnce(&Engine) + Send>;
 
 /// What the service is told.
-pub(super) enum Message {
+pub(crate) enum Message {
     /// An input that somebody waits on.
     Submit { input: Input, reply: Reply },
     /// A look at the state, once everything before it is stored.
@@ -55,43 +63,69 @@ pub(super) enum Message {
 /// A handle to the service: cheap to clone, shared by all.
 #[derive(Clone)]
 pub struct ServiceHandle {
-    commands: Sender<Message>,
-    queue: Receiver<Message>,
-    health: Arc<HealthBoard>,
-    stopping: Arc<AtomicBool>,
-    ended: Arc<AtomicBool>,
+    shared: Arc<Shared>,
 }
 
 /// Where the service takes what it is told from. Dropping it ends the service for all who ask.
 pub struct Inbox {
-    pub(super) messages: Receiver<Message>,
-    ended: Arc<AtomicBool>,
+    shared: Arc<Shared>,
 }
 
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        // First the word, then the rest: whoever sends looks at it after, and clears up then.
-        self.ended.store(true, Ordering::SeqCst);
-        drop_all(&self.messages);
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Notify,
+    health: Arc<HealthBoard>,
+    stopping: AtomicBool,
+}
+
+#[derive(Default)]
+struct Queue {
+    messages: VecDeque<Message>,
+    ended: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while it holds the lock, and the queue is whole after each line.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn drop_all(messages: &Receiver<Message>) {
-    messages.try_iter().for_each(drop);
 }
 
 /// The two ends of the service's queue.
 pub fn channel(health: Arc<HealthBoard>) -> (ServiceHandle, Inbox) {
-    let (commands, messages) = crossbeam_channel::bounded(SERVICE_QUEUE_MESSAGES);
-    let ended = Arc::<AtomicBool>::default();
-    let handle = ServiceHandle {
-        commands,
-        queue: messages.clone(),
+    let shared = Arc::new(Shared {
+        queue: Mutex::default(),
+        wake: Notify::new(),
         health,
-        stopping: Arc::default(),
-        ended: Arc::clone(&ended),
-    };
-    (handle, Inbox { messages, ended })
+        stopping: AtomicBool::new(false),
+    });
+    (ServiceHandle { shared: Arc::clone(&shared) }, Inbox { shared })
+}
+
+impl Inbox {
+    /// Comes back when something may wait.
+    pub(super) async fn woken(&self) {
+        self.shared.wake.notified().await;
+    }
+
+    /// Moves the oldest `most` messages at most into `into`; whether more wait.
+    pub(super) fn take(&self, into: &mut Vec<Message>, most: usize) -> bool {
+        let mut queue = self.shared.lock();
+        let taken = queue.messages.len().min(most);
+        into.extend(queue.messages.drain(..taken));
+        !queue.messages.is_empty()
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let mut queue = self.shared.lock();
+        queue.ended = true;
+        let left = std::mem::take(&mut queue.messages);
+        // Whoever waits on one of these is told when it is dropped, and may ask again at once.
+        drop(queue);
+        drop(left);
+    }
 }
 
 impl ServiceHandle {
@@ -100,7 +134,7 @@ impl ServiceHandle {
     /// # Errors
     /// When it was refused, or could not be taken: see [`ServiceError`].
     pub async fn submit(&self, input: Input) -> Result<Answer, ServiceError> {
-        if self.stopping.load(Ordering::Acquire) {
+        if self.shared.stopping.load(Ordering::Acquire) {
             return Err(ServiceError::ShuttingDown);
         }
         let (reply, answer) = oneshot::channel();
@@ -144,25 +178,34 @@ impl ServiceHandle {
 
     /// What is wrong now.
     pub fn health(&self) -> Health {
-        self.health.read()
+        self.shared.health.read()
     }
 
     /// Tells a problem of a part that has only this handle.
     pub(super) fn raise(&self, code: &'static str, message: String) {
-        self.health.raise(code, message);
+        self.shared.health.raise(code, message);
     }
 
     /// Takes no more orders; reads go on.
     pub fn close_intake(&self) {
-        self.stopping.store(true, Ordering::Release);
+        self.shared.stopping.store(true, Ordering::Release);
     }
 
     /// Stores what is there and ends the service.
     pub fn stop(&self) {
         self.close_intake();
-        // Waits for a place in the queue: there is one when the service has ended already.
-        let _ = self.commands.send(Message::Stop);
-        self.clear_after_the_end();
+        let mut queue = self.shared.lock();
+        if !queue.ended {
+            // Never refused: it is the last message that anyone sends.
+            queue.messages.push_back(Message::Stop);
+        }
+        drop(queue);
+        self.wake();
+    }
+
+    /// Tells the service that market data waits.
+    pub fn wake(&self) {
+        self.shared.wake.notify_one();
     }
 
     async fn look<T: Send + 'static>(
@@ -179,26 +222,26 @@ impl ServiceHandle {
     }
 
     fn send(&self, message: Message) -> Result<(), ServiceError> {
-        let sent = self.commands.try_send(message);
-        let ended = self.clear_after_the_end();
-        sent.map_err(|error| match error {
-            TrySendError::Full(_) if !ended => ServiceError::Overloaded,
-            TrySendError::Full(_) | TrySendError::Disconnected(_) => self.gone(),
-        })
-    }
-
-    /// Whether the service has ended; then nothing stays in the queue.
-    fn clear_after_the_end(&self) -> bool {
-        let ended = self.ended.load(Ordering::SeqCst);
-        if ended {
-            drop_all(&self.queue);
+        let mut queue = self.shared.lock();
+        if queue.ended {
+            drop(queue);
+            return Err(self.gone());
         }
-        ended
+        if queue.messages.len() >= SERVICE_QUEUE_MESSAGES {
+            return Err(ServiceError::Overloaded);
+        }
+        let first = queue.messages.is_empty();
+        queue.messages.push_back(message);
+        drop(queue);
+        if first {
+            self.wake();
+        }
+        Ok(())
     }
 
     /// Why nobody answers any more.
     fn gone(&self) -> ServiceError {
-        match self.health.read().problems.into_iter().next() {
+        match self.shared.health.read().problems.into_iter().next() {
             Some(problem) => ServiceError::Unavailable(problem.message),
             None => ServiceError::ShuttingDown,
         }

@@ -1,4 +1,4 @@
-//! The one loop: a thread that owns the engine and the journal's writer.
+//! The one owner of the engine and the journal's writer: a state machine, and the task that runs it.
 //!
 //! Contract, in this order for every batch: inputs are stepped in the order they came (commands before
 //! market data), all their records are appended with one write (and one sync when durability is
@@ -6,21 +6,29 @@
 //! So nobody sees what is not stored, and a read sees exactly what is published.
 //!
 //! A failed append poisons the service: nothing more is stepped, stored, published or answered as
-//! accepted; [`ServiceHandle::health`] tells why.
+//! accepted; [`ServiceHandle::health`] tells why. Before it comes to that, `room` refuses what need not be.
+//!
+//! [`Service`] waits for nothing and is told the time, so that a test can run it step by step; `driver`
+//! is the task that gives it what came.
 
+mod driver;
 mod handle;
 mod health;
 mod metrics;
+mod room;
 mod views;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
-use crossbeam_channel::{Receiver, never, select, tick};
+use crossbeam_channel::{Receiver, TryRecvError, never};
 use veloz_core::engine::{Engine, Step};
+use veloz_core::event::{ErrorEvent, Event};
 use veloz_core::input::{Answer, Input, MarketBody, Refusal};
-use veloz_core::limits::{SERVICE_BATCH_INPUTS, SERVICE_RETENTION_INTERVAL_MS};
+use veloz_core::limits::{
+    SERVICE_BATCH_BYTES, SERVICE_BATCH_INPUTS, SERVICE_IDLE_MS, SERVICE_RETENTION_INTERVAL_MS,
+};
 use veloz_core::state::facts_to_json;
 use veloz_core::types::{EventId, TsNs};
 
@@ -29,14 +37,16 @@ use crate::journal::{Batch, Journal, JournalError};
 use crate::market::SourceMessage;
 use crate::stream::Tail;
 
+pub use driver::start;
 pub use handle::{Inbox, Reply, ServiceError, ServiceHandle, channel};
 pub use health::{Health, HealthBoard, Problem};
 pub use metrics::ServiceMetrics;
 
-use handle::{Look, Message};
+pub(crate) use handle::{Look, Message};
+use room::ToldRoom;
 
-/// How often an idle service looks after itself.
-const IDLE_INTERVAL: Duration = Duration::from_millis(250);
+/// The code of what cannot be mended while the program runs.
+const JOURNAL_FAILED: &str = "journal_failed";
 
 /// What time it is for events that are not a market's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,53 +75,8 @@ pub struct Parts {
     pub health: Arc<HealthBoard>,
 }
 
-/// Starts the service's thread, which ends when its handle tells it to.
-///
-/// # Errors
-/// When the thread cannot be started.
-pub fn start(parts: Parts, inbox: Inbox) -> std::io::Result<std::thread::JoinHandle<()>> {
-    let Parts { engine, journal, tail, market, clock, metrics, health } = parts;
-    let notice = DeathNotice { health: Arc::clone(&health), expected: false };
-    let mut service = Service {
-        engine,
-        journal,
-        tail,
-        clock,
-        health,
-        metrics,
-        step: Step::default(),
-        batch: Batch::new(),
-        frames: BytesMut::new(),
-        facts: Vec::new(),
-        unpublished: None,
-        after: Vec::new(),
-        phase: Phase::Running,
-        next_retention: Instant::now(),
-        snapshot_is_due: false,
-    };
-    std::thread::Builder::new().name("service".to_owned()).spawn(move || {
-        let mut notice = notice;
-        service.run(&inbox.messages, market);
-        notice.expected = true;
-    })
-}
-
-/// Tells of a service thread that ended by a panic.
-struct DeathNotice {
-    health: Arc<HealthBoard>,
-    expected: bool,
-}
-
-impl Drop for DeathNotice {
-    fn drop(&mut self) {
-        if !self.expected {
-            let message = "the service ended by a defect: see the log, and start it again";
-            self.health.raise("service_died", message.to_owned());
-        }
-    }
-}
-
-struct Service {
+/// The state machine. Each call is told the wall clock's time, in nanoseconds since the Unix epoch.
+pub struct Service {
     engine: Engine,
     journal: Journal,
     tail: Tail,
@@ -123,18 +88,22 @@ struct Service {
     batch: Batch,
     frames: BytesMut,
     facts: Vec<u8>,
+    messages: Vec<Message>,
     /// First id and count of the batch's events.
     unpublished: Option<(EventId, u64)>,
     /// What waits for the batch to be stored.
     after: Vec<After>,
     phase: Phase,
-    next_retention: Instant,
-    /// The background had no room for the last one.
-    snapshot_is_due: bool,
+    /// Idle looks until the next one at what retention takes.
+    retention_in: u64,
+    /// What was told last of the room to store.
+    told_room: ToldRoom,
 }
 
+/// How far the service is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+pub enum Phase {
+    /// At work.
     Running,
     /// Told to stop: what came before is stored and answered.
     Stopping,
@@ -149,50 +118,91 @@ enum After {
 }
 
 impl Service {
-    fn run(&mut self, inbox: &Receiver<Message>, market: Option<Receiver<SourceMessage>>) {
-        let mut market = market.unwrap_or_else(never);
-        let idle = tick(IDLE_INTERVAL);
-        while self.phase == Phase::Running {
-            select! {
-                recv(inbox) -> message => match message {
-                    Ok(message) => self.take(message, &market),
-                    Err(_) => self.phase = Phase::Stopping,
-                },
-                recv(market) -> message => match message {
-                    Ok(message) => self.take_market(message),
-                    // The source's thread has ended, and all that it told was taken.
-                    Err(_) => market = never(),
-                },
-                recv(idle) -> _ => self.look_after_itself(),
-            }
-            for message in inbox.try_iter().take(SERVICE_BATCH_INPUTS) {
-                self.take(message, &market);
-            }
-            self.finish_batch();
-        }
-        if self.phase == Phase::Stopping {
-            self.close(inbox);
+    /// A service at work. The market data in `parts` is the driver's to hand over.
+    pub fn new(parts: Parts) -> Service {
+        let Parts { engine, journal, tail, market: _, clock, metrics, health } = parts;
+        Service {
+            engine,
+            journal,
+            tail,
+            clock,
+            health,
+            metrics,
+            step: Step::default(),
+            batch: Batch::new(),
+            frames: BytesMut::new(),
+            facts: Vec::new(),
+            messages: Vec::new(),
+            unpublished: None,
+            after: Vec::new(),
+            phase: Phase::Running,
+            retention_in: 0,
+            told_room: ToldRoom::default(),
         }
     }
 
-    fn take(&mut self, message: Message, market: &Receiver<SourceMessage>) {
+    /// How far it is.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// One turn: takes what waits, up to a bound, and stores, publishes and answers it. Whether more
+    /// waits.
+    pub fn turn(&mut self, inbox: &Inbox, market: &mut Receiver<SourceMessage>, now: TsNs) -> bool {
+        let mut messages = std::mem::take(&mut self.messages);
+        let more_waits = inbox.take(&mut messages, SERVICE_BATCH_INPUTS);
+        for message in messages.drain(..) {
+            if matches!(message, Message::Settle(_)) && self.takes_market() {
+                for message in market.try_iter().take(market.len()) {
+                    self.take_market(message, now);
+                }
+            }
+            self.take(message, now);
+            if self.batch_is_full() {
+                self.finish_batch(now);
+            }
+        }
+        self.messages = messages;
+        if self.takes_market() {
+            match market.try_recv() {
+                Ok(message) => self.take_market(message, now),
+                Err(TryRecvError::Empty) => {}
+                // The source's thread has ended, and all that it told was taken.
+                Err(TryRecvError::Disconnected) => *market = never(),
+            }
+        }
+        self.finish_batch(now);
+        more_waits || (self.takes_market() && !market.is_empty())
+    }
+
+    /// Whether the batch is large enough to be stored before more is taken.
+    fn batch_is_full(&self) -> bool {
+        self.batch.size_bytes() >= SERVICE_BATCH_BYTES
+    }
+
+    /// Takes a message into the batch.
+    fn take(&mut self, message: Message, now: TsNs) {
         match message {
+            Message::Submit { reply, .. } if self.phase != Phase::Running => {
+                // Whoever asked may have gone.
+                let _ = reply.send(Err(ServiceError::ShuttingDown));
+            }
             Message::Submit { input, reply } => {
-                let result = self.step(&input);
+                if let Err(refusal) = self.check_room(&input) {
+                    let _ = reply.send(Err(refusal));
+                    return;
+                }
+                let result = self.step(&input, now);
                 self.after.push(After::Answer(reply, result));
             }
-            Message::Read(read) => self.after.push(After::Read(read)),
-            Message::Settle(read) => {
-                for message in market.try_iter().take(market.len()) {
-                    self.take_market(message);
-                }
-                self.after.push(After::Read(read));
-            }
+            // The driver hands over the market data that waits before it.
+            Message::Read(read) | Message::Settle(read) => self.after.push(After::Read(read)),
             Message::Stop => self.phase = Phase::Stopping,
         }
     }
 
-    fn take_market(&mut self, message: SourceMessage) {
+    /// Takes what a market source said into the batch.
+    fn take_market(&mut self, message: SourceMessage, now: TsNs) {
         match message {
             SourceMessage::Data(all) => {
                 for data in all {
@@ -201,7 +211,7 @@ impl Service {
                     {
                         *now = (*now).max(*ts_ns);
                     }
-                    if let Err(refusal) = self.step(&Input::Market(data)) {
+                    if let Err(refusal) = self.step(&Input::Market(data), now) {
                         tracing::warn!(%refusal, "market data refused");
                     }
                 }
@@ -209,7 +219,7 @@ impl Service {
             SourceMessage::Fault { code, detail } | SourceMessage::Failed { code, detail } => {
                 tracing::warn!(code, detail, "market source");
                 let fault = Input::Fault { code: code.into(), detail: detail.into() };
-                if let Err(refusal) = self.step(&fault) {
+                if let Err(refusal) = self.step(&fault, now) {
                     tracing::error!(%refusal, "a fault was refused");
                 }
             }
@@ -218,15 +228,16 @@ impl Service {
     }
 
     /// Steps one input; what stood until now has expired before.
-    fn step(&mut self, input: &Input) -> Result<Answer, Refusal> {
-        self.expire()?;
-        self.step_at(self.now(), input)
+    fn step(&mut self, input: &Input, wall: TsNs) -> Result<Answer, Refusal> {
+        self.expire(wall)?;
+        self.step_at(self.now(wall), input)
     }
 
     /// Ends what stood until now.
-    fn expire(&mut self) -> Result<(), Refusal> {
-        let now = self.now();
-        if self.engine.is_due(now) {
+    fn expire(&mut self, wall: TsNs) -> Result<(), Refusal> {
+        let now = self.now(wall);
+        // Without room time stands still, as the market does: nothing is filled that has expired.
+        if self.engine.is_due(now) && self.takes_market() {
             self.step_at(now, &Input::Tick)?;
         }
         Ok(())
@@ -246,11 +257,11 @@ impl Service {
     }
 
     /// Stores the batch, then shows it, then answers.
-    fn finish_batch(&mut self) {
+    fn finish_batch(&mut self, now: TsNs) {
         if !self.batch.is_empty() {
-            match self.store() {
+            match self.store(now) {
                 Ok(()) => self.publish(),
-                Err(error) => return self.poison(&error),
+                Err(error) => return self.poison(error.to_string(), now),
             }
         }
         for after in self.after.drain(..) {
@@ -264,13 +275,10 @@ impl Service {
         }
     }
 
-    fn store(&mut self) -> Result<(), JournalError> {
+    fn store(&mut self, now: TsNs) -> Result<(), JournalError> {
         let start = Instant::now();
-        let appended = self.journal.append(&mut self.batch, wall_ns())?;
+        self.journal.append(&mut self.batch, now)?;
         self.metrics.append_seconds.observe(start.elapsed().as_secs_f64());
-        if appended.rolled {
-            self.snapshot();
-        }
         Ok(())
     }
 
@@ -286,95 +294,70 @@ impl Service {
     }
 
     /// Nothing that was not stored may be seen: every answer and read of the batch fails, and the
-    /// service takes no more.
-    fn poison(&mut self, error: &JournalError) {
-        tracing::error!(%error, "the journal failed: nothing more is accepted");
-        self.health.raise("journal_failed", error.to_string());
+    /// service takes no more. Whoever follows the stream is shown what cannot be stored any more.
+    fn poison(&mut self, why: String, now: TsNs) {
+        tracing::error!(why, "the journal failed: nothing more is accepted");
         for after in self.after.drain(..) {
             if let After::Answer(reply, _) = after {
-                let _ = reply.send(Err(ServiceError::Unavailable(error.to_string())));
+                let _ = reply.send(Err(ServiceError::Unavailable(why.clone())));
             }
         }
+        self.health.raise(JOURNAL_FAILED, why.clone());
+        let mut data = Vec::new();
+        let (message, detail) = (JOURNAL_FAILED.into(), Some(why.into()));
+        Event::Error(ErrorEvent { ts_ns: now, message, detail }).encode(&mut data);
+        self.tail.announce(data.into());
         self.phase = Phase::Poisoned;
     }
 
-    fn look_after_itself(&mut self) {
-        self.look_after_the_journal();
+    /// What is due without anybody's asking; to be called every [`SERVICE_IDLE_MS`].
+    pub fn look_after_itself(&mut self, now: TsNs) {
+        self.look_after_the_journal(now);
         if self.phase == Phase::Running
-            && let Err(refusal) = self.expire()
+            && let Err(refusal) = self.expire(now)
         {
             tracing::error!(%refusal, "a tick was refused");
         }
     }
 
     /// A sync in the background can fail too; retention runs there.
-    fn look_after_the_journal(&mut self) {
+    fn look_after_the_journal(&mut self, now: TsNs) {
         if let Some(failure) = self.journal.failure() {
-            tracing::error!(failure, "the journal failed: nothing more is accepted");
-            self.health.raise("journal_failed", failure);
-            self.phase = Phase::Poisoned;
-            return;
+            return self.poison(failure, now);
         }
-        if self.snapshot_is_due {
-            self.snapshot();
+        if let Err(error) = self.journal.look_after(now) {
+            return self.poison(error.to_string(), now);
         }
-        if Instant::now() >= self.next_retention {
-            self.journal.retain(wall_ns());
-            self.next_retention =
-                Instant::now() + Duration::from_millis(SERVICE_RETENTION_INTERVAL_MS);
-        }
-    }
-
-    /// Writes the state beside the log, so that a start need not read the log from its beginning.
-    fn snapshot(&mut self) {
-        let state = self.engine.state();
-        let at = state.last_event_id();
-        let written =
-            serde_json::to_vec(state).map_err(|error| error.to_string()).and_then(|bytes| {
-                self.journal.write_snapshot(at, bytes).map_err(|error| error.to_string())
-            });
-        match written {
-            Ok(taken) => self.snapshot_is_due = !taken,
-            Err(error) => {
-                self.snapshot_is_due = false;
-                tracing::warn!(error, "no snapshot was written: the next start takes longer");
-            }
+        self.tell_room(now);
+        if let Some(left) = self.retention_in.checked_sub(1) {
+            self.retention_in = left;
+        } else {
+            self.journal.tend(now);
+            self.retention_in = SERVICE_RETENTION_INTERVAL_MS / SERVICE_IDLE_MS;
         }
     }
 
-    /// Takes nothing more, stores what is there, and writes a snapshot for a quick start.
-    fn close(&mut self, inbox: &Receiver<Message>) {
-        for message in inbox.try_iter() {
-            match message {
-                Message::Submit { reply, .. } => {
-                    let _ = reply.send(Err(ServiceError::ShuttingDown));
-                }
-                Message::Read(read) | Message::Settle(read) => self.after.push(After::Read(read)),
-                Message::Stop => {}
-            }
-        }
-        self.finish_batch();
+    /// Brings all to the disk, and writes a snapshot for a quick start. Waits for the disk.
+    pub fn close(mut self) {
+        self.forget_room();
         if let Err(error) = self.journal.sync() {
             tracing::error!(%error, "the last sync failed");
         }
-        self.snapshot();
+        if !self.journal.snapshot().is_ok_and(|taken| taken) {
+            tracing::warn!("no last snapshot: the next start takes longer");
+        }
     }
 
-    fn now(&self) -> TsNs {
+    fn now(&self, wall: TsNs) -> TsNs {
         match self.clock {
-            Clock::Wall => wall_ns(),
+            Clock::Wall => wall,
             Clock::Replay(now) => now,
         }
     }
 }
 
 /// Puts a step into a batch; gives back how many events it has.
-pub(crate) fn record(
-    step: &Step,
-    first_id: EventId,
-    facts: &mut Vec<u8>,
-    batch: &mut Batch,
-) -> u32 {
+pub fn record(step: &Step, first_id: EventId, facts: &mut Vec<u8>, batch: &mut Batch) -> u32 {
     if step.is_empty() {
         return 0;
     }

@@ -26,8 +26,8 @@ pub(super) struct Who {
     pub(super) serial: u64,
 }
 
-/// A read to do.
-pub(super) struct Job {
+/// A read of the log that a subscriber waits for.
+pub struct Job {
     pub(super) who: Who,
     pub(super) from: EventId,
     pub(super) max_bytes: usize,
@@ -73,7 +73,7 @@ pub(super) enum Found {
 }
 
 /// A read that is done.
-pub(super) struct Done {
+pub struct Done {
     pub(super) who: Who,
     pub(super) from: EventId,
     pub(super) found: Found,
@@ -99,9 +99,11 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Starts a read. The caller keeps count: there is room for [`STREAM_READS_IN_FLIGHT`].
-    pub(super) fn read(&self, job: Job) -> bool {
-        self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(job).is_ok())
+    /// Starts a read, or gives it back. The caller keeps count: there is room for
+    /// [`STREAM_READS_IN_FLIGHT`].
+    pub(super) fn read(&self, job: Job) -> Result<(), Job> {
+        let Some(jobs) = &self.jobs else { return Err(job) };
+        jobs.try_send(job).map_err(|error| error.into_inner())
     }
 }
 
@@ -117,16 +119,23 @@ impl Drop for Pool {
 
 fn work(queue: &Receiver<Job>, log: &dyn LogReader, shared: &Shared) {
     for job in queue {
-        let found = match log.read(job.from, job.max_bytes) {
+        shared.read_done(job.run(log));
+    }
+}
+
+impl Job {
+    /// Reads. Blocks.
+    pub fn run(&self, log: &dyn LogReader) -> Done {
+        let found = match log.read(self.from, self.max_bytes) {
             Ok(Read::Frames { bytes, next, compacted }) => {
-                chunk(&job, bytes, next, compacted).map_or_else(Found::Failed, Found::Chunk)
+                chunk(self, bytes, next, compacted).map_or_else(Found::Failed, Found::Chunk)
             }
             Ok(Read::AtEnd) => Found::AtEnd,
             Ok(Read::Trimmed(bounds)) => Found::Trimmed(bounds),
             Ok(Read::Ahead(bounds)) => Found::Ahead(bounds),
             Err(error) => Found::Failed(error),
         };
-        shared.read_done(Done { who: job.who, from: job.from, found });
+        Done { who: self.who, from: self.from, found }
     }
 }
 

@@ -10,7 +10,8 @@
 //!
 //! To read it in one sitting, in this order: `request` (what a client may ask), `filter`, `control` (the
 //! frames that are no events), `tail` (the ways in), `window` (the newest bytes, shared), `subscriber` (one
-//! connection), `event_loop` (who gets a turn), `catchup` (reads of the log), `desk` (snapshots and books).
+//! connection), `hub` (who gets a turn), `event_loop` (the thread that drives it), `catchup` (reads of the log),
+//! `desk` (snapshots and books).
 //!
 //! Known limits: Linux and other systems that mio knows; plain sockets (TLS ends in front); the body
 //! ends with the connection, so it has neither length nor chunks.
@@ -26,6 +27,7 @@ mod catchup;
 mod derive;
 mod desk;
 mod event_loop;
+mod hub;
 mod subscriber;
 mod tail;
 #[cfg(test)]
@@ -52,7 +54,9 @@ use self::request::StreamRequest;
 use self::tail::Shared;
 use crate::journal::LogReader;
 
-pub use self::tail::Tail;
+pub use self::catchup::{Done, Job};
+pub use self::hub::{Connection, Hub};
+pub use self::tail::{Tail, Wake};
 
 /// How the stream behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,10 +222,8 @@ impl Stream {
         log: Arc<dyn LogReader>,
         source: Arc<dyn StateSource>,
     ) -> io::Result<Stream> {
-        let poll = mio::Poll::new()?;
-        let waker = mio::Waker::new(poll.registry(), event_loop::WAKE)?;
-        let shared = Arc::new(Shared::new(waker, config.window_bytes));
-        let event_loop = EventLoop::new(poll, config, log, source, Arc::clone(&shared))?;
+        let event_loop = EventLoop::new(config, log, source)?;
+        let shared = Arc::clone(event_loop.shared());
         let thread =
             std::thread::Builder::new().name("stream".into()).spawn(move || event_loop.run())?;
         Ok(Stream { shared, thread })

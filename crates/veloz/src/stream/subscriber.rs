@@ -14,12 +14,10 @@
 
 mod delivery;
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
-use std::time::Duration;
+use std::io::ErrorKind;
 
 use bytes::Bytes;
-use mio::net::TcpStream;
+use veloz_core::event::EventKind;
 use veloz_core::limits::{STREAM_IGNORED_INPUT_BYTES, STREAM_TURN_BYTES};
 use veloz_core::types::{EventId, Symbol};
 
@@ -28,6 +26,7 @@ use super::control::{self, Gap, GapReason};
 use super::derive::Derived;
 use super::desk::Books;
 use super::filter::{Encoding, Filter};
+use super::hub::Connection;
 use super::metrics::{CloseReason, StreamMetrics};
 use super::request::{Start, StreamRequest};
 use super::window::Window;
@@ -38,6 +37,7 @@ pub(super) struct World<'a> {
     pub(super) window: &'a mut Window,
     pub(super) derived: &'a mut Derived,
     pub(super) books: &'a mut Books,
+    pub(super) notice: Option<&'a Bytes>,
     pub(super) config: &'a StreamConfig,
     pub(super) metrics: &'a StreamMetrics,
     pub(super) log: &'a dyn LogReader,
@@ -91,8 +91,8 @@ static PLAIN: Wishes = Wishes {
     book: None,
 };
 
-pub(super) struct Subscriber {
-    pub(super) socket: TcpStream,
+pub(super) struct Subscriber<C> {
+    socket: C,
     pub(super) serial: u64,
     pub(super) place: Place,
     /// The event to go on with; at a level place perhaps an older one.
@@ -114,6 +114,7 @@ pub(super) struct Subscriber {
     /// Whether it started at the oldest event, whatever that is, and nothing is sent yet.
     from_oldest: bool,
     told_compacted: bool,
+    told_notice: bool,
 }
 
 /// Whether what was sent was all there was to send.
@@ -122,13 +123,13 @@ enum Sent {
     Part(usize),
 }
 
-impl Subscriber {
+impl<C: Connection> Subscriber<C> {
     pub(super) fn new(
-        socket: TcpStream,
+        socket: C,
         serial: u64,
         request: StreamRequest,
         now_ms: u64,
-    ) -> Subscriber {
+    ) -> Subscriber<C> {
         let StreamRequest { filter, encoding, snapshot, ping, book, .. } = request;
         let plain = filter.is_open() && encoding == Encoding::Sse && !snapshot && !ping;
         let wishes = Wishes { filter, encoding, snapshot, ping, book };
@@ -150,6 +151,7 @@ impl Subscriber {
             reading: false,
             from_oldest: false,
             told_compacted: false,
+            told_notice: false,
         }
     }
 
@@ -297,6 +299,9 @@ impl Subscriber {
             self.blocked = false;
             return self.advance(world);
         }
+        if !self.told_notice && world.notice.is_some() {
+            return self.offer_notice(world);
+        }
         let silent_ms = world.now_ms.saturating_sub(self.last_event_ms);
         if silent_ms < world.config.keep_alive_ms || !self.may_speak(world) {
             return Next::Wait;
@@ -311,12 +316,29 @@ impl Subscriber {
         let (moves_cursor, ping) = (!wishes.filter.is_open(), wishes.ping.then_some(newest));
         let mut out = Vec::new();
         control::write_keep_alive(&mut out, wishes.encoding, moves_cursor, cursor, ping);
+        // From here on it has a position: a gap must not move it back to the beginning.
+        self.from_oldest &= !moves_cursor && wishes.encoding != Encoding::Ndjson;
         self.speak(out.into(), world)
     }
 
     fn speak(&mut self, frame: Bytes, world: &World<'_>) -> Next {
         self.pending = frame;
         self.flush(world).map_or_else(Next::Close, |_| Next::Wait)
+    }
+
+    /// Sends the `error` event that could not be stored, once, unless something else is under way: then later.
+    pub(super) fn offer_notice(&mut self, world: &mut World<'_>) -> Next {
+        let Some(data) = world.notice.filter(|_| !self.told_notice && self.may_speak(world)) else {
+            return Next::Wait;
+        };
+        self.told_notice = true;
+        let Wishes { encoding, filter, .. } = self.wishes();
+        if !filter.passes(EventKind::Error, None, None) {
+            return Next::Wait;
+        }
+        let mut out = Vec::new();
+        encoding.write(&mut out, None, EventKind::Error.as_str(), data);
+        self.speak(out.into(), world)
     }
 
     /// Sends its book if that changed, unless there is something more important: then a later one.
@@ -366,14 +388,7 @@ impl Subscriber {
     /// Ends the connection: in good order, so that what the kernel holds still goes out; but a client
     /// that takes nothing is told by a reset, and what the kernel holds for it is freed.
     pub(super) fn close(&self, reason: CloseReason) {
-        // A socket that is closed already is as good.
-        let _ = match reason {
-            CloseReason::Stalled | CloseReason::Input => {
-                rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO))
-                    .map_err(std::io::Error::from)
-            }
-            _ => self.socket.shutdown(Shutdown::Write),
-        };
+        self.socket.end(matches!(reason, CloseReason::Stalled | CloseReason::Input));
     }
 
     /// Sends what is pending; whether nothing is left of it.
@@ -428,6 +443,7 @@ mod tests {
 
     #[test]
     fn an_idle_subscriber_is_small() {
-        assert!(size_of::<Subscriber>() <= 160, "{}", size_of::<Subscriber>());
+        let bytes = size_of::<Subscriber<mio::net::TcpStream>>();
+        assert!(bytes <= 160, "{bytes}");
     }
 }

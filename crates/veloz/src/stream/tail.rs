@@ -30,23 +30,28 @@ pub(super) struct Inbox {
     pub(super) snapshot: Option<Option<Snapshot>>,
     /// At most one is asked for at a time.
     pub(super) books: Option<Vec<(Symbol, Bytes)>>,
+    /// The `data` of an `error` event that could not be stored.
+    pub(super) notice: Option<Bytes>,
     pub(super) shutdown: bool,
     /// Whether batches are worth a wake-up.
     watched: bool,
     woken: bool,
 }
 
+/// Wakes the stream's thread.
+pub type Wake = Box<dyn Fn() + Send + Sync>;
+
 /// What the stream's thread shares with all others.
 pub(super) struct Shared {
     inbox: Mutex<Inbox>,
-    waker: mio::Waker,
+    wake: Wake,
     window_bytes: usize,
     pub(super) metrics: StreamMetrics,
 }
 
 impl Shared {
-    pub(super) fn new(waker: mio::Waker, window_bytes: usize) -> Shared {
-        Shared { inbox: Mutex::default(), waker, window_bytes, metrics: StreamMetrics::default() }
+    pub(super) fn new(wake: Wake, window_bytes: usize) -> Shared {
+        Shared { inbox: Mutex::default(), wake, window_bytes, metrics: StreamMetrics::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inbox> {
@@ -57,8 +62,8 @@ impl Shared {
     fn wake(&self, mut inbox: MutexGuard<'_, Inbox>) {
         let first = !std::mem::replace(&mut inbox.woken, true);
         drop(inbox);
-        if first && let Err(error) = self.waker.wake() {
-            tracing::error!(%error, "cannot wake the stream's thread");
+        if first {
+            (self.wake)();
         }
     }
 
@@ -85,6 +90,12 @@ impl Shared {
     pub(super) fn books_done(&self, books: Vec<(Symbol, Bytes)>) {
         let mut inbox = self.lock();
         inbox.books = Some(books);
+        self.wake(inbox);
+    }
+
+    fn announce(&self, data: Bytes) {
+        let mut inbox = self.lock();
+        inbox.notice = Some(data);
         self.wake(inbox);
     }
 
@@ -150,5 +161,11 @@ impl Tail {
     /// waits for a subscriber.
     pub fn publish(&self, frames: Bytes, first_id: EventId, count: u64) {
         self.shared.publish(Batch { first_id, count, bytes: frames });
+    }
+
+    /// Shows every subscriber, from now on each new one too, an `error` event without an id: one that could
+    /// not be stored, since nothing can be. `data` is its JSON.
+    pub fn announce(&self, data: Bytes) {
+        self.shared.announce(data);
     }
 }

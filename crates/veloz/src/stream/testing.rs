@@ -4,7 +4,7 @@ use veloz_core::event::{
     Account, Balance, ErrorEvent, Event, Fill, Market, OrderState, OrderUpdate,
 };
 use veloz_core::order::OrderStatus;
-use veloz_core::types::{AvgPrice, EventId, Money, Price, Qty, TsNs};
+use veloz_core::types::{AvgPrice, ClientOrderId, EventId, Money, Price, Qty, Symbol, TsNs};
 
 use crate::frame::write_frame;
 
@@ -36,26 +36,9 @@ pub(crate) fn event(id: EventId) -> Event {
             fee_asset: None,
             liquidity: None,
             side: None,
+            reconciled: false,
         }),
-        2 => Event::OrderState(OrderState {
-            client_order_id,
-            status: None,
-            symbol: Some(symbol),
-            side: None,
-            order_qty: None,
-            limit_price: None,
-            venue_order_id: None,
-            executed_qty: Qty::ZERO,
-            avg_price: AvgPrice::ZERO,
-            reason: None,
-            last_ts_ns: ts_ns,
-            cum_quote: Money::ZERO,
-            order_type: None,
-            stop_price: None,
-            triggered: None,
-            expire_ts_ns: None,
-            time_in_force: None,
-        }),
+        2 => Event::OrderState(order_state(ts_ns, client_order_id, symbol)),
         3 => Event::Account(Account {
             ts_ns,
             balances: vec![Balance {
@@ -85,4 +68,28 @@ pub(crate) fn log_bytes(ids: impl IntoIterator<Item = EventId>) -> Vec<u8> {
         write_frame(&mut bytes, id, &event(id));
     }
     bytes
+}
+
+fn order_state(ts_ns: TsNs, client_order_id: ClientOrderId, symbol: Symbol) -> OrderState {
+    OrderState {
+        client_order_id,
+        status: None,
+        symbol: Some(symbol),
+        side: None,
+        order_qty: None,
+        limit_price: None,
+        venue_order_id: None,
+        executed_qty: Qty::ZERO,
+        avg_price: AvgPrice::ZERO,
+        reason: None,
+        last_ts_ns: ts_ns,
+        cum_quote: Money::ZERO,
+        order_type: None,
+        stop_price: None,
+        triggered: None,
+        expire_ts_ns: None,
+        oco_with: None,
+        time_in_force: None,
+        adopted: false,
+    }
 }

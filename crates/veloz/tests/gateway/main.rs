@@ -15,11 +15,15 @@
 )]
 
 mod bad_input;
+mod bench;
 mod dashboard;
 mod examples;
 mod faults;
+mod full_disk;
 mod journal;
+mod kills;
 mod replay;
 mod resume;
+mod soak;
 mod startup;
 mod support;

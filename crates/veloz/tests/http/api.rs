@@ -9,7 +9,7 @@ async fn get(fixture: &Fixture, path: &str) -> (u16, String) {
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
-async fn post(fixture: &Fixture, path: &str, body: &str) -> (u16, String) {
+pub(crate) async fn post(fixture: &Fixture, path: &str, body: &str) -> (u16, String) {
     let request = reqwest::Client::new()
         .post(fixture.url(path))
         .header("content-type", "application/json")
@@ -18,7 +18,7 @@ async fn post(fixture: &Fixture, path: &str, body: &str) -> (u16, String) {
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
-async fn check(got: (u16, String), status: u16, parts: &[&str]) {
+pub(crate) async fn check(got: (u16, String), status: u16, parts: &[&str]) {
     assert_eq!(got.0, status, "{}", got.1);
     let json: Value = serde_json::from_str(&got.1).unwrap();
     if status >= 400 {
@@ -296,7 +296,7 @@ async fn the_rest_of_the_api() {
     check(
         get(&g, "/api/risk").await,
         200,
-        &[r#"{"state":"ACTIVE","max_order_notional":null,"max_open_orders":null}"#],
+        &[r#"{"state":"ACTIVE","max_order_notional":null,"max_open_orders":null,"#],
     )
     .await;
     check(

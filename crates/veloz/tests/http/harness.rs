@@ -78,7 +78,10 @@ pub(crate) async fn gateway() -> Fixture {
 
 pub(crate) async fn gateway_with(config: HttpConfig) -> Fixture {
     let mut engine = Engine::new(EngineConfig {
-        instruments: vec![Instrument::for_symbol(symbol()).unwrap()],
+        instruments: [Instrument::for_symbol(symbol()).unwrap()]
+            .into_iter()
+            .chain(crate::refusals::instruments())
+            .collect(),
         balances: vec![
             ("USDT".parse().unwrap(), "100000".parse().unwrap()),
             ("BTC".parse().unwrap(), "1".parse().unwrap()),
@@ -106,7 +109,7 @@ pub(crate) async fn gateway_with(config: HttpConfig) -> Fixture {
         metrics: ServiceMetrics::register(&mut registry),
         health: health.clone(),
     };
-    service::start(parts, inbox).unwrap();
+    service::start(parts, inbox);
     let metrics = HttpMetrics::register(&mut registry);
     let registry = Arc::new(registry);
     let parts = HttpParts {

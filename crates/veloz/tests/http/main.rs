@@ -12,4 +12,5 @@ mod api;
 mod docs;
 mod harness;
 mod hostile;
+mod refusals;
 mod sockets;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use veloz::journal::Batch;
 
 use crate::memory::MemoryStorage;
-use crate::{add_step, open, replayed, small_segments};
+use crate::{NewestId, add_step, open, replayed, small_segments};
 
 const SEGMENT: &str = "00000000000000000001.vlz";
 const SNAPSHOT: &str = "00000000000000000005.snap";
@@ -14,13 +14,14 @@ const SNAPSHOT: &str = "00000000000000000005.snap";
 fn written() -> Arc<MemoryStorage> {
     let storage = Arc::default();
     let (mut journal, _, _) = open(&storage, small_segments());
+    journal.fold_by(NewestId::as_text("{}"));
     let mut next_id = 1;
     for n in 0..6 {
         let mut batch = Batch::new();
         add_step(&mut batch, &mut next_id, n);
         journal.append(&mut batch, 1_700_000_000_000_000_000).expect("appends");
         if n == 3 {
-            assert!(journal.write_snapshot(next_id - 1, b"{}".to_vec()).expect("is taken"));
+            assert!(journal.snapshot().expect("is taken"));
         }
     }
     drop(journal);

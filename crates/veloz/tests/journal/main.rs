@@ -14,6 +14,8 @@ mod memory;
 mod reading;
 mod recovery;
 mod retention;
+mod room;
+mod snapshots;
 mod tools;
 
 use std::convert::Infallible;
@@ -23,7 +25,8 @@ use std::time::{Duration, Instant};
 
 use veloz::frame::{frames, write_frame};
 use veloz::journal::{
-    Batch, Durability, Journal, JournalConfig, JournalReader, LogReader, Read, Recovery,
+    Batch, Durability, Fold, FoldError, Journal, JournalConfig, JournalReader, LogReader, Read,
+    RecordRef, Recovery,
 };
 use veloz_core::event::{ErrorEvent, Event, EventKind, Market};
 use veloz_core::types::EventId;
@@ -83,6 +86,51 @@ fn open(
 ) -> (Journal, Arc<JournalReader>, Recovery) {
     Journal::open_on(Arc::<MemoryStorage>::clone(storage), config)
         .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A state that is the newest event's id; its snapshot is `text` with the id in the place of `#`.
+#[derive(Debug)]
+struct NewestId {
+    text: &'static str,
+    newest: EventId,
+}
+
+impl NewestId {
+    fn as_text(text: &'static str) -> Box<NewestId> {
+        Box::new(NewestId { text, newest: 0 })
+    }
+
+    fn snapshot(&self) -> String {
+        self.text.replace('#', &self.newest.to_string())
+    }
+}
+
+impl Fold for NewestId {
+    fn begin(&mut self, snapshot: Option<&[u8]>) -> Result<(), FoldError> {
+        self.newest = 0;
+        let (before, after) = self.text.split_once('#').unwrap_or((self.text, ""));
+        if let Some(bytes) = snapshot {
+            let text = std::str::from_utf8(bytes)?;
+            let inner = text.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+            let id = inner.ok_or("another text")?;
+            self.newest = if id.is_empty() { 0 } else { id.parse()? };
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, record: &RecordRef<'_>) -> Result<(), FoldError> {
+        let next_id = record.first_id + u64::from(record.events);
+        // The steps behind a snapshot that says how far it goes, and no others.
+        if self.text.contains('#') && record.first_id != self.newest + 1 {
+            return Err(format!("{} after {}", record.first_id, self.newest).into());
+        }
+        self.newest = next_id - 1;
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Vec<u8>, FoldError> {
+        Ok(self.snapshot().into_bytes())
+    }
 }
 
 /// Waits for a condition that background work brings about.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use veloz::journal::{Storage, StorageFile};
+use veloz::journal::{Identity, Storage, StorageFile};
 
 const PAGE_BYTES: usize = 512;
 
@@ -25,6 +25,16 @@ pub(crate) struct Faults {
     pub(crate) sync_fails: bool,
     /// Even cutting a file fails.
     pub(crate) cut_fails: bool,
+    /// No more space can be reserved.
+    pub(crate) is_full: bool,
+    /// What is told to be free.
+    pub(crate) free_bytes: Option<u64>,
+    /// No file can be made.
+    pub(crate) is_read_only: bool,
+    /// What was open stands elsewhere now.
+    pub(crate) is_moved: bool,
+    /// What was open has no name any more.
+    pub(crate) is_removed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -125,6 +135,9 @@ impl Storage for MemoryStorage {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        if lock(&self.faults).is_read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
         self.put(name, b"");
         self.find(name)
     }
@@ -142,6 +155,19 @@ impl Storage for MemoryStorage {
 
     fn sync_dir(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let faults = lock(&self.faults);
+        if faults.is_read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        Ok(if faults.is_full { 0 } else { faults.free_bytes.unwrap_or(u64::MAX) })
+    }
+
+    fn identity(&self, _: &str) -> io::Result<Option<Identity>> {
+        let inode = u64::from(lock(&self.faults).is_moved);
+        Ok(Some(Identity { device: 0, inode, links: 1 }))
     }
 }
 
@@ -179,7 +205,15 @@ impl StorageFile for MemoryFile {
         if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
+    fn identity(&self) -> io::Result<Option<Identity>> {
+        let links = u64::from(!lock(&self.faults).is_removed);
+        Ok(Some(Identity { device: 0, inode: 0, links }))
+    }
+
     fn allocate(&self, len: u64) -> io::Result<()> {
+        if lock(&self.faults).is_full && len as usize > lock(&self.bytes).cached.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         // A little ahead only: the tests look at all of a file.
         let mut held = lock(&self.bytes);
         let len = held.cached.len().max((len as usize).min(held.cached.len() + 2 * PAGE_BYTES));

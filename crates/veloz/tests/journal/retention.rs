@@ -10,7 +10,7 @@ use veloz::journal::{
 use veloz_core::event::EventKind;
 
 use crate::memory::MemoryStorage;
-use crate::{add_step, open, read_all, replayed, small_segments};
+use crate::{NewestId, add_step, open, read_all, replayed, small_segments};
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
@@ -26,13 +26,14 @@ fn config(bytes: u64, market_days: u64, order_days: u64) -> JournalConfig {
     }
 }
 
-/// One step an hour for that many hours, a snapshot at each roll, all of it retained at the end.
+/// One step an hour for that many hours, snapshots as it rolls, all of it retained at the end.
 fn a_log_of_hours(
     storage: &Arc<MemoryStorage>,
     config: JournalConfig,
     hours: u64,
 ) -> (Journal, Arc<JournalReader>, u64) {
     let (mut journal, reader, _) = open(storage, config);
+    journal.fold_by(NewestId::as_text("#"));
     let (mut batch, mut next_id) = (Batch::new(), 1);
     for hour in 0..hours {
         batch.clear();
@@ -40,12 +41,10 @@ fn a_log_of_hours(
         let wall_ns = i64::try_from(hour).expect("small") * (DAY_NS / 24);
         let appended = journal.append(&mut batch, wall_ns).expect("appends");
         if appended.rolled {
-            let state = appended.newest.to_string().into_bytes();
-            assert!(journal.write_snapshot(appended.newest, state).expect("is taken"));
             journal.wait_for_background();
         }
     }
-    journal.retain(i64::try_from(hours).expect("small") * (DAY_NS / 24));
+    journal.tend(i64::try_from(hours).expect("small") * (DAY_NS / 24));
     journal.wait_for_background();
     (journal, reader, next_id - 1)
 }
@@ -111,6 +110,7 @@ fn facts_survive_compaction() {
     let storage = Arc::default();
     let config = config(u64::MAX, 0, 10_000);
     let (mut journal, _, _) = open(&storage, config);
+    journal.fold_by(NewestId::as_text("#"));
     let (mut batch, mut next_id) = (Batch::new(), 1);
     for n in 0..400 {
         batch.clear();
@@ -118,8 +118,7 @@ fn facts_survive_compaction() {
         add_step(&mut batch, &mut next_id, u64::from(n % 4 == 3));
         let appended = journal.append(&mut batch, n).expect("appends");
         if appended.rolled {
-            journal.write_snapshot(appended.newest, vec![]).expect("is taken");
-            journal.retain(n);
+            journal.tend(n);
             journal.wait_for_background();
         }
     }
@@ -143,11 +142,10 @@ fn without_two_snapshots_nothing_is_touched() {
         batch.clear();
         add_step(&mut batch, &mut next_id, n);
         journal.append(&mut batch, 0).expect("appends");
-        if n == 199 {
-            assert!(journal.write_snapshot(next_id - 1, vec![]).expect("is taken"));
-        }
     }
-    journal.retain(i64::MAX);
+    journal.fold_by(NewestId::as_text("#"));
+    assert!(journal.snapshot().expect("is taken"));
+    journal.tend(i64::MAX);
     journal.wait_for_background();
     assert_eq!(read_all(&*reader, 1, 1000).len() as u64, next_id - 1);
 }
@@ -193,8 +191,9 @@ fn a_snapshot_between_steps_without_events_replays_each_once() {
         batch.step(1, 0, facts, |_| {});
         journal.append(&mut batch, 0).expect("appends");
     };
+    journal.fold_by(NewestId::as_text("state"));
     append(&mut journal, b"before");
-    assert!(journal.write_snapshot(0, b"state".to_vec()).expect("is taken"));
+    assert!(journal.snapshot().expect("is taken"));
     append(&mut journal, b"after");
     drop(journal);
     let (_, _, recovery) = open(&storage, small_segments());
@@ -237,7 +236,7 @@ fn a_damaged_old_segment_is_trimmed_all_the_same() {
     storage.put(&name, &bytes);
     let (journal, reader, _) = open(&storage, config(20 << 10, 10_000, 10_000));
     assert!(reader.read(1, 1000).is_err(), "it is told");
-    journal.retain(0);
+    journal.tend(0);
     journal.wait_for_background();
     assert!(reader.bounds().oldest > 1);
     assert!(storage.names(".tmp").is_empty());

@@ -46,7 +46,7 @@ pub(crate) struct Outcome {
 /// Runs a source to its end.
 pub(crate) fn collect(config: SourceConfig) -> Outcome {
     let (out, messages) = crossbeam_channel::bounded(4);
-    let source = start(config, out).expect("starts");
+    let source = start(config, out, || {}).expect("starts");
     let (mut data, mut faults, mut largest_batch) = (Vec::new(), Vec::new(), 0);
     let end = loop {
         match messages.recv_timeout(Duration::from_secs(60)).expect("says more") {

@@ -9,10 +9,11 @@ use veloz_core::types::EventId;
 use super::{Next, Place, Sent, Subscriber, World};
 use crate::stream::catchup::Chunk;
 use crate::stream::control::{Gap, GapReason};
+use crate::stream::hub::Connection;
 use crate::stream::metrics::CloseReason;
 use crate::stream::window::locate_in;
 
-impl Subscriber {
+impl<C: Connection> Subscriber<C> {
     /// Sends what it can: first what is pending, then from where it stands.
     pub(in crate::stream) fn advance(&mut self, world: &mut World<'_>) -> Next {
         if self.blocked {

@@ -1,0 +1,72 @@
+"""1000 subscribers at 50 events a second: what a delivery costs, and how late it is."""
+
+from .. import load
+from ..measure import median, ratio_of_pairs
+from ..servers import AxumSse, BetterSse, Floor, Nchan, Python, Veloz
+from ..text import latencies, number, reached, table
+
+NAME, TITLE = "fanout", "Fan-out at 50 events a second, 1000 subscribers"
+SUBSCRIBERS, RATE = 1000, 50
+PEERS = (Nchan, AxumSse, BetterSse, Python)
+GOAL_CPU, GOAL_P99 = 1.10, 1.2
+
+
+def run(bench):
+    events = bench.pick(100, 200, 500)
+    warm_up = RATE // 2
+
+    def measure(kind):
+        # It cannot keep up: what it has to deliver later would grow with the length of the load.
+        total = warm_up + (events // 4 if kind is Python else events)
+        with kind(bench.work, RATE, total) as server:
+            server.wait()
+            found = load.fan_out(server, SUBSCRIBERS, RATE, total, warm_up)
+        return found | {"settings": server.settings, "version": getattr(kind, "version", str)()}
+
+    pairs = []
+    count = bench.pick(1, 5)
+    for i in range(count):
+        bench.progress(f"pair {i + 1} of {count}: floor, VeloZ")
+        # Who goes first changes, so that neither always finds the machine as the other left it.
+        first, second = (Floor, Veloz) if i % 2 == 0 else (Veloz, Floor)
+        both = {kind.name: measure(kind) for kind in (first, second)}
+        pairs.append([both["VeloZ"], both["floor"]])
+    peers = []
+    for kind in PEERS:
+        bench.progress(kind.name)
+        runs = [measure(kind) for _ in range(1 if kind is Python else bench.pick(1, 3))]
+        peers.append(sorted(runs, key=lambda r: r["cpu_us"])[len(runs) // 2])
+    return {"pairs": pairs, "peers": peers}
+
+
+def middle(runs):
+    """The figures of several runs of one server: the median of each."""
+    one = dict(runs[0])
+    for name in ("cpu_us", "user_us", "system_us"):
+        one[name] = median(run[name] for run in runs)
+    one["latency_us"] = {at: median(run["latency_us"][at] for run in runs) for at in runs[0]["latency_us"]}
+    for name in ("lost", "closed"):
+        one[name] = sum(run[name] for run in runs)
+    return one
+
+
+def report(result):
+    ours = middle([pair[0] for pair in result["pairs"]])
+    floor = middle([pair[1] for pair in result["pairs"]])
+    cpu = ratio_of_pairs((a["cpu_us"], b["cpu_us"]) for a, b in result["pairs"])
+    p99 = ratio_of_pairs((a["latency_us"]["p99"], b["latency_us"]["p99"]) for a, b in result["pairs"])
+
+    def row(run):
+        return [run["server"], number(run["cpu_us"]), number(run["user_us"]), number(run["system_us"]),
+                *latencies(run["latency_us"]), run["lost"] + run["closed"]]
+
+    rows = [row(run) for run in (floor, ours, *result["peers"])]
+    figures = table(["", "CPU a delivery, µs", "user", "system", "p50", "p99", "p99.9", "max", "lost"], *rows)
+    goals = table(
+        ["figure", "measured", "to reach", ""],
+        ["CPU a delivery, VeloZ over the floor", f"{cpu:.2f}", f"{GOAL_CPU:.2f} or less", reached(cpu, GOAL_CPU)],
+        ["p99 of delivery, VeloZ over the floor", f"{p99:.2f}", f"{GOAL_P99} or less", reached(p99, GOAL_P99)])
+    settings = "\n".join(f"- {run['server']}: {run['settings']}" + (f"; {run['version']}" if run["version"] else "")
+                         for run in (floor, ours, *result["peers"]))
+    return (f"{figures}\n\nTimes over all subscribers, from when the event was due. Medians of {len(result['pairs'])} "
+            f"interleaved pairs for VeloZ and the floor.\n\n{goals}\n\n{settings}")

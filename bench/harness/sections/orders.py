@@ -1,0 +1,83 @@
+"""Order entry: how many a second, and how long from the POST to the event."""
+
+from .. import load
+from ..measure import median
+from ..servers import Empty, Python, PythonPerRequest, Veloz
+from ..text import micros, number, reached, table
+
+NAME, TITLE = "orders", "Order entry"
+RATE = 1_000
+
+
+class EmptyOneThread(Empty):
+    """The other of tokio's runtimes."""
+
+    name = "empty handler, one thread"
+
+    def __init__(self, work):
+        super().__init__(work, flavour="current")
+
+
+def run(bench):
+    seconds = bench.pick(1, 2.5, 10)
+    rounds = bench.pick(1, 3, 5)
+    found = {kind.name: [] for kind in (Veloz, Empty, EmptyOneThread)}
+    for i in range(rounds):
+        for kind in (Veloz, Empty, EmptyOneThread):
+            bench.progress(f"round {i + 1} of {rounds}: {kind.name}")
+            with kind(bench.work) as server:
+                server.wait()
+                one = {"one": load.run(server, "orders", "--seconds", seconds),
+                       "many": load.run(server, "orders", "--connections", 64, "--seconds", seconds)}
+                if kind is Veloz:
+                    one["latency"] = load.run(server, "latency", "--rate", RATE, "--orders", int(RATE * seconds))
+            found[kind.name].append(one)
+    for kind, slow in ((Python, ()), (PythonPerRequest, ("--threads",))):
+        bench.progress(kind.name)
+        with kind(bench.work) as server:
+            server.wait()
+            found[kind.name] = [{
+                "one": load.run(server, "orders", "--seconds", seconds),
+                "many": load.run(server, "orders", "--connections", 64, "--seconds", seconds, *slow),
+                "latency": load.run(server, "latency", "--rate", 100, "--orders", 200)}]
+    return {"runs": found, "settings": {kind.name: kind.settings for kind in (Veloz, Empty, Python, PythonPerRequest)}}
+
+
+def report(result):
+    runs = result["runs"]
+
+    def per_second(name, load_name):
+        return median(run[load_name]["requests_per_second"] for run in runs[name])
+
+    def row(name):
+        one = runs[name][len(runs[name]) // 2]
+        answer = one["one"]["answer"]
+        cells = [name, number(per_second(name, "one")), number(per_second(name, "many")), micros(answer["p50_us"]),
+                 micros(answer["p99_us"]), micros(answer["p999_us"])]
+        seen = one.get("latency")
+        return cells + ([f"{seen['rate']:,.0f}/s", micros(seen["post_to_event"]["p50_us"]),
+                         micros(seen["post_to_event"]["p99_us"]), micros(seen["post_to_event"]["p999_us"])] if seen else ["-"] * 4)
+
+    figures = table(["", "requests/s, 1 connection", "64 connections", "answer p50", "p99", "p99.9", "POST to event at",
+                     "p50", "p99", "p99.9"], *[row(name) for name in runs])
+    ours = [run["latency"]["post_to_event"] for run in runs["VeloZ"]]
+    p50, p99 = median(o["p50_us"] for o in ours), median(o["p99_us"] for o in ours)
+    empty = {load_name: max(per_second(name, load_name) for name in ("empty handler", "empty handler, one thread"))
+             for load_name in ("one", "many")}
+    share = per_second("VeloZ", "many") / empty["many"]
+    tuned = per_second("VeloZ", "one") / per_second("Python, keep-alive", "one")
+    plain = per_second("VeloZ", "one") / per_second("Python, a thread a request", "one")
+    goals = table(
+        ["figure", "measured", "to reach", ""],
+        ["POST to event at the one subscriber, 1,000 orders/s, p50", micros(p50), "200 µs", reached(p50, 200)],
+        ["the same, p99", micros(p99), "1 ms", reached(p99, 1000)],
+        ["64 connections, VeloZ over an empty handler of the same library", f"{share:.0%}", "70 % or more",
+         reached(share, 0.7, at_most=False)],
+        ["1 connection, VeloZ over an empty handler", f"{per_second('VeloZ', 'one') / empty['one']:.0%}", "", ""],
+        ["1 connection, VeloZ over Python with a thread a request", f"{plain:.1f} times", "10 times",
+         reached(plain, 10, at_most=False)],
+        ["1 connection, VeloZ over Python tuned with keep-alive", f"{tuned:.1f} times", "10 times",
+         reached(tuned, 10, at_most=False)])
+    settings = "\n".join(f"- {name}: {text}" for name, text in result["settings"].items())
+    return (f"{figures}\n\nEvery second request is an order that rests, the others cancel it; each connection sends the next when "
+            f"it has its answer. Medians of {len(runs['VeloZ'])} rounds.\n\n{goals}\n\n{settings}")

@@ -1,0 +1,170 @@
+//! The risk settings, the day and its loss, and what the kill switch does to orders that wait.
+//!
+//! Contract: the loss of a day is what the account was worth when the UTC day began (at the first input of
+//! it, or when the limit was set) less what it is worth now, measured in one asset: what it has of that
+//! asset, and of every other asset that an instrument here trades against it, at the last market price of
+//! that instrument. Assets without such a price count nothing on both sides. So it holds what was
+//! realized, fees, and what is held, marked to the market. Once it has reached the limit only what is held
+//! can be sold, until the next day.
+//!
+//! Stops do not wake into a market that takes no such order: while HALTED none does, while REDUCE_ONLY or
+//! after the loss of a day no BUY. They stay dormant, and wake on resuming if the last price still is
+//! beyond their stop, else when it comes there again.
+
+use super::{Engine, Step, Venue};
+use crate::input::{Answer, AssetLimits, Refusal, RiskChange, TradingState, bad};
+use crate::limits;
+use crate::risk::Reason;
+use crate::state::{DayStart, Fact};
+use crate::types::{Asset, Money, Qty, TsNs};
+
+impl Engine {
+    pub(super) fn change_risk(
+        &mut self,
+        ts: TsNs,
+        change: &RiskChange,
+        step: &mut Step,
+    ) -> Result<Answer, Refusal> {
+        in_domain(change)?;
+        let mut settings = self.state.risk().clone();
+        settings.state = change.state.unwrap_or(settings.state);
+        if let Some(most) = change.max_order_notional {
+            settings.max_order_notional = most;
+        }
+        if let Some(most) = change.max_symbol_notional {
+            settings.max_symbol_notional = most;
+        }
+        if let Some(collar) = change.price_collar {
+            settings.price_collar = collar;
+        }
+        if let Some(most) = change.max_orders_per_second {
+            settings.max_orders_per_second = most;
+        }
+        settings.max_open_orders = change.max_open_orders.unwrap_or(settings.max_open_orders);
+        for (limits, changes) in [
+            (&mut settings.max_position, &change.max_position),
+            (&mut settings.max_daily_loss, &change.max_daily_loss),
+        ] {
+            match changes {
+                None => {}
+                Some(None) => limits.clear(),
+                Some(Some(changes)) => {
+                    limits.extend(
+                        changes.iter().filter_map(|(asset, most)| Some((*asset, (*most)?))),
+                    );
+                    limits.retain(|asset, _| !matches!(changes.get(asset), Some(None)));
+                }
+            }
+        }
+        if settings != *self.state.risk() {
+            self.tell(Fact::Risk(settings.clone()), step);
+            self.begin_day(ts, step);
+        }
+        if change.cancel_all {
+            self.cancel_all(ts, None, step);
+        }
+        if self.venue == Venue::Simulated {
+            self.wake_all(ts, step);
+        }
+        Ok(Answer::Risk(settings))
+    }
+
+    /// Whether orders are taken now, and which.
+    pub(super) fn trading_state(&self) -> TradingState {
+        match self.state.risk().state {
+            TradingState::Active if self.loss_is_reached() => TradingState::ReduceOnly,
+            state => state,
+        }
+    }
+
+    /// When an order counts as sent, as far as that is limited.
+    pub(super) fn sent_at(&self, ts: TsNs, verdict: &Result<(), Reason>) -> Option<TsNs> {
+        verdict.is_ok().then_some(ts).filter(|_| self.state.risk().max_orders_per_second.is_some())
+    }
+
+    /// Whether the day whose loss is limited is not the one that was begun.
+    pub(super) fn day_is_over(&self, ts: TsNs) -> bool {
+        !self.state.risk().max_daily_loss.is_empty()
+            && self.state.day_start().day != DayStart::day_of(ts)
+    }
+
+    /// Notes what the account is worth, once a day for each limit of its loss.
+    pub(super) fn begin_day(&mut self, ts: TsNs, step: &mut Step) {
+        let day = DayStart::day_of(ts);
+        let old = self.state.day_start();
+        let known = |asset: &Asset| old.worth_in(asset).filter(|_| old.day == day);
+        let limited = self.state.risk().max_daily_loss.keys();
+        let worth: Vec<_> = limited
+            .map(|asset| (*asset, known(asset).unwrap_or_else(|| self.worth_in(*asset))))
+            .collect();
+        let start = DayStart { day, worth };
+        if !start.worth.is_empty() && start != *old {
+            self.tell(Fact::Day(start), step);
+        }
+    }
+
+    pub(super) fn loss_is_reached(&self) -> bool {
+        let start = self.state.day_start();
+        self.state.risk().max_daily_loss.iter().any(|(asset, most)| {
+            start
+                .worth_in(asset)
+                .is_some_and(|then| then.saturating_sub(self.worth_in(*asset)) >= *most)
+        })
+    }
+
+    /// What the account is worth in an asset.
+    fn worth_in(&self, asset: Asset) -> Money {
+        let others = self.instruments.iter().filter(|instrument| instrument.quote == asset);
+        let marked = others.filter_map(|instrument| {
+            let last = self.state.market(&instrument.symbol)?.price;
+            Some(Money::valued(self.state.held(instrument.base), last))
+        });
+        marked.fold(self.state.held(asset), Money::saturating_add)
+    }
+
+    /// Wakes the stops that the last prices are beyond.
+    fn wake_all(&mut self, ts: TsNs, step: &mut Step) {
+        for index in 0..self.markets.len() {
+            let symbol = self.instruments.get(index).map(|instrument| instrument.symbol);
+            let last = symbol.and_then(|symbol| self.state.market(&symbol)).map(|m| m.price);
+            if let Some(last) = last {
+                self.wake(ts, index, last, step);
+            }
+        }
+    }
+}
+
+/// What a change of the settings must and must not have.
+fn in_domain(change: &RiskChange) -> Result<(), Refusal> {
+    let negative = |field, value: String| bad(field, format!("{value} must not be below 0"));
+    for (field, value) in [
+        ("max_order_notional", change.max_order_notional),
+        ("max_symbol_notional", change.max_symbol_notional),
+    ] {
+        if let Some(value) = value.flatten().filter(|value| *value < Money::ZERO) {
+            return Err(negative(field, value.to_string()));
+        }
+    }
+    if let Some(collar) = change.price_collar.flatten().filter(|collar| *collar < Qty::ZERO) {
+        return Err(negative("price_collar", collar.to_string()));
+    }
+    for (field, limits) in
+        [("max_position", &change.max_position), ("max_daily_loss", &change.max_daily_loss)]
+    {
+        let limits = limits.as_ref().and_then(Option::as_ref);
+        let mut values = limits.into_iter().flat_map(AssetLimits::values).flatten();
+        if let Some(value) = values.find(|value| **value < Money::ZERO) {
+            return Err(negative(field, value.to_string()));
+        }
+    }
+    let most = change.max_orders_per_second.flatten();
+    let many =
+        |most: &u32| usize::try_from(*most).is_ok_and(|n| n > limits::ORDERS_PER_SECOND_COUNT);
+    match most.filter(many) {
+        Some(most) => {
+            let rule = format!("{most} must be {} at most", limits::ORDERS_PER_SECOND_COUNT);
+            Err(bad("max_orders_per_second", rule))
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,97 @@
+//! What follows from the state's data, kept for speed.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
+
+use super::Data;
+use crate::order::Order;
+use crate::types::{ClientOrderId, Money, Qty, Side, Symbol, TsNs};
+
+/// Places in the state's data.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Index {
+    pub(super) orders: FxHashMap<ClientOrderId, usize>,
+    pub(super) open: BTreeSet<usize>,
+    /// The open orders that stand until a time, by that time.
+    pub(super) expiring: BTreeSet<(TsNs, usize)>,
+    pub(super) markets: FxHashMap<Symbol, usize>,
+    pub(super) pairs: FxHashMap<Symbol, usize>,
+    /// What the open orders of each pair come to.
+    pub(super) open_of_pair: Vec<OpenOrders>,
+}
+
+/// What open orders come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct OpenOrders {
+    /// How many they are.
+    pub(crate) count: usize,
+    /// What they would be worth, each at its limit or else its stop. Of two of which one is executed the
+    /// limit order counts, until the other is woken.
+    pub(crate) notional: Money,
+    /// What the BUY orders among them would bring.
+    pub(crate) bought: Qty,
+}
+
+impl OpenOrders {
+    /// What one order comes to.
+    pub(crate) fn of(order: &Order) -> OpenOrders {
+        if !order.is_open() {
+            return OpenOrders::default();
+        }
+        if order.request.oco_with.is_some() && order.is_dormant() {
+            return OpenOrders { count: 1, ..OpenOrders::default() };
+        }
+        let remaining = order.remaining();
+        let price = order.price.or(order.request.stop_price);
+        let is_buy = order.request.side == Side::Buy;
+        OpenOrders {
+            count: 1,
+            notional: price.map(|price| Money::notional(price, remaining)).unwrap_or_default(),
+            bought: if is_buy { remaining } else { Qty::ZERO },
+        }
+    }
+
+    /// Without what one order comes to.
+    #[must_use]
+    pub(crate) fn without(self, order: OpenOrders) -> OpenOrders {
+        OpenOrders {
+            count: self.count.saturating_sub(order.count),
+            notional: self.notional.saturating_sub(order.notional),
+            bought: self.bought.saturating_sub(order.bought),
+        }
+    }
+
+    fn with(self, order: OpenOrders) -> OpenOrders {
+        OpenOrders {
+            count: self.count.saturating_add(order.count),
+            notional: self.notional.saturating_add(order.notional),
+            bought: self.bought.saturating_add(order.bought),
+        }
+    }
+}
+
+impl Index {
+    pub(super) fn of(data: &Data) -> Index {
+        let mut index = Index::default();
+        index.open_of_pair.resize(data.pairs.len(), OpenOrders::default());
+        for (key, order) in data.orders.iter().enumerate() {
+            index.orders.insert(order.client_order_id(), key);
+            if order.is_open() {
+                index.open.insert(key);
+                index.expiring.extend(order.request.expire_ts_ns.map(|at| (at, key)));
+                index.changed(order.pair, OpenOrders::default(), OpenOrders::of(order));
+            }
+        }
+        index.markets = data.markets.iter().enumerate().map(|(i, m)| (m.symbol, i)).collect();
+        index.pairs = data.pairs.iter().enumerate().map(|(i, p)| (p.symbol, i)).collect();
+        index
+    }
+
+    /// An order of a pair comes to something else than before.
+    pub(super) fn changed(&mut self, pair: usize, before: OpenOrders, now: OpenOrders) {
+        if let Some(open) = self.open_of_pair.get_mut(pair) {
+            *open = open.without(before).with(now);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The limits in front of the venue, the kill switch, and the loss of a day.
+
+use std::collections::BTreeMap;
+
+use crate::common::{Rig, id, price, qty, snapshot, trade};
+use veloz_core::engine::Venue;
+use veloz_core::input::{Answer, AssetLimits, Input, Refusal, RiskChange, TradingState};
+use veloz_core::types::{Asset, Money};
+
+fn rig(change: RiskChange) -> Rig {
+    let mut rig = Rig::new(Venue::Simulated);
+    rig.market(snapshot(10, "99 2, 98 5", "101 2, 102 5"));
+    rig.market(trade("BUY 1 @ 100"));
+    set(&mut rig, change);
+    rig
+}
+
+fn set(rig: &mut Rig, change: RiskChange) -> String {
+    rig.input(&Input::Risk(change)).unwrap();
+    rig.shown()
+}
+
+fn state(state: TradingState) -> RiskChange {
+    RiskChange { state: Some(state), ..RiskChange::default() }
+}
+
+fn money(text: &str) -> Money {
+    text.parse().unwrap()
+}
+
+fn by_asset(asset: &str, amount: &str) -> Option<Option<AssetLimits>> {
+    let asset: Asset = asset.parse().unwrap();
+    Some(Some(BTreeMap::from([(asset, Some(money(amount)))])))
+}
+
+/// Under the limits, orders end as told: each with its reason, empty when it is taken.
+fn check(change: &RiskChange, orders: &[(&str, &str)]) {
+    for restarts in [false, true] {
+        let mut rig = rig(change.clone());
+        for (order, expected) in orders {
+            if restarts {
+                rig.restart();
+                rig.market(snapshot(10, "99 2, 98 5", "101 2, 102 5"));
+            }
+            rig.order(order);
+            let name = order.rsplit(':').next().unwrap().split(' ').next().unwrap();
+            let known = rig.engine.state().order(&id(name)).unwrap();
+            assert_eq!(known.reason, *expected, "{order}, restarts: {restarts}");
+        }
+        let bytes = |state| serde_json::to_string(state).unwrap();
+        assert_eq!(bytes(rig.engine.state()), bytes(&rig.replayed()));
+    }
+}
+
+#[test]
+fn what_the_open_orders_of_a_symbol_are_worth() {
+    let change =
+        RiskChange { max_symbol_notional: Some(Some(money("1000"))), ..RiskChange::default() };
+    check(
+        &change,
+        &[
+            ("a BUY 5 @ 90", ""),
+            ("b SELL 5 @ 110", ""),
+            ("c BUY 1 @ 90", "max_symbol_notional"),
+            ("stop SELL 1 STOP 90", "max_symbol_notional"),
+            ("market BUY 1 MARKET", "max_symbol_notional"),
+            ("ETHUSDT:d BUY 5 @ 90", ""),
+        ],
+    );
+    let mut rig = rig(change);
+    rig.order("a SELL 5 @ 110");
+    rig.order("b SELL 5 @ 110");
+    assert!(rig.shown().contains("max_symbol_notional"));
+    rig.market(trade("BUY 2 @ 111"));
+    rig.order("c SELL 6 @ 110");
+    assert!(rig.shown().contains("c ACCEPTED"), "what is filled is not open: {}", rig.shown());
+    rig.cancel("c").unwrap();
+    assert!(rig.amend("a", "10 @ 110").is_err(), "an amended order counts as it would be");
+    rig.amend("a", "9 @ 110").unwrap();
+    rig.cancel("a").unwrap();
+    rig.pair("x SELL 8 @ 112", "y SELL 8 STOP 90").unwrap();
+    assert!(rig.shown().contains("y ACCEPTED"), "of a pair one counts: {}", rig.shown());
+}
+
+#[test]
+fn how_much_of_an_asset_there_may_be() {
+    let change = RiskChange { max_position: by_asset("BTC", "103"), ..RiskChange::default() };
+    check(
+        &change,
+        &[
+            ("a BUY 2 @ 90", ""),
+            ("b BUY 1.1 MARKET", "max_position"),
+            ("c BUY 1 MARKET", ""),
+            ("d BUY 0.1 @ 90", "max_position"),
+            ("ETHUSDT:e BUY 50 @ 90", ""),
+            ("f SELL 50 @ 110", ""),
+            ("g SELL 5 MARKET", ""),
+            ("h BUY 4.9 @ 90", ""),
+        ],
+    );
+}
+
+#[test]
+fn how_far_beyond_the_last_price_an_order_may_trade() {
+    let change = RiskChange { price_collar: Some(Some(qty("0.015"))), ..RiskChange::default() };
+    check(
+        &change,
+        &[
+            ("a BUY 1 @ 101.51", "price_collar"),
+            ("b BUY 1 @ 101.5", ""),
+            ("c BUY 1 @ 50", ""),
+            ("d SELL 1 @ 98.49", "price_collar"),
+            ("e SELL 1 @ 98.5", ""),
+            ("f SELL 1 @ 500", ""),
+            ("g BUY 3 MARKET", "price_collar"),
+            ("h BUY 1 MARKET", ""),
+            ("i SELL 1 @ 88 STOP 90", "price_collar"),
+            ("j SELL 1 @ 89 STOP 90", ""),
+            ("k SELL 1 STOP 90", ""),
+        ],
+    );
+    let mut blind = Rig::new(Venue::Simulated);
+    set(&mut blind, change);
+    assert_eq!(blind.order("a BUY 1 @ 90"), "a REJECTED price_collar; =a");
+}
+
+#[test]
+fn how_many_orders_a_second_may_have() {
+    let change = RiskChange { max_orders_per_second: Some(Some(2)), ..RiskChange::default() };
+    check(
+        &change,
+        &[
+            ("a BUY 1 @ 90", ""),
+            ("refused BUY 1 @ 90.001", "price_tick"),
+            ("b BUY 1 @ 90", ""),
+            ("c BUY 1 @ 90", "order_rate"),
+        ],
+    );
+    let mut rig = rig(change);
+    let at = |rig: &mut Rig, now: i64, order: &str| {
+        rig.now = now - 1;
+        rig.order(order)
+    };
+    at(&mut rig, 1_000_000_000, "a BUY 1 @ 90");
+    at(&mut rig, 1_900_000_000, "b BUY 1 @ 90");
+    let refused = "c REJECTED order_rate; =c";
+    assert_eq!(at(&mut rig, 1_999_999_999, "c BUY 1 @ 90"), refused);
+    let taken = "d ACCEPTED; =d; account";
+    assert_eq!(at(&mut rig, 2_000_000_000, "d BUY 1 @ 90"), taken, "a has left the second");
+    rig.now = 2_899_999_998;
+    assert!(rig.amend("d", "2").is_err(), "an amendment is an order");
+    rig.cancel("d").unwrap();
+    assert!(rig.pair("x SELL 1 @ 110", "y SELL 1 STOP 90").is_ok());
+    assert_eq!(rig.shown(), "x REJECTED order_rate; =x; y REJECTED order_rate; =y");
+    rig.now = 2_899_999_999 + 1_000_000_000;
+    rig.pair("v SELL 1 @ 110", "w SELL 1 STOP 90").unwrap();
+    assert!(rig.shown().contains("w ACCEPTED"), "{}", rig.shown());
+    let most = RiskChange { max_orders_per_second: Some(Some(10_001)), ..RiskChange::default() };
+    assert!(matches!(rig.input(&Input::Risk(most)), Err(Refusal::BadParams { .. })));
+}
+
+const DAY: i64 = 86_400_000_000_000;
+
+#[test]
+fn the_loss_of_a_day_is_what_the_account_is_worth_less_than_at_its_beginning() {
+    let mut rig = rig(RiskChange::default());
+    // 100 BTC at 100, ETH without a price, 100,000 USDT.
+    set(&mut rig, RiskChange { max_daily_loss: by_asset("USDT", "100"), ..RiskChange::default() });
+    let buy = |rig: &mut Rig, name: &str| {
+        rig.order(&format!("{name} BUY 1 @ 90"));
+        rig.engine.state().order(&id(name)).unwrap().reason.to_string()
+    };
+    rig.market(trade("SELL 1 @ 99.01"));
+    assert_eq!(buy(&mut rig, "a"), "", "99 lost");
+    rig.market(trade("SELL 1 @ 99"));
+    assert_eq!(buy(&mut rig, "b"), "daily_loss", "100 lost");
+    assert!(rig.order("s SELL 1 @ 120").contains("ACCEPTED"), "what is held can be sold");
+    rig.restart();
+    rig.market(snapshot(10, "99 2, 98 5", "101 2, 102 5"));
+    assert_eq!(buy(&mut rig, "c"), "daily_loss", "a restart forgets nothing");
+    rig.market(trade("BUY 1 @ 99.5"));
+    assert_eq!(buy(&mut rig, "d"), "", "it has come back");
+    // A fee is a loss too: 2 BTC at 101 cost 0.002 BTC of fees, and are worth 3 less at 99.5.
+    rig.order("e BUY 2 @ 101");
+    rig.market(trade("SELL 1 @ 99.06"));
+    assert_eq!(
+        buy(&mut rig, "f"),
+        "",
+        "94 for the price, 3.88 for the spread, 0.19812 for the fee"
+    );
+    rig.market(trade("SELL 1 @ 99.04"));
+    assert_eq!(buy(&mut rig, "g"), "daily_loss");
+    rig.now = DAY;
+    assert!(rig.engine.is_due(DAY));
+    assert_eq!(buy(&mut rig, "h"), "", "a new day begins with what there is");
+    rig.market(trade("SELL 1 @ 98"));
+    assert_eq!(buy(&mut rig, "i"), "daily_loss");
+    assert_eq!(
+        rig.engine.state().market(&crate::common::symbol("BTCUSDT")).unwrap().price,
+        price("98")
+    );
+    set(&mut rig, RiskChange { max_daily_loss: Some(None), ..RiskChange::default() });
+    assert_eq!(buy(&mut rig, "j"), "");
+    let bytes = |state| serde_json::to_string(state).unwrap();
+    assert_eq!(bytes(rig.engine.state()), bytes(&rig.replayed()));
+}
+
+#[test]
+fn stops_do_not_wake_into_a_halt() {
+    for restarts in [false, true] {
+        let mut rig = rig(RiskChange::default());
+        rig.order("gone SELL 1 STOP 95");
+        rig.order("still SELL 1 STOP 96");
+        set(&mut rig, state(TradingState::Halted));
+        assert_eq!(rig.market(trade("SELL 1 @ 94")), "market 94.0");
+        assert_eq!(rig.market(trade("SELL 1 @ 95.5")), "market 95.5");
+        if restarts {
+            rig.restart();
+            rig.market(snapshot(10, "99 2, 98 5", "101 2, 102 5"));
+        }
+        let woken = "still 1.0@99.0; still FILLED; =still; account";
+        assert_eq!(set(&mut rig, state(TradingState::Active)), woken, "restarts: {restarts}");
+        assert!(rig.market(trade("SELL 1 @ 95")).contains("gone FILLED"));
+    }
+}
+
+#[test]
+fn a_stop_that_buys_does_not_wake_while_only_sales_are_taken() {
+    let mut rig = rig(RiskChange::default());
+    rig.order("short BUY 1 STOP 105");
+    rig.order("long SELL 1 TAKE 106");
+    set(&mut rig, state(TradingState::ReduceOnly));
+    assert_eq!(
+        rig.market(trade("BUY 1 @ 106")),
+        "market 106.0; long 1.0@99.0; long FILLED; =long; account"
+    );
+    let woken = "short 1.0@101.0; short FILLED; =short; account";
+    assert_eq!(set(&mut rig, state(TradingState::Active)), woken);
+}
+
+#[test]
+fn the_settings_change_one_by_one() {
+    let mut rig = rig(RiskChange { max_position: by_asset("BTC", "5"), ..RiskChange::default() });
+    set(&mut rig, RiskChange { max_position: by_asset("ETH", "7"), ..RiskChange::default() });
+    let lifted = BTreeMap::from([("BTC".parse().unwrap(), None)]);
+    let change = RiskChange { max_position: Some(Some(lifted)), ..RiskChange::default() };
+    let Ok(Answer::Risk(settings)) = rig.input(&Input::Risk(change)) else { panic!() };
+    let left: Vec<_> = settings.max_position.keys().map(Asset::as_str).collect();
+    assert_eq!(left, ["ETH"]);
+    rig.restart();
+    assert_eq!(*rig.engine.state().risk(), settings);
+    for wrong in [
+        RiskChange { price_collar: Some(Some(qty("-0.1"))), ..RiskChange::default() },
+        RiskChange { max_daily_loss: by_asset("USDT", "-1"), ..RiskChange::default() },
+        RiskChange { max_symbol_notional: Some(Some(money("-1"))), ..RiskChange::default() },
+    ] {
+        assert!(matches!(rig.input(&Input::Risk(wrong)), Err(Refusal::BadParams { .. })));
+    }
+}

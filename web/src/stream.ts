@@ -227,6 +227,8 @@ export class Stream {
     } finally {
       this.#probing = false;
     }
+    // What it asked about is gone: ask about what is here now.
+    if (this.#era !== era) void this.#probe();
   }
 
   #compare(page: string, lastId: number, known: string): void {
@@ -239,7 +241,7 @@ export class Stream {
     } else if (newest - (this.count.lastId ?? 0) > MOST_MISSED_EVENTS) {
       this.#anew(`${newest - lastId} events were missed, too many to read here; they are in the log`);
     } else {
-      if (there?.id === this.count.lastId) this.#lastText = there.text;
+      if (there && there.id === this.count.lastId) this.#lastText = there.text;
       this.#heard = Date.now();
       this.#goal = { id: newest, since: Date.now() };
       this.#level();

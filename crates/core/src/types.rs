@@ -350,6 +350,18 @@ impl AvgPrice {
     }
 }
 
+impl AvgPrice {
+    /// The amount that `executed` at this average came to, as near as the average tells: half to even.
+    /// `None` past the range.
+    pub fn times(self, executed: Qty) -> Option<Money> {
+        // Units: 10^-12 * 10^-8 = 10^-20, so 10^4 less gives 10^-16.
+        let product = self.0.checked_mul(i128::from(executed.0))?;
+        let (whole, rest) = (product.div_euclid(10_000), product.rem_euclid(10_000));
+        let up = rest > 5_000 || (rest == 5_000 && whole & 1 == 1);
+        Some(Money(whole + i128::from(up)))
+    }
+}
+
 /// Why a text is not a name of the wanted kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to {max} {allowed}")]

@@ -148,6 +148,8 @@ pub struct Config {
     pub symbol_is_set: bool,
     /// All symbols, that one first.
     pub symbols: Vec<Symbol>,
+    /// An external engine: program and arguments; `None` is the built-in one.
+    pub engine_cmd: Option<Vec<String>>,
     /// The journal and everything else that is kept.
     pub data_dir: PathBuf,
     /// When an event counts as stored.
@@ -271,6 +273,7 @@ impl Config {
             symbol: layers.get("VELOZ_MARKET_SYMBOL", parse::symbol)?,
             symbol_is_set: layers.values.contains_key("VELOZ_MARKET_SYMBOL"),
             symbols: symbols(layers)?,
+            engine_cmd: layers.get("VELOZ_ENGINE_CMD", parse::command)?,
             data_dir: match layers.get("VELOZ_DATA_DIR", parse::optional_path)? {
                 Some(dir) => dir,
                 None => default_data_dir()?,
@@ -286,6 +289,11 @@ impl Config {
         };
         config.check_combinations()?;
         Ok(config)
+    }
+
+    /// Where orders go, as it is shown, and as data directories are stamped with.
+    pub fn execution_mode(&self) -> &'static str {
+        if self.engine_cmd.is_some() { "external_engine" } else { "sim_engine" }
     }
 
     fn check_combinations(&self) -> Result<(), ConfigError> {

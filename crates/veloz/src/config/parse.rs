@@ -41,6 +41,17 @@ pub(super) fn origins(text: &str) -> Parsed<Vec<String>> {
     }
 }
 
+/// A program and its arguments, as a shell would split them; there is no shell.
+pub(super) fn command(text: &str) -> Parsed<Option<Vec<String>>> {
+    let words = shell_words::split(text)
+        .map_err(|_| "must be a program and its arguments, each quote closed".to_owned())?;
+    match words.first() {
+        None if text.is_empty() => Ok(None),
+        Some(program) if !program.is_empty() => Ok(Some(words)),
+        _ => Err("must name a program".to_owned()),
+    }
+}
+
 pub(super) fn optional_count(text: &str) -> Parsed<Option<usize>> {
     match text {
         "" => Ok(None),

@@ -81,6 +81,12 @@ pub const VARIABLES: &[Variable] = &[
     ),
     variable("VELOZ_EXECUTION_MODE", "sim_engine", "Where orders go: sim_engine"),
     variable(
+        "VELOZ_ENGINE_CMD",
+        "",
+        "External engine, spoken to over standard input and output, in place of the built-in one: a program \
+         and its arguments",
+    ),
+    variable(
         "VELOZ_DATA_DIR",
         "",
         "Directory of the journal; by default veloz in the platform's state directory",

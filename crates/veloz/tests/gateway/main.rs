@@ -27,3 +27,4 @@ mod resume;
 mod soak;
 mod startup;
 mod support;
+mod venue;

@@ -208,6 +208,7 @@ impl Gateway {
             journal,
             tail: hub.tail(),
             market: None,
+            venue: None,
             clock: Clock::Wall,
             metrics: ServiceMetrics::register(&mut Registry::default()),
             health: settings.plant.health(health),

@@ -21,9 +21,10 @@ use crate::book::Book;
 use crate::event::{Account, Balance, ErrorEvent, Event, Market};
 use crate::input::{Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, Refusal, bad};
 use crate::instrument::Instrument;
+use crate::limits;
 use crate::order::{Order, OrderChange, OrderStatus, TimeInForce};
 use crate::risk::Reason;
-use crate::sim::{OrderKey, SimMarket, SimReport};
+use crate::sim::{OrderKey, SimMarket, SimReport, Taken};
 use crate::state::{Fact, State};
 use crate::types::{Asset, ClientOrderId, Money, Side, Symbol, TsNs, VenueOrderId};
 
@@ -48,7 +49,7 @@ pub enum Venue {
 }
 
 /// What an engine is made of.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct EngineConfig {
     /// What may be traded.
     pub instruments: Vec<Instrument>,
@@ -56,6 +57,22 @@ pub struct EngineConfig {
     pub balances: Vec<(Asset, Money)>,
     /// Where orders go.
     pub venue: Venue,
+    /// What becomes of the liquidity that the simulated venue takes.
+    pub taken: Taken,
+    /// The most open orders at once, whatever the risk settings allow.
+    pub most_open_orders: usize,
+}
+
+impl Default for EngineConfig {
+    fn default() -> EngineConfig {
+        EngineConfig {
+            instruments: Vec::new(),
+            balances: Vec::new(),
+            venue: Venue::default(),
+            taken: Taken::default(),
+            most_open_orders: limits::OPEN_ORDERS_COUNT,
+        }
+    }
 }
 
 /// What an external venue is told to do.
@@ -110,6 +127,7 @@ pub struct Engine {
     venue: Venue,
     instruments: Vec<Instrument>,
     balances: Vec<(Asset, Money)>,
+    most_open_orders: usize,
     state: State,
     index: FxHashMap<Symbol, usize>,
     /// One for each instrument.
@@ -137,9 +155,10 @@ impl Engine {
     /// An engine that goes on from a state: open orders go back into the simulated venue, at the back of
     /// the queue.
     pub fn restore(config: EngineConfig, state: State) -> Engine {
-        let EngineConfig { venue, instruments, balances } = config;
+        let EngineConfig { venue, instruments, balances, taken, most_open_orders } = config;
         let told_until = state.last_position();
-        let market = |_| TradedMarket { told_until, ..TradedMarket::default() };
+        let market =
+            |_| TradedMarket { sim: SimMarket::new(taken), told_until, ..TradedMarket::default() };
         let mut markets: Vec<_> = instruments.iter().map(market).collect();
         let index: FxHashMap<_, _> =
             instruments.iter().enumerate().map(|(index, i)| (i.symbol, index)).collect();
@@ -152,7 +171,8 @@ impl Engine {
                 market.sim.restore(order.ticket(key), order.request.side, price, order.remaining());
             }
         }
-        Engine { venue, instruments, balances, state, index, markets, reports: Vec::new() }
+        let reports = Vec::new();
+        Engine { venue, instruments, balances, most_open_orders, state, index, markets, reports }
     }
 
     /// Tells which market source speaks from here on. Another one than before, or the same one begun

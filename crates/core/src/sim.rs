@@ -8,6 +8,8 @@
 //!   book's other side when it reaches its price, fill it, at its own price.
 //! - One traded volume, one shown quantity, fills once: it is shared among the account's orders by price,
 //!   then time.
+//! - Where the venue is told that liquidity is replenished, one order, or one word of the source, still
+//!   takes no more than is shown, and the next finds all of it again.
 //! - Own orders never trade with each other: the incoming one expires.
 //! - After a restart it is not known what was taken, but for this: what the book then offers to an order
 //!   that rests already was taken by it.
@@ -71,6 +73,16 @@ pub enum SimOutcome {
     Expired(Reason),
 }
 
+/// What becomes of what the account takes from the book of a market that does not know of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Taken {
+    /// It is gone until the level leaves or shrinks below it: the same liquidity never fills twice.
+    #[default]
+    Stays,
+    /// It is there again for the next order: as if others filled the gap at once.
+    IsReplenished,
+}
+
 /// One instrument's market: the source's book and the account's resting orders.
 #[derive(Debug, Clone, Default)]
 pub struct SimMarket {
@@ -79,6 +91,7 @@ pub struct SimMarket {
     asks: Resting,
     /// Resting orders whose place in the queue is not known yet.
     unplaced: usize,
+    taken: Taken,
     plan: Vec<PriceLevel>,
     done: Vec<(i64, Ticket)>,
 }
@@ -103,6 +116,11 @@ enum Stop {
 }
 
 impl SimMarket {
+    /// A market of which nothing is known.
+    pub fn new(taken: Taken) -> SimMarket {
+        SimMarket { taken, ..SimMarket::default() }
+    }
+
     /// The market's book.
     pub fn book(&self) -> &Book {
         &self.book
@@ -197,7 +215,10 @@ impl SimMarket {
             Side::Sell => &mut self.asks,
         };
         for &(price, qty) in &self.plan {
-            self.book.take(maker, price, qty);
+            match self.taken {
+                Taken::Stays => self.book.take(maker, price, qty),
+                Taken::IsReplenished => self.book.borrow(maker, price, qty),
+            }
             // It stood before the account's own orders at that price.
             let level = rank(maker, price);
             for (_, place) in own.range_mut((level, Ticket::FIRST)..=(level, Ticket::LAST)) {
@@ -219,6 +240,7 @@ impl SimMarket {
                 report(SimOutcome::Expired(reason));
             }
         }
+        self.book.give_back();
     }
 
     /// Puts an order of an earlier run back, at the back of the queue.
@@ -263,6 +285,7 @@ impl SimMarket {
         self.find_places();
         self.cross(Side::Buy, out);
         self.cross(Side::Sell, out);
+        self.book.give_back();
     }
 }
 
@@ -455,7 +478,10 @@ impl SimMarket {
             while !left.is_zero() {
                 let Some((best, offered)) = self.reached(side, level) else { break };
                 let part = offered.min(left);
-                self.book.take(side.opposite(), best, part);
+                match self.taken {
+                    Taken::Stays => self.book.take(side.opposite(), best, part),
+                    Taken::IsReplenished => self.book.borrow(side.opposite(), best, part),
+                }
                 left = left.saturating_sub(part);
             }
             let Some(place) = self.resting_mut(side).get_mut(&(level, ticket)) else { return };

@@ -17,6 +17,7 @@ use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
 use veloz_core::input::Input;
 use veloz_core::instrument::Instrument;
 use veloz_core::limits::SERVICE_MARKET_QUEUE_BATCHES;
+use veloz_core::sim::Taken;
 use veloz_core::state::State;
 use veloz_core::types::Symbol;
 
@@ -388,6 +389,8 @@ impl Store {
             instruments: plan.instruments.clone(),
             balances: config.sim_balances.clone(),
             venue: Venue::Simulated,
+            taken: if config.sim_replenished { Taken::IsReplenished } else { Taken::Stays },
+            ..EngineConfig::default()
         };
         let mut engine = Engine::restore(engine_config, state);
         let clock = clock(config, &engine)?;

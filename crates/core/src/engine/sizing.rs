@@ -108,6 +108,7 @@ impl Engine {
                 .open_order_count()
                 .saturating_sub(old_open.count)
                 .saturating_add(more),
+            most_open_orders: self.most_open_orders,
             instrument_orders: open.count.saturating_add(more),
             instrument_notional: open.notional,
             position: if is_held { position() } else { Money::ZERO },

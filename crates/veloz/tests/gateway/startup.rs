@@ -58,6 +58,7 @@ fn a_wrong_variable_is_named() {
         ("VELOZ_SIM_BALANCES", "USDT", &["ASSET=AMOUNT"]),
         ("VELOZ_SIM_BALANCES", "USDT=NaN", &[]),
         ("VELOZ_SIM_FEES", "maker=2", &[]),
+        ("VELOZ_SIM_LIQUIDITY", "endless", &["consumed", "replenished"]),
         ("VELOZ_MARKET_SYMBOL", "btc usdt", &[]),
         ("VELOZ_EXECUTION_MODE", "live", &["sim_engine"]),
         ("VELOZ_DURABILITY", "maybe", &["process", "disk"]),

@@ -281,13 +281,15 @@ impl Engine {
         if order.oco_with.is_some() {
             return Err(bad("oco_with", "is for pairs only".into()));
         }
-        let (index, instrument) = self.traded(&order.symbol)?;
-        let (sized, lock) = self.size(index, &instrument, &order);
-        let verdict = self.judge(ts, index, &instrument, &sized, (lock, 0));
-        self.tell_context(index, &instrument, step);
+        let index = self.traded(&order.symbol)?;
+        let (sized, lock) = self.size(index, &order);
+        let asked = std::mem::replace(&mut order.qty, sized);
+        let verdict = self.judge(ts, index, &order, (lock, 0));
+        order.qty = asked;
+        self.tell_context(index, step);
         let external = self.venue == Venue::External;
         let lock = if verdict.is_ok() { lock } else { Money::ZERO };
-        let qty = Some(sized.qty).filter(|qty| *qty != order.qty);
+        let qty = Some(sized).filter(|qty| *qty != asked);
         let sent_ts_ns = self.sent_at(ts, &verdict);
         self.tell(Fact::Intent { order, qty, lock, external, sent_ts_ns }, step);
         let key = self.state.order_key(&id).unwrap_or(OrderKey::MAX);
@@ -295,22 +297,21 @@ impl Engine {
             (Err(reason), _) => {
                 self.close(ts, key, (OrderChange::Reject, Some(reason)), step);
             }
-            (Ok(()), Venue::Simulated) => self.place(ts, index, key, &sized, step),
+            (Ok(()), Venue::Simulated) => self.place(ts, index, key, step),
             (Ok(()), Venue::External) => {
                 self.tell(Fact::Sent { client_order_id: id, ts_ns: ts }, step);
-                step.commands.push(VenueCommand::Place(sized));
+                let sized = self.state.order_at(key).map(Order::rest);
+                step.commands.extend(sized.map(VenueCommand::Place));
             }
         }
         let answer = self.state.order_at(key).and_then(Order::answer);
         Ok(answer.map_or(Answer::Pending(id), Answer::Order))
     }
 
-    /// The instrument of that name and its place.
-    fn traded(&self, symbol: &Symbol) -> Result<(usize, Instrument), Refusal> {
+    /// The place of the instrument of that name.
+    fn traded(&self, symbol: &Symbol) -> Result<usize, Refusal> {
         let index = self.index.get(symbol).copied();
-        index
-            .and_then(|index| Some((index, self.instruments.get(index)?.clone())))
-            .ok_or_else(|| bad("symbol", format!("{symbol} is not traded here")))
+        index.ok_or_else(|| bad("symbol", format!("{symbol} is not traded here")))
     }
 
     fn cancel(
@@ -458,7 +459,8 @@ impl Engine {
     }
 
     /// What the state must know of an instrument before an order of it.
-    fn tell_context(&mut self, index: usize, instrument: &Instrument, step: &mut Step) {
+    fn tell_context(&mut self, index: usize, step: &mut Step) {
+        let Some(instrument) = self.instruments.get(index) else { return };
         let Instrument { symbol, base, quote, .. } = *instrument;
         if !self.state.has_pair(&symbol) {
             self.tell(Fact::Pair { symbol, base, quote }, step);

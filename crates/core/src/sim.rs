@@ -44,6 +44,29 @@ impl Ticket {
     const LAST: Ticket = Ticket { queued_at: EventId::MAX, key: OrderKey::MAX };
 }
 
+/// What the venue must know of an order that comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incoming {
+    /// Which way it goes.
+    pub side: Side,
+    /// What it asks for: a stop counts as what it becomes.
+    pub order_type: OrderType,
+    /// How long it stands.
+    pub time_in_force: TimeInForce,
+    /// How much is still asked.
+    pub qty: Qty,
+    /// Its limit, if it has one.
+    pub price: Option<Price>,
+}
+
+impl Incoming {
+    /// All of an order.
+    pub fn of(order: &NewOrder) -> Incoming {
+        let &NewOrder { side, order_type, time_in_force, qty, price, .. } = order;
+        Incoming { side, order_type, time_in_force, qty, price }
+    }
+}
+
 /// What became of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SimReport {
@@ -182,7 +205,7 @@ impl SimMarket {
     }
 
     /// Whether the order would not just rest.
-    pub fn would_take(&mut self, order: &NewOrder) -> bool {
+    pub fn would_take(&mut self, order: &Incoming) -> bool {
         self.plan(order) == Stop::OwnOrder || !self.plan.is_empty()
     }
 
@@ -194,7 +217,7 @@ impl SimMarket {
     }
 
     /// A new order.
-    pub fn place(&mut self, ticket: Ticket, order: &NewOrder, out: &mut Vec<SimReport>) {
+    pub fn place(&mut self, ticket: Ticket, order: &Incoming, out: &mut Vec<SimReport>) {
         let mut report = |body| out.push(SimReport { key: ticket.key, body });
         let stop = self.plan(order);
         if order.order_type == OrderType::LimitMaker
@@ -311,7 +334,7 @@ impl SimMarket {
     }
 
     /// Fills `plan` with what the order takes at once: price and quantity, best first.
-    fn plan(&mut self, order: &NewOrder) -> Stop {
+    fn plan(&mut self, order: &Incoming) -> Stop {
         let maker = order.side.opposite();
         let limit = order.price.map_or(i64::MAX, |price| rank(maker, price));
         let own = self.resting(maker).first_key_value();

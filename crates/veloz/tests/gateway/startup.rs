@@ -9,7 +9,7 @@ use crate::support::{Gateway, Options, eventually, skipped};
 
 /// Starts it, expects it to end by itself, and looks for the words in the one line that it says.
 #[track_caller]
-fn refused(options: &Options, dir: &Path, words: &[&str]) {
+pub(crate) fn refused(options: &Options, dir: &Path, words: &[&str]) {
     let output = run(options, dir);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "it started: {text}");

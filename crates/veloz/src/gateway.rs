@@ -19,6 +19,7 @@ use veloz_core::limits::{
     ENGINE_UP_MS, JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENTS_COUNT,
     SERVICE_MARKET_QUEUE_BATCHES, VENUE_QUEUE_MESSAGES,
 };
+use veloz_core::sim::Taken;
 use veloz_core::state::State;
 use veloz_core::types::Symbol;
 
@@ -342,6 +343,8 @@ impl Store {
             instruments: plan.instruments.clone(),
             balances: config.sim_balances.clone(),
             venue: if config.engine_cmd.is_some() { Venue::External } else { Venue::Simulated },
+            taken: if config.sim_replenished { Taken::IsReplenished } else { Taken::Stays },
+            ..EngineConfig::default()
         };
         let mut engine = Engine::restore(engine_config, state);
         let clock = clock(config, &engine)?;

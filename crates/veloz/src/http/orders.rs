@@ -111,7 +111,7 @@ pub(super) async fn states(State(app): Shared, uri: Uri) -> Answered {
         if only_open.unwrap_or(false) {
             state.open_orders_from(after).take(limit).map(position).collect::<Vec<_>>()
         } else {
-            state.orders().iter().enumerate().skip(after).take(limit).map(position).collect()
+            state.orders_from(after).take(limit).map(position).collect()
         }
     };
     let orders = app.service.read(page).await?;

@@ -18,6 +18,7 @@ mod bad_input;
 mod bench;
 mod dashboard;
 mod examples;
+mod exchange;
 mod faults;
 mod full_disk;
 mod journal;

@@ -373,17 +373,21 @@ impl<'a> Object<'a> {
         Object { out }
     }
 
+    // Inlined, so that a key is a constant whose copy is an instruction or two.
+    #[inline(always)]
     fn key(&mut self, key: &str) {
         self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(b"\":");
     }
 
+    #[inline(always)]
     fn int(&mut self, key: &str, value: impl itoa::Integer) {
         self.key(key);
         self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
+    #[inline(always)]
     fn text(&mut self, key: &str, value: &str) {
         self.key(key);
         write_json_string(self.out, value);
@@ -397,12 +401,14 @@ impl<'a> Object<'a> {
         }
     }
 
+    #[inline(always)]
     fn opt_text(&mut self, key: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(key, value);
         }
     }
 
+    #[inline(always)]
     fn price(&mut self, key: &str, value: Option<Price>) {
         if let Some(value) = value {
             self.key(key);
@@ -410,6 +416,7 @@ impl<'a> Object<'a> {
         }
     }
 
+    #[inline(always)]
     fn qty(&mut self, key: &str, value: Option<Qty>) {
         if let Some(value) = value {
             self.key(key);
@@ -417,6 +424,7 @@ impl<'a> Object<'a> {
         }
     }
 
+    #[inline(always)]
     fn money(&mut self, key: &str, value: Option<Money>) {
         if let Some(value) = value {
             self.key(key);

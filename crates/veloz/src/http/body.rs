@@ -49,22 +49,30 @@ pub(super) async fn read(body: Incoming, limit: Duration) -> BodyRead {
 }
 
 async fn read_limited(mut body: Incoming) -> BodyRead {
-    let mut bytes = BytesMut::new();
+    // Most bodies come in one piece, which is taken as it is.
+    let (mut first, mut bytes) = (Bytes::new(), BytesMut::new());
     let mut seen_bytes = 0_usize;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
             let error = ApiError::bad_params("the body broke off");
             return BodyRead { body: Err(error), whole: false };
         };
-        let Some(data) = frame.data_ref() else { continue };
+        let Ok(data) = frame.into_data() else { continue };
         seen_bytes = seen_bytes.saturating_add(data.len());
-        if seen_bytes <= HTTP_BODY_BYTES {
-            bytes.extend_from_slice(data);
+        if seen_bytes == data.len() {
+            first = data;
+        } else if seen_bytes <= HTTP_BODY_BYTES {
+            bytes.extend_from_slice(&std::mem::take(&mut first));
+            bytes.extend_from_slice(&data);
         } else if seen_bytes > HTTP_BODY_DRAIN_BYTES {
             return BodyRead { body: Err(too_large()), whole: false };
         }
     }
-    let body = if seen_bytes > HTTP_BODY_BYTES { Err(too_large()) } else { Ok(bytes.freeze()) };
+    let body = match seen_bytes {
+        seen_bytes if seen_bytes > HTTP_BODY_BYTES => Err(too_large()),
+        _ if bytes.is_empty() => Ok(first),
+        _ => Ok(bytes.freeze()),
+    };
     BodyRead { body, whole: true }
 }
 

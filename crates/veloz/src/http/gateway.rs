@@ -4,7 +4,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, StatusCode, Version};
 use hyper::body::Incoming;
@@ -57,7 +57,7 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let cors = self.guard.cors(&parts.headers);
         let checked = match self.guard.check(&parts) {
-            Ok(()) if is_stream(&parts.method, &parts.uri) => match self.stream(&parts, &cors) {
+            Ok(()) if is_stream(&parts.method, &parts.uri) => match self.stream(&parts) {
                 Ok(attach) => return Outcome::Stream(Box::new(attach)),
                 Err(error) => Err(error),
             },
@@ -69,7 +69,7 @@ impl Gateway {
             Err(error) => error.into_response(),
         };
         let headers = response.headers_mut();
-        headers.extend(cors);
+        headers.extend(cors.lines());
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if !whole {
@@ -105,19 +105,16 @@ impl Gateway {
         self.timeouts
     }
 
-    fn stream(
-        &self,
-        parts: &Parts,
-        cors: &[(HeaderName, HeaderValue)],
-    ) -> Result<Attach, ApiError> {
+    fn stream(&self, parts: &Parts) -> Result<Attach, ApiError> {
         let request = StreamRequest::parse(parts.uri.query(), &parts.headers)
             .map_err(|error| ApiError::bad_params(error.to_string()))?;
         if self.connections() > self.max_connections {
             self.metrics.refused(Refused::TooMany);
             return Err(ApiError::too_many_connections());
         }
+        let cors = self.guard.cors(&parts.headers);
         let extra_headers = cors
-            .iter()
+            .lines()
             .filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value.to_str().ok()?)))
             .collect();
         Ok(Attach { request, http10: parts.version < Version::HTTP_11, extra_headers })

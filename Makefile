@@ -1,6 +1,6 @@
 # Everything that a person does here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run build dev test fmt lint audit bench bench-full bench-build soak setup clean
+.PHONY: help run build dev test fmt lint audit bench bench-full bench-build sim soak setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ bench-build: build
 	@scripts/setup bench
 	cargo build --release --locked --package veloz --package veloz-bench --bins --examples
 	cargo build --release --locked --manifest-path bench/peers/rust/Cargo.toml --target-dir target/bench-peers
+
+sim: ## 10,000 seeds of the simulator of the whole gateway (SIM_SEEDS: how many, SIM_FIRST: from which on)
+	SIM_SEEDS=$${SIM_SEEDS:-10000} cargo test --release --locked --package veloz --test simulator seeds -- --nocapture
 
 soak: setup ## the resume tests with a thousand cuts for each kind of client
 	VELOZ_CUTS=1000 cargo test --release --locked --package veloz --test gateway resume -- --nocapture

@@ -409,14 +409,7 @@ fn replayed(recovery: &Recovery) -> Result<State> {
             torn.offset
         );
     }
-    let mut state = match &recovery.snapshot {
-        Some(snapshot) => serde_json::from_slice(&snapshot.bytes).context(
-            "the snapshot was written by another version: start that one, or restore a backup",
-        )?,
-        None => State::default(),
-    };
-    recovery.replay(|record| restore::apply(&mut state, &record))?;
-    Ok(state)
+    Ok(restore::state(recovery)?)
 }
 
 /// A replay's clock is that of its data; it never goes back behind what the log says.

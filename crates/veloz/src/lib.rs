@@ -7,6 +7,6 @@ pub mod gateway;
 pub mod http;
 pub mod journal;
 pub mod market;
-mod restore;
+pub mod restore;
 pub mod service;
 pub mod stream;

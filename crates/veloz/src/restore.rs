@@ -6,7 +6,7 @@ use veloz_core::event::Event;
 use veloz_core::state::{State, facts_from_json};
 
 use crate::frame::frames;
-use crate::journal::{Fold, FoldError, RecordRef};
+use crate::journal::{Fold, FoldError, RecordRef, Recovery, ReplayError};
 
 /// Applies a step as it was stored.
 ///
@@ -22,9 +22,35 @@ pub(crate) fn apply(state: &mut State, record: &RecordRef<'_>) -> Result<(), ser
     Ok(())
 }
 
+/// Why there is no state.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The snapshot is sound, and not what this version writes.
+    #[error("the snapshot was written by another version: start that one, or restore a backup")]
+    Snapshot(#[source] serde_json::Error),
+    /// The log could not be read, or is not what this version writes.
+    #[error(transparent)]
+    Replay(#[from] ReplayError<serde_json::Error>),
+}
+
+/// The state that a log leads to: its newest snapshot, and what came after it.
+///
+/// # Errors
+/// When the log is damaged, or was written by another version.
+pub fn state(recovery: &Recovery) -> Result<State, RestoreError> {
+    let mut state = match &recovery.snapshot {
+        Some(snapshot) => {
+            serde_json::from_slice(&snapshot.bytes).map_err(RestoreError::Snapshot)?
+        }
+        None => State::default(),
+    };
+    recovery.replay(|record| apply(&mut state, &record))?;
+    Ok(state)
+}
+
 /// The state for the journal's snapshots.
 #[derive(Debug, Default)]
-pub(crate) struct StateFold {
+pub struct StateFold {
     state: State,
 }
 

@@ -28,7 +28,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("market", &[]),
     ("venue", &[]),
     ("journal", &["frame"]),
-    ("restore", &["frame", "journal::Fold", "journal::FoldError", "journal::RecordRef"]),
+    ("restore", &["frame", "journal"]),
     ("stream", &["frame", LOG[0], LOG[1], LOG[2], LOG[3]]),
     ("service", &["frame", "journal", "stream", "venue", "market::SourceMessage"]),
     ("http", &["frame", "stream", "service", LOG[0], LOG[1], LOG[2], LOG[3]]),

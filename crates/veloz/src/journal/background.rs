@@ -270,11 +270,12 @@ pub struct Upkeep {
 
 impl Upkeep {
     /// What a thread does every [`JOURNAL_SYNC_INTERVAL_MS`] milliseconds: brings to the disk what is written.
-    pub fn sync(&mut self) {
-        if self.syncs && self.syncer.active.check().is_ok() {
-            // A failure poisons the journal, and is told there.
-            let _ = self.syncer.active.sync(&self.syncer.log);
-        }
+    ///
+    /// # Errors
+    /// When it cannot be, or anything failed before: the journal is poisoned then.
+    pub fn sync(&mut self) -> Result<(), JournalError> {
+        self.syncer.active.check()?;
+        if self.syncs { self.syncer.active.sync(&self.syncer.log) } else { Ok(()) }
     }
 
     /// What another thread does all the time: makes a snapshot, or does what retention asks for. False when

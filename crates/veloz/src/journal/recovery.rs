@@ -154,6 +154,8 @@ pub(super) struct Found {
     pub segments: Vec<Arc<Segment>>,
     pub newest: EventId,
     pub torn: Option<TornTail>,
+    /// Up to where the last segment is known to be on the disk.
+    pub durable: u64,
 }
 
 /// Finds the segments and the end of the log.
@@ -191,10 +193,10 @@ pub(super) fn find_segments(storage: &dyn Storage, access: Access) -> Result<Fou
         segments.push(Arc::new(Segment::new(header, len)));
     }
     let Some(last) = segments.last() else {
-        return Ok(Found { segments, newest: 0, torn: None });
+        return Ok(Found { segments, newest: 0, torn: None, durable: 0 });
     };
-    let (newest, torn) = find_tail(storage, access, last)?;
-    Ok(Found { segments, newest, torn })
+    let TailFound { newest, torn, durable } = find_tail(storage, access, last)?;
+    Ok(Found { segments, newest, torn, durable })
 }
 
 /// Forgets the last segment when a crash hit while it was made: no record was written to it yet.
@@ -260,12 +262,19 @@ pub(super) fn check_header(
     }
 }
 
+/// The end of the last segment.
+struct TailFound {
+    newest: EventId,
+    torn: Option<TornTail>,
+    durable: u64,
+}
+
 /// Finds the end of the last segment, sets it, and cuts what stands behind it.
 fn find_tail(
     storage: &dyn Storage,
     access: Access,
     segment: &Segment,
-) -> Result<(EventId, Option<TornTail>), JournalError> {
+) -> Result<TailFound, JournalError> {
     let name = segment.name();
     let path = storage.path(&name);
     let io = |action| JournalError::io(action, path.clone());
@@ -275,7 +284,7 @@ fn find_tail(
     };
     let len = file.size().map_err(io("read"))?;
     let mut next_id = segment.header.first_id;
-    let mut noted = 0;
+    let (mut noted, mut durable) = (0, 0);
     let mut scanner =
         Scanner::new(&*file, SEGMENT_RECORDS_START, len, JOURNAL_READ_MAX_BYTES, Vec::new());
     let bad = loop {
@@ -286,6 +295,7 @@ fn find_tail(
             }
             Next::Record(offset, raw) => {
                 segment.note(&mut noted, offset, next_id);
+                durable = durable.max(u64::from(raw.durable));
                 next_id = raw.record.next_id();
             }
             Next::End => break None,
@@ -294,7 +304,7 @@ fn find_tail(
     };
     let Some((offset, why)) = bad else {
         segment.set_end(len);
-        return Ok((next_id - 1, None));
+        return Ok(TailFound { newest: next_id - 1, torn: None, durable });
     };
     let torn_bytes = match judge_tail(&*file, offset, next_id, access).map_err(io("read"))? {
         Tail::Torn { bytes } => bytes,
@@ -309,7 +319,24 @@ fn find_tail(
         file.set_len(offset).map_err(io("cut"))?;
     }
     let torn = (torn_bytes > 0).then_some(TornTail { file: name, offset, bytes: torn_bytes });
-    Ok((next_id - 1, torn))
+    Ok(TailFound { newest: next_id - 1, torn, durable })
+}
+
+/// Writes again what stands between two offsets. A sync that failed may have left bytes in memory only that
+/// no later sync brings to the disk: the system takes them for written.
+pub(super) fn write_again(file: &dyn StorageFile, mut from: u64, to: u64) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    while from < to {
+        let len = offset_usize(to - from).min(JOURNAL_READ_MAX_BYTES);
+        bytes.resize(len, 0);
+        let read = file.read_at(&mut bytes, from)?;
+        if read < len {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        file.write_at(&bytes, from)?;
+        from += len_u64(len);
+    }
+    Ok(())
 }
 
 /// What tells damage at the end of the log from a write that a crash cut short.

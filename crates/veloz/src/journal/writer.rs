@@ -23,7 +23,7 @@ use super::error::JournalError;
 use super::format::{SEGMENT_RECORDS_START, SegmentHeader, len_u64};
 use super::metrics::JournalCollector;
 use super::reader::JournalReader;
-use super::recovery::{Access, Recovery, find_segments};
+use super::recovery::{Access, Recovery, find_segments, write_again};
 use super::retention::RetentionConfig;
 use super::room::{Reserve, Room};
 use super::segment::{Log, Segment, TEMPORARY_SUFFIX, segment_name};
@@ -141,12 +141,16 @@ impl Journal {
         let name = segment.name();
         let file =
             storage.open_for_write(&name).map_err(JournalError::io("open", storage.path(&name)))?;
-        // What is read from now on must not be lost again: it may be on its way to the disk only.
-        file.sync().map_err(JournalError::io("sync", storage.path(&name)))?;
         let end = segment.end();
         // What a crash left reserved may be all that a full disk has.
         let size = file.size().map_err(JournalError::io("read", storage.path(&name)))?;
         let allocated = if size > end && file.allocate(size).is_ok() { size } else { end };
+        // What is read from now on must not be lost again: it may be on its way to the disk only, and
+        // so may the name of its file.
+        write_again(&*file, found.durable, end)
+            .map_err(JournalError::io("write", storage.path(&name)))?;
+        file.sync().map_err(JournalError::io("sync", storage.path(&name)))?;
+        storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))?;
         let log = Arc::new(Log::new(storage, found.segments, found.newest));
         let active = Arc::new(Active::new(&segment, &file, end));
         let (background, upkeep) = Background::new(&log, &active, &config, snapshots.kept);

@@ -10,14 +10,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, TryRecvError, never};
+use crossbeam_channel::{Receiver, never};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use veloz_core::limits::{SERVICE_BATCH_INPUTS, SERVICE_IDLE_MS};
+use veloz_core::limits::SERVICE_IDLE_MS;
 
 use super::handle::Inbox;
 use super::health::HealthBoard;
-use super::{Message, Parts, Phase, Service, wall_ns};
+use super::{Parts, Phase, Service, wall_ns};
 use crate::market::SourceMessage;
 
 /// Starts the service on the current runtime. It ends when its handle tells it to, and by a failure of
@@ -28,8 +28,7 @@ use crate::market::SourceMessage;
 pub fn start(mut parts: Parts, inbox: Inbox) -> JoinHandle<()> {
     let notice = DeathNotice { health: Arc::clone(&parts.health), expected: false };
     let market = parts.market.take().unwrap_or_else(never);
-    let driver =
-        Driver { service: Service::new(parts), inbox, market, messages: Vec::new(), waits: false };
+    let driver = Driver { service: Service::new(parts), inbox, market, waits: false };
     tokio::spawn(async move {
         let mut notice = notice;
         driver.run().await;
@@ -56,8 +55,6 @@ struct Driver {
     service: Service,
     inbox: Inbox,
     market: Receiver<SourceMessage>,
-    /// Messages of a turn; kept for its capacity.
-    messages: Vec<Message>,
     /// Whether more waits than the last turn took.
     waits: bool,
 }
@@ -68,7 +65,7 @@ impl Driver {
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.service.phase() == Phase::Running {
             self.wait(&mut idle).await;
-            self.turn();
+            self.waits = self.service.turn(&self.inbox, &mut self.market, wall_ns());
         }
         let Driver { service, inbox, .. } = self;
         // From here on whoever asks is told that nobody is there.
@@ -91,32 +88,5 @@ impl Driver {
             () = self.inbox.woken(), if !self.waits => {}
             () = std::future::ready(()), if self.waits => {}
         }
-    }
-
-    /// Takes what waits, up to a bound, and stores, publishes and answers it.
-    fn turn(&mut self) {
-        let now = wall_ns();
-        let mut messages = std::mem::take(&mut self.messages);
-        self.waits = self.inbox.take(&mut messages, SERVICE_BATCH_INPUTS);
-        for message in messages.drain(..) {
-            if matches!(message, Message::Settle(_)) {
-                for message in self.market.try_iter().take(self.market.len()) {
-                    self.service.take_market(message, now);
-                }
-            }
-            self.service.take(message, now);
-            if self.service.batch_is_full() {
-                self.service.finish_batch(now);
-            }
-        }
-        self.messages = messages;
-        match self.market.try_recv() {
-            Ok(message) => self.service.take_market(message, now),
-            Err(TryRecvError::Empty) => {}
-            // The source's thread has ended, and all that it told was taken.
-            Err(TryRecvError::Disconnected) => self.market = never(),
-        }
-        self.waits |= !self.market.is_empty();
-        self.service.finish_batch(now);
     }
 }

@@ -21,10 +21,12 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, TryRecvError, never};
 use veloz_core::engine::{Engine, Step};
 use veloz_core::input::{Answer, Input, MarketBody, Refusal};
-use veloz_core::limits::{SERVICE_BATCH_BYTES, SERVICE_IDLE_MS, SERVICE_RETENTION_INTERVAL_MS};
+use veloz_core::limits::{
+    SERVICE_BATCH_BYTES, SERVICE_BATCH_INPUTS, SERVICE_IDLE_MS, SERVICE_RETENTION_INTERVAL_MS,
+};
 use veloz_core::state::facts_to_json;
 use veloz_core::types::{EventId, TsNs};
 
@@ -68,7 +70,7 @@ pub struct Parts {
 }
 
 /// The state machine. Each call is told the wall clock's time, in nanoseconds since the Unix epoch.
-pub(crate) struct Service {
+pub struct Service {
     engine: Engine,
     journal: Journal,
     tail: Tail,
@@ -80,6 +82,7 @@ pub(crate) struct Service {
     batch: Batch,
     frames: BytesMut,
     facts: Vec<u8>,
+    messages: Vec<Message>,
     /// First id and count of the batch's events.
     unpublished: Option<(EventId, u64)>,
     /// What waits for the batch to be stored.
@@ -91,7 +94,7 @@ pub(crate) struct Service {
 
 /// How far the service is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
     /// At work.
     Running,
     /// Told to stop: what came before is stored and answered.
@@ -108,7 +111,7 @@ enum After {
 
 impl Service {
     /// A service at work. The market data in `parts` is the driver's to hand over.
-    pub(crate) fn new(parts: Parts) -> Service {
+    pub fn new(parts: Parts) -> Service {
         let Parts { engine, journal, tail, market: _, clock, metrics, health } = parts;
         Service {
             engine,
@@ -121,6 +124,7 @@ impl Service {
             batch: Batch::new(),
             frames: BytesMut::new(),
             facts: Vec::new(),
+            messages: Vec::new(),
             unpublished: None,
             after: Vec::new(),
             phase: Phase::Running,
@@ -129,17 +133,44 @@ impl Service {
     }
 
     /// How far it is.
-    pub(crate) fn phase(&self) -> Phase {
+    pub fn phase(&self) -> Phase {
         self.phase
     }
 
+    /// One turn: takes what waits, up to a bound, and stores, publishes and answers it. Whether more
+    /// waits.
+    pub fn turn(&mut self, inbox: &Inbox, market: &mut Receiver<SourceMessage>, now: TsNs) -> bool {
+        let mut messages = std::mem::take(&mut self.messages);
+        let more_waits = inbox.take(&mut messages, SERVICE_BATCH_INPUTS);
+        for message in messages.drain(..) {
+            if matches!(message, Message::Settle(_)) {
+                for message in market.try_iter().take(market.len()) {
+                    self.take_market(message, now);
+                }
+            }
+            self.take(message, now);
+            if self.batch_is_full() {
+                self.finish_batch(now);
+            }
+        }
+        self.messages = messages;
+        match market.try_recv() {
+            Ok(message) => self.take_market(message, now),
+            Err(TryRecvError::Empty) => {}
+            // The source's thread has ended, and all that it told was taken.
+            Err(TryRecvError::Disconnected) => *market = never(),
+        }
+        self.finish_batch(now);
+        more_waits || !market.is_empty()
+    }
+
     /// Whether the batch is large enough to be stored before more is taken.
-    pub(crate) fn batch_is_full(&self) -> bool {
+    fn batch_is_full(&self) -> bool {
         self.batch.size_bytes() >= SERVICE_BATCH_BYTES
     }
 
     /// Takes a message into the batch.
-    pub(crate) fn take(&mut self, message: Message, now: TsNs) {
+    fn take(&mut self, message: Message, now: TsNs) {
         match message {
             Message::Submit { reply, .. } if self.phase != Phase::Running => {
                 // Whoever asked may have gone.
@@ -156,7 +187,7 @@ impl Service {
     }
 
     /// Takes what a market source said into the batch.
-    pub(crate) fn take_market(&mut self, message: SourceMessage, now: TsNs) {
+    fn take_market(&mut self, message: SourceMessage, now: TsNs) {
         match message {
             SourceMessage::Data(all) => {
                 for data in all {
@@ -210,7 +241,7 @@ impl Service {
     }
 
     /// Stores the batch, then shows it, then answers.
-    pub(crate) fn finish_batch(&mut self, now: TsNs) {
+    fn finish_batch(&mut self, now: TsNs) {
         if !self.batch.is_empty() {
             match self.store(now) {
                 Ok(()) => self.publish(),
@@ -260,7 +291,7 @@ impl Service {
     }
 
     /// What is due without anybody's asking; to be called every [`SERVICE_IDLE_MS`].
-    pub(crate) fn look_after_itself(&mut self, now: TsNs) {
+    pub fn look_after_itself(&mut self, now: TsNs) {
         self.look_after_the_journal(now);
         if self.phase == Phase::Running
             && let Err(refusal) = self.expire(now)
@@ -286,7 +317,7 @@ impl Service {
     }
 
     /// Brings all to the disk, and writes a snapshot for a quick start. Waits for the disk.
-    pub(crate) fn close(mut self) {
+    pub fn close(mut self) {
         if let Err(error) = self.journal.sync() {
             tracing::error!(%error, "the last sync failed");
         }
@@ -304,12 +335,7 @@ impl Service {
 }
 
 /// Puts a step into a batch; gives back how many events it has.
-pub(crate) fn record(
-    step: &Step,
-    first_id: EventId,
-    facts: &mut Vec<u8>,
-    batch: &mut Batch,
-) -> u32 {
+pub fn record(step: &Step, first_id: EventId, facts: &mut Vec<u8>, batch: &mut Batch) -> u32 {
     if step.is_empty() {
         return 0;
     }

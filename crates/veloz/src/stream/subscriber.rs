@@ -309,6 +309,8 @@ impl<C: Connection> Subscriber<C> {
         let (moves_cursor, ping) = (!wishes.filter.is_open(), wishes.ping.then_some(newest));
         let mut out = Vec::new();
         control::write_keep_alive(&mut out, wishes.encoding, moves_cursor, cursor, ping);
+        // From here on it has a position: a gap must not move it back to the beginning.
+        self.from_oldest &= !moves_cursor && wishes.encoding != Encoding::Ndjson;
         self.speak(out.into(), world)
     }
 

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod frame;
 pub mod gateway;
+mod histogram;
 pub mod http;
 pub mod journal;
 pub mod market;

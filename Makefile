@@ -42,8 +42,12 @@ bench-build: build
 sim: ## 10,000 seeds of the simulator of the whole gateway (SIM_SEEDS: how many, SIM_FIRST: from which on)
 	SIM_SEEDS=$${SIM_SEEDS:-10000} cargo test --release --locked --package veloz --test simulator seeds -- --nocapture
 
-soak: setup ## the resume tests with a thousand cuts for each kind of client
+soak: setup ## about an hour: a thousand cuts for each kind of client, 500 kills, half an hour under load
+	cargo test --release --locked --package veloz --test gateway --no-run
 	VELOZ_CUTS=1000 cargo test --release --locked --package veloz --test gateway resume -- --nocapture
+	VELOZ_KILLS=500 cargo test --release --locked --package veloz --test gateway kills -- --nocapture
+	VELOZ_SOAK_S=1800 cargo test --release --locked --package veloz --test gateway soak -- --nocapture
+	cp target/soak.svg docs/soak.svg
 
 setup: ## install what the tests need (done by `make test`)
 	@scripts/setup test

@@ -179,6 +179,12 @@ pub const JOURNAL_BATCH_MAX_BYTES: usize = 256 * MIB;
 /// When a segment of the journal is full.
 pub const JOURNAL_SEGMENT_BYTES: u64 = 64 << 20;
 
+/// Into how many segments a log that is full is split at least, as far as they are not too small for it.
+pub const JOURNAL_SEGMENTS_COUNT: u64 = 16;
+
+/// The smallest segment that a gateway begins.
+pub const JOURNAL_SEGMENT_MIN_BYTES: u64 = 4 << 20;
+
 /// The largest segment size that can be configured: offsets in a segment are 32 bits wide.
 pub const JOURNAL_SEGMENT_MAX_BYTES: u64 = 1 << 30;
 
@@ -244,5 +250,7 @@ pub const SERVICE_BATCH_BYTES: usize = 16 * MIB;
 pub const SERVICE_IDLE_MS: u64 = 250;
 /// Batches of a market source that wait for the service; then the source waits.
 pub const SERVICE_MARKET_QUEUE_BATCHES: usize = 16;
+/// What of a reserve is kept for what nobody asks for: `error` events.
+pub const SERVICE_KEPT_FOR_EVENTS_BYTES: usize = 64 << 10;
 /// Between two looks at what retention takes.
 pub const SERVICE_RETENTION_INTERVAL_MS: u64 = 10_000;

@@ -16,7 +16,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
 use veloz_core::input::Input;
 use veloz_core::instrument::Instrument;
-use veloz_core::limits::SERVICE_MARKET_QUEUE_BATCHES;
+use veloz_core::limits::{
+    JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENTS_COUNT,
+    SERVICE_MARKET_QUEUE_BATCHES,
+};
 use veloz_core::state::State;
 use veloz_core::types::Symbol;
 
@@ -380,7 +383,10 @@ impl Store {
             market_age: config.retention_market,
             order_age: config.retention_orders,
         };
-        let journal_config = JournalConfig { durability, retention, ..JournalConfig::default() };
+        // A small log needs small segments: retention takes them one by one.
+        let segment_bytes = (config.retention_bytes / JOURNAL_SEGMENTS_COUNT)
+            .clamp(JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENT_BYTES);
+        let journal_config = JournalConfig { durability, retention, segment_bytes };
         let (mut journal, reader, recovery) = Journal::open(dir.path(), journal_config)?;
         let state = replayed(&recovery)?;
         journal.fold_by(Box::<StateFold>::default());

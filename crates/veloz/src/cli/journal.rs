@@ -5,6 +5,7 @@
 //! bar is shown on stderr, and only in a terminal. Damage is told with file and offset: exit code 1.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -226,9 +227,16 @@ fn stats(dir: &Path, output: &mut Output) -> Result<(), CliError> {
 
 fn dump(args: &DumpArgs, output: &mut Output) -> Result<(), CliError> {
     let log = Inspection::open(&args.dir.dir)?;
+    // Into a file or a pipe; on a terminal the records themselves are what is seen.
+    let bar = (!std::io::stdout().is_terminal()).then(|| Progress::new("dumping", log.bytes()));
     let mut left = args.limit.unwrap_or(usize::MAX);
     let (mut file, mut problems, mut printed) = (String::new(), Vec::new(), Ok(()));
+    let mut read = 0;
     log.walk(args.after, &mut |seen| {
+        if let (Some(bar), Seen::Record { start, end, .. }) = (&bar, &seen) {
+            read += end.offset - start.offset;
+            bar.at(read);
+        }
         match seen {
             Seen::Segment(info, _) => {
                 file = info.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -281,37 +289,67 @@ fn tell(problems: &[Problem]) {
     }
 }
 
+/// What `repair` found and did.
+#[derive(Debug, Serialize)]
+struct Repaired<'r> {
+    file: String,
+    offset: u64,
+    what: &'r str,
+    /// The newest event that stays, and the newest one found behind the damage.
+    newest: EventId,
+    newest_lost: EventId,
+    bytes: u64,
+    /// Whether it was cut, and where what was cut off is now.
+    cut: bool,
+    kept: Vec<PathBuf>,
+}
+
 fn repair(args: &RepairArgs, output: &mut Output) -> Result<(), CliError> {
     let dir = DataDir::open_existing(&args.dir.dir)?;
-    let Some(repair) = Repair::plan(&dir, args.cut_after)? else {
+    let bar = Progress::new("reading", Inspection::open(&args.dir.dir)?.bytes());
+    let planned = Repair::plan(&dir, args.cut_after, &mut |bytes| bar.at(bytes))?;
+    drop(bar);
+    let Some(repair) = planned else {
+        if output.json {
+            return json(&serde_json::json!({ "ok": true }), output);
+        }
         output.line("the log is whole: there is nothing to repair")?;
         return Ok(());
     };
-    tell(std::slice::from_ref(&repair.problem));
+    if !output.json {
+        tell(std::slice::from_ref(&repair.problem));
+    }
     let Repair { newest, newest_lost, bytes, .. } = repair;
     let lost = match newest_lost > newest {
         true => format!("events {} to {newest_lost}", newest + 1),
         false => format!("no whole event after {newest}"),
     };
     let cut = format!("the log ends at event {newest}; {lost} lost, {bytes} bytes");
-    if !args.yes && args.cut_after.is_none() {
-        output.line(&format!("a cut at the damage: {cut}"))?;
-        let text = "nothing was changed: say --yes, or --cut-after ID, to cut it";
-        return Err(CliError::Usage(text.to_owned()));
-    }
-    if args.yes && repair.loses_state {
-        output.line(&format!("a cut at the damage: {cut}"))?;
-        return Err(CliError::Usage(format!(
+    let refusal = if !args.yes && args.cut_after.is_none() {
+        Some("nothing was changed: say --yes, or --cut-after ID, to cut it".to_owned())
+    } else if args.yes && repair.loses_state {
+        Some(format!(
             "nothing was changed: a valid snapshot stands behind the damage, and with it the orders and \
              balances of now. If they may go, say --cut-after {newest}"
-        )));
+        ))
+    } else {
+        None
+    };
+    let kept = if refusal.is_none() { repair.carry_out()? } else { Vec::new() };
+    if output.json {
+        let Problem { path, offset, what } = &repair.problem;
+        let (file, offset) = (path.display().to_string(), *offset);
+        let cut = refusal.is_none();
+        json(&Repaired { file, offset, what, newest, newest_lost, bytes, cut, kept }, output)?;
+    } else if refusal.is_some() {
+        output.line(&format!("a cut at the damage: {cut}"))?;
+    } else {
+        output.line(&format!("cut: {cut}"))?;
+        for path in kept {
+            output.line(&format!("kept: {}", path.display()))?;
+        }
     }
-    let kept = repair.carry_out()?;
-    output.line(&format!("cut: {cut}"))?;
-    for path in kept {
-        output.line(&format!("kept: {}", path.display()))?;
-    }
-    Ok(())
+    refusal.map_or(Ok(()), |text| Err(CliError::Usage(text)))
 }
 
 fn backup(args: &BackupArgs, output: &mut Output) -> Result<(), CliError> {

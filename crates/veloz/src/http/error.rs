@@ -130,6 +130,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::ShuttingDown => {
                 ApiError::unavailable("shutting_down", "the gateway is shutting down")
             }
+            ServiceError::NoRoom { code, message } => ApiError::unavailable(code, message),
             ServiceError::Unavailable(why) => {
                 ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "execution_unavailable", why)
             }

@@ -11,22 +11,27 @@ use super::ConfigView;
 use super::body::Fields;
 use super::error::ApiError;
 use super::router::{Answered, Shared, json};
+use crate::service::{Health, Problem};
 
 /// `GET /health`
 pub(super) async fn health(State(app): Shared) -> Answered {
     #[derive(Serialize)]
-    struct Problem {
+    struct Row {
         code: &'static str,
         message: String,
     }
-    let problems = app.service.health().problems;
-    let Some(first) = problems.first() else { return json(&serde_json::json!({ "ok": true })) };
-    let error = ApiError::unavailable(first.code, first.message.clone()).with("ok", &false);
-    let problems: Vec<Problem> = problems
-        .into_iter()
-        .map(|problem| Problem { code: problem.code, message: problem.message })
-        .collect();
-    Err(error.with("problems", &problems))
+    let rows = |told: Vec<Problem>| -> Vec<Row> {
+        told.into_iter().map(|Problem { code, message }| Row { code, message }).collect()
+    };
+    let Health { problems, warnings } = app.service.health();
+    match problems.first() {
+        None if warnings.is_empty() => json(&serde_json::json!({ "ok": true })),
+        None => json(&serde_json::json!({ "ok": true, "warnings": rows(warnings) })),
+        Some(first) => {
+            let error = ApiError::unavailable(first.code, first.message.clone()).with("ok", &false);
+            Err(error.with("problems", &rows(problems)))
+        }
+    }
 }
 
 /// `GET /api/config`

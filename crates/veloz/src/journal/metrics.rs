@@ -64,6 +64,11 @@ impl Collector for JournalCollector {
         for (name, help, value) in gauges {
             gauge(&mut encoder, name, help, i64::try_from(value).unwrap_or(i64::MAX))?;
         }
+        // Told where it is known: a directory that is gone has none.
+        if let Ok(free) = self.log.storage.free_bytes() {
+            let free = i64::try_from(free).unwrap_or(i64::MAX);
+            gauge(&mut encoder, "free_bytes", "Bytes free where the journal is", free)?;
+        }
         let lag = self.active.sync_lag().as_secs_f64();
         gauge(
             &mut encoder,

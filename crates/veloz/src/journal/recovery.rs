@@ -395,11 +395,25 @@ pub(super) fn whole_records(rest: &[u8], next_id: EventId) -> impl Iterator<Item
     })
 }
 
+/// What stands from `offset` on, without the reserved space at the end: zeros are passed over in steps.
 pub(super) fn read_rest(file: &dyn StorageFile, offset: u64) -> io::Result<Vec<u8>> {
-    let mut rest = vec![0; offset_usize(file.size()?.saturating_sub(offset))];
-    let len = file.read_at(&mut rest, offset)?;
-    rest.truncate(len);
-    Ok(rest)
+    const STEP_BYTES: usize = 64 << 10;
+    static ZEROS: [u8; STEP_BYTES] = [0; STEP_BYTES];
+    let (mut rest, mut zeros, mut step) = (Vec::new(), 0, vec![0; STEP_BYTES]);
+    loop {
+        let read = file.read_at(&mut step, offset.saturating_add(len_u64(rest.len() + zeros)))?;
+        let bytes = step.get(..read).unwrap_or_default();
+        if ZEROS.starts_with(bytes) {
+            zeros += read;
+        } else {
+            rest.resize(rest.len() + zeros, 0);
+            rest.extend_from_slice(bytes);
+            zeros = 0;
+        }
+        if read < STEP_BYTES {
+            return Ok(rest);
+        }
+    }
 }
 
 pub(super) fn missing_ids(expected: EventId, found: EventId) -> String {

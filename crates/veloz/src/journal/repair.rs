@@ -39,13 +39,20 @@ pub struct Repair {
 
 impl Repair {
     /// Looks for the first damage: none when the log is whole. With `cut_after` the cut is made behind
-    /// the step of that event, which must be before the damage; otherwise right at the damage.
+    /// the step of that event, which must be before the damage; otherwise right at the damage. `progress` is
+    /// told how many bytes were read.
     ///
     /// # Errors
     /// When the directory cannot be read, or nothing to start from would be left.
-    pub fn plan(dir: &DataDir, cut_after: Option<EventId>) -> Result<Option<Repair>, JournalError> {
+    pub fn plan(
+        dir: &DataDir,
+        cut_after: Option<EventId>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Option<Repair>, JournalError> {
         let log = Inspection::open(dir.path())?;
-        let Some((problem, whole, cut)) = find_cut(&log, cut_after)? else { return Ok(None) };
+        let Some((problem, whole, cut)) = find_cut(&log, cut_after, progress)? else {
+            return Ok(None);
+        };
         let Some(cut) = cut else {
             let what = match whole {
                 Some(whole) => format!(
@@ -111,9 +118,17 @@ impl Repair {
 type Cut = (Problem, Option<Position>, Option<Position>);
 
 /// The first problem, the end of what is whole before it, and where to cut.
-fn find_cut(log: &Inspection, cut_after: Option<EventId>) -> Result<Option<Cut>, JournalError> {
-    let (mut problem, mut whole, mut cut) = (None, None, None);
+fn find_cut(
+    log: &Inspection,
+    cut_after: Option<EventId>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Option<Cut>, JournalError> {
+    let (mut problem, mut whole, mut cut, mut read) = (None, None, None, 0);
     log.walk(0, &mut |seen| {
+        if let Seen::Record { start, end, .. } = &seen {
+            read += end.offset - start.offset;
+            progress(read);
+        }
         match seen {
             Seen::Segment(_, position) | Seen::Record { end: position, .. } => {
                 whole = Some(position);

@@ -3,8 +3,7 @@
 //! Contract: behind its end the active segment has [`JOURNAL_RESERVE_BYTES`] that nobody else can take.
 //! When they cannot be kept, or no further segment could be begun, there is a [`Shortage`]: what must not
 //! wait is still appended, into the reserve; whoever owns the journal refuses the rest before it is
-//! decided. It ends by itself, at the next look that finds space. Where a file system cannot reserve,
-//! what is free on it stands for the reserve.
+//! decided. It ends by itself, at the next look that finds space.
 
 use std::io;
 
@@ -91,7 +90,7 @@ impl Reserve {
         }
     }
 
-    /// Sees that `end` has its space, and the reserve behind it if that can be had.
+    /// Sees that all up to `end` has its space.
     pub(super) fn hold(&mut self, file: &dyn StorageFile, end: u64) -> io::Result<()> {
         if end > self.allocated {
             file.allocate(end)?;
@@ -100,7 +99,7 @@ impl Reserve {
         Ok(())
     }
 
-    /// Fills up the reserve behind `end`, in steps; with a shortage only when it was asked to be ended.
+    /// Fills up the reserve behind `end`, in steps: that ends a shortage, or begins one.
     pub(super) fn fill(
         &mut self,
         file: &dyn StorageFile,

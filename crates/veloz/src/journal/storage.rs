@@ -107,7 +107,7 @@ pub trait StorageFile: Debug + Send + Sync {
     /// When not all of it could be written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Makes the file that long, zeros at its end, with its space reserved where the system can.
+    /// Makes the file that long, zeros at its end, with its space reserved.
     ///
     /// # Errors
     /// When there is no space.
@@ -215,6 +215,20 @@ fn identity_of(meta: &fs::Metadata) -> Identity {
 #[derive(Debug)]
 struct DirFile(File);
 
+impl DirFile {
+    /// Makes the file that long with zeros at its end.
+    fn write_zeros(&self, len: u64) -> io::Result<()> {
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        let mut at = self.size()?;
+        while at < len {
+            let step = usize::try_from(len - at).unwrap_or(usize::MAX).min(ZEROS.len());
+            self.write_at(ZEROS.get(..step).unwrap_or_default(), at)?;
+            at = at.saturating_add(super::format::len_u64(step));
+        }
+        Ok(())
+    }
+}
+
 impl StorageFile for DirFile {
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
@@ -242,8 +256,8 @@ impl StorageFile for DirFile {
         // From the start: a file that was copied may have holes where space was reserved.
         let flags = rustix::fs::FallocateFlags::empty();
         match rustix::fs::fallocate(&self.0, flags, 0, len) {
-            // Not every file system can reserve space; the write itself will tell then.
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => Ok(()),
+            // Not every file system can reserve space. Zeros do as well, for more work.
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.write_zeros(len),
             other => other.map_err(io::Error::from),
         }
     }
@@ -259,5 +273,30 @@ impl StorageFile for DirFile {
 
     fn identity(&self) -> io::Result<Option<Identity>> {
         Ok(Some(identity_of(&self.0.metadata()?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn space_is_reserved_one_way_or_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = DirStorage::new(dir.path());
+        for name in ["fallocate", "zeros"] {
+            storage.create(name).unwrap().write_at(b"data", 0).unwrap();
+            let options = OpenOptions::new().read(true).write(true).open(dir.path().join(name));
+            let file = DirFile(options.unwrap());
+            match name {
+                "zeros" => file.write_zeros(200_000).unwrap(),
+                _ => file.allocate(200_000).unwrap(),
+            }
+            let bytes = fs::read(dir.path().join(name)).unwrap();
+            assert_eq!((bytes.len(), &bytes[..4]), (200_000, &b"data"[..]), "{name}");
+            assert!(bytes[4..].iter().all(|&byte| byte == 0), "{name}");
+            let blocks = fs::metadata(dir.path().join(name)).unwrap().blocks();
+            assert!(blocks * 512 >= 200_000, "{name}: {blocks} blocks");
+        }
     }
 }

@@ -201,6 +201,11 @@ impl Journal {
         self.reserve.room(self.end)
     }
 
+    /// Whether there is no more than the reserve.
+    pub fn is_short(&self) -> bool {
+        self.reserve.is_short()
+    }
+
     /// Looks whether the storage is still there and has space, and ends a shortage where that can be: to
     /// be called regularly.
     ///
@@ -208,10 +213,11 @@ impl Journal {
     /// When the journal failed; it is stopped then.
     pub fn look_after(&mut self, wall_ns: i64) -> Result<(), JournalError> {
         self.active.check()?;
-        if self.look() && self.roll_failed {
-            self.roll(wall_ns).inspect_err(|error| self.active.poison(error))?;
-        }
-        Ok(())
+        let looked = self.check_linked().and_then(|()| match self.look() && self.roll_failed {
+            true => self.roll(wall_ns).map(drop),
+            false => Ok(()),
+        });
+        looked.inspect_err(|error| self.active.poison(error))
     }
 
     /// Stores the batch and shows it to the readers. The batch stays as it is: its frames can be
@@ -298,18 +304,13 @@ impl Journal {
         let durable = u32::try_from(self.active.durable()).unwrap_or(u32::MAX);
         let bytes = batch.seal(wall_ns, durable)?;
         let end = self.end + len_u64(bytes.len());
-        let path = || self.log.storage.path(&self.segment.name());
-        let io = |action| JournalError::io(action, path());
+        let io = |action| JournalError::io(action, self.log.storage.path(&self.segment.name()));
         let done = self
             .reserve
             .hold(&*self.file, end)
             .map_err(io("reserve space in"))
             .and_then(|()| self.file.write_at(bytes, self.end).map_err(io("write")))
-            .and_then(|()| match self.file.identity().map_err(io("look at"))? {
-                // It would be gone with this process, and nobody could know.
-                Some(Identity { links: 0, .. }) => Err(JournalError::Removed { path: path() }),
-                _ => Ok(()),
-            })
+            .and_then(|()| self.check_linked())
             .and_then(|()| {
                 self.active.set_written(end);
                 match self.config.durability {
@@ -325,6 +326,15 @@ impl Journal {
             tracing::error!(%cut, "cannot cut off a failed append");
         }
         done
+    }
+
+    /// What is written to a file without a name is gone with this process, and nobody could know.
+    fn check_linked(&self) -> Result<(), JournalError> {
+        let path = self.log.storage.path(&self.segment.name());
+        match self.file.identity().map_err(JournalError::io("look at", path.clone()))? {
+            Some(Identity { links: 0, .. }) => Err(JournalError::Removed { path }),
+            _ => Ok(()),
+        }
     }
 
     /// Looks at the storage; true when it could take another segment.

@@ -32,6 +32,14 @@ pub enum ServiceError {
     /// The engine or the journal does not work.
     #[error("the gateway cannot execute: {0}")]
     Unavailable(String),
+    /// It cannot be stored now, but later it may be: nothing was done.
+    #[error("{message}")]
+    NoRoom {
+        /// The stable code.
+        code: &'static str,
+        /// For a person: what is wrong, and what to do.
+        message: String,
+    },
     /// The venue was asked and did not say.
     #[error("the venue did not answer: the outcome is unknown, ask for the order's state")]
     UnknownOutcome,

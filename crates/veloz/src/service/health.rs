@@ -15,14 +15,17 @@ pub struct Problem {
 /// How the gateway is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Empty when all is well.
+    /// What does not work: empty when all is well.
     pub problems: Vec<Problem>,
+    /// What works, and may not for long.
+    pub warnings: Vec<Problem>,
 }
 
 /// Where trouble is told: one entry a code, until it is cleared.
 #[derive(Debug, Default)]
 pub struct HealthBoard {
     problems: RwLock<BTreeMap<&'static str, String>>,
+    warnings: RwLock<BTreeMap<&'static str, String>>,
 }
 
 impl HealthBoard {
@@ -31,16 +34,24 @@ impl HealthBoard {
         self.problems.write().unwrap_or_else(PoisonError::into_inner).insert(code, message);
     }
 
-    /// The problem of that code is over.
+    /// Tells of what works still, in place of an earlier warning of that code.
+    pub fn warn(&self, code: &'static str, message: String) {
+        self.warnings.write().unwrap_or_else(PoisonError::into_inner).insert(code, message);
+    }
+
+    /// The problem or the warning of that code is over.
     pub fn clear(&self, code: &'static str) {
-        self.problems.write().unwrap_or_else(PoisonError::into_inner).remove(code);
+        for told in [&self.problems, &self.warnings] {
+            told.write().unwrap_or_else(PoisonError::into_inner).remove(code);
+        }
     }
 
     /// What is wrong now.
     pub fn read(&self) -> Health {
-        let problems = self.problems.read().unwrap_or_else(PoisonError::into_inner);
-        let problem =
-            |(code, message): (&&'static str, &String)| Problem { code, message: message.clone() };
-        Health { problems: problems.iter().map(problem).collect() }
+        let all = |told: &RwLock<BTreeMap<&'static str, String>>| {
+            let told = told.read().unwrap_or_else(PoisonError::into_inner);
+            told.iter().map(|(code, message)| Problem { code, message: message.clone() }).collect()
+        };
+        Health { problems: all(&self.problems), warnings: all(&self.warnings) }
     }
 }

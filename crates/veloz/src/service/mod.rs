@@ -6,7 +6,7 @@
 //! So nobody sees what is not stored, and a read sees exactly what is published.
 //!
 //! A failed append poisons the service: nothing more is stepped, stored, published or answered as
-//! accepted; [`ServiceHandle::health`] tells why.
+//! accepted; [`ServiceHandle::health`] tells why. Before it comes to that, `room` refuses what need not be.
 //!
 //! [`Service`] waits for nothing and is told the time, so that a test can run it step by step; `driver`
 //! is the task that gives it what came.
@@ -15,6 +15,7 @@ mod driver;
 mod handle;
 mod health;
 mod metrics;
+mod room;
 mod views;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bytes::BytesMut;
 use crossbeam_channel::{Receiver, TryRecvError, never};
 use veloz_core::engine::{Engine, Step};
+use veloz_core::event::{ErrorEvent, Event};
 use veloz_core::input::{Answer, Input, MarketBody, Refusal};
 use veloz_core::limits::{
     SERVICE_BATCH_BYTES, SERVICE_BATCH_INPUTS, SERVICE_IDLE_MS, SERVICE_RETENTION_INTERVAL_MS,
@@ -41,6 +43,10 @@ pub use health::{Health, HealthBoard, Problem};
 pub use metrics::ServiceMetrics;
 
 pub(crate) use handle::{Look, Message};
+use room::ToldRoom;
+
+/// The code of what cannot be mended while the program runs.
+const JOURNAL_FAILED: &str = "journal_failed";
 
 /// What time it is for events that are not a market's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +98,8 @@ pub struct Service {
     phase: Phase,
     /// Idle looks until the next one at what retention takes.
     retention_in: u64,
+    /// What was told last of the room to store.
+    told_room: ToldRoom,
 }
 
 /// How far the service is in its life.
@@ -132,6 +140,7 @@ impl Service {
             after: Vec::new(),
             phase: Phase::Running,
             retention_in: 0,
+            told_room: ToldRoom::default(),
         }
     }
 
@@ -146,7 +155,7 @@ impl Service {
         let mut messages = std::mem::take(&mut self.messages);
         let more_waits = inbox.take(&mut messages, SERVICE_BATCH_INPUTS);
         for message in messages.drain(..) {
-            if matches!(message, Message::Settle(_)) {
+            if matches!(message, Message::Settle(_)) && self.takes_market() {
                 for message in market.try_iter().take(market.len()) {
                     self.take_market(message, now);
                 }
@@ -157,14 +166,16 @@ impl Service {
             }
         }
         self.messages = messages;
-        match market.try_recv() {
-            Ok(message) => self.take_market(message, now),
-            Err(TryRecvError::Empty) => {}
-            // The source's thread has ended, and all that it told was taken.
-            Err(TryRecvError::Disconnected) => *market = never(),
+        if self.takes_market() {
+            match market.try_recv() {
+                Ok(message) => self.take_market(message, now),
+                Err(TryRecvError::Empty) => {}
+                // The source's thread has ended, and all that it told was taken.
+                Err(TryRecvError::Disconnected) => *market = never(),
+            }
         }
         self.finish_batch(now);
-        more_waits || !market.is_empty()
+        more_waits || (self.takes_market() && !market.is_empty())
     }
 
     /// Whether the batch is large enough to be stored before more is taken.
@@ -180,6 +191,10 @@ impl Service {
                 let _ = reply.send(Err(ServiceError::ShuttingDown));
             }
             Message::Submit { input, reply } => {
+                if let Err(refusal) = self.check_room(&input) {
+                    let _ = reply.send(Err(refusal));
+                    return;
+                }
                 let result = self.step(&input, now);
                 self.after.push(After::Answer(reply, result));
             }
@@ -224,7 +239,8 @@ impl Service {
     /// Ends what stood until now.
     fn expire(&mut self, wall: TsNs) -> Result<(), Refusal> {
         let now = self.now(wall);
-        if self.engine.is_due(now) {
+        // Without room time stands still, as the market does: nothing is filled that has expired.
+        if self.engine.is_due(now) && self.takes_market() {
             self.step_at(now, &Input::Tick)?;
         }
         Ok(())
@@ -249,7 +265,7 @@ impl Service {
         if !self.batch.is_empty() {
             match self.store(now) {
                 Ok(()) => self.publish(),
-                Err(error) => return self.poison(&error),
+                Err(error) => return self.poison(error.to_string(), now),
             }
         }
         for after in self.after.drain(..) {
@@ -282,15 +298,19 @@ impl Service {
     }
 
     /// Nothing that was not stored may be seen: every answer and read of the batch fails, and the
-    /// service takes no more.
-    fn poison(&mut self, error: &JournalError) {
-        tracing::error!(%error, "the journal failed: nothing more is accepted");
-        self.health.raise("journal_failed", error.to_string());
+    /// service takes no more. Whoever follows the stream is shown what cannot be stored any more.
+    fn poison(&mut self, why: String, now: TsNs) {
+        tracing::error!(why, "the journal failed: nothing more is accepted");
         for after in self.after.drain(..) {
             if let After::Answer(reply, _) = after {
-                let _ = reply.send(Err(ServiceError::Unavailable(error.to_string())));
+                let _ = reply.send(Err(ServiceError::Unavailable(why.clone())));
             }
         }
+        self.health.raise(JOURNAL_FAILED, why.clone());
+        let mut data = Vec::new();
+        let (message, detail) = (JOURNAL_FAILED.into(), Some(why.into()));
+        Event::Error(ErrorEvent { ts_ns: now, message, detail }).encode(&mut data);
+        self.tail.announce(data.into());
         self.phase = Phase::Poisoned;
     }
 
@@ -307,11 +327,12 @@ impl Service {
     /// A sync in the background can fail too; retention runs there.
     fn look_after_the_journal(&mut self, now: TsNs) {
         if let Some(failure) = self.journal.failure() {
-            tracing::error!(failure, "the journal failed: nothing more is accepted");
-            self.health.raise("journal_failed", failure);
-            self.phase = Phase::Poisoned;
-            return;
+            return self.poison(failure, now);
         }
+        if let Err(error) = self.journal.look_after(now) {
+            return self.poison(error.to_string(), now);
+        }
+        self.tell_room(now);
         if let Some(left) = self.retention_in.checked_sub(1) {
             self.retention_in = left;
         } else {
@@ -322,6 +343,7 @@ impl Service {
 
     /// Brings all to the disk, and writes a snapshot for a quick start. Waits for the disk.
     pub fn close(mut self) {
+        self.forget_room();
         if let Err(error) = self.journal.sync() {
             tracing::error!(%error, "the last sync failed");
         }

@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use slab::Slab;
 use veloz_core::limits::{STREAM_READS_IN_FLIGHT, STREAM_SWEEP_SLICE_MS, STREAM_SWEEP_SLICES};
 
@@ -59,6 +60,8 @@ pub struct Hub<C> {
     turns_wanted: Vec<Who>,
     snapshots: Snapshots,
     books: Books,
+    /// The `data` of an `error` event that could not be stored: for everyone.
+    notice: Option<Bytes>,
     now_ms: u64,
     sweep_slice: usize,
     sweep_ms: u64,
@@ -93,6 +96,7 @@ impl<C: Connection> Hub<C> {
             turns_wanted: Vec::new(),
             snapshots: Snapshots::default(),
             books: Books::default(),
+            notice: None,
             now_ms: 0,
             sweep_slice: 0,
             sweep_ms: 0,
@@ -179,6 +183,10 @@ impl<C: Connection> Hub<C> {
         if let Some(books) = inbox.books.take() {
             self.books.answered(books);
             self.turn_all(Subscriber::offer_book);
+        }
+        if let Some(notice) = inbox.notice.take() {
+            self.notice = Some(notice);
+            self.turn_all(Subscriber::offer_notice);
         }
         if inbox.shutdown && self.drain_until_ms.is_none() {
             self.drain_until_ms = Some(self.now_ms.saturating_add(self.config.drain_ms));
@@ -296,6 +304,7 @@ impl<C: Connection> Hub<C> {
             window: &mut self.window,
             derived: &mut self.derived,
             books: &mut self.books,
+            notice: self.notice.as_ref(),
             config: &self.config,
             metrics: &self.shared.metrics,
             log: self.log.as_ref(),
@@ -314,6 +323,7 @@ impl<C: Connection> Hub<C> {
             window: &mut self.window,
             derived: &mut self.derived,
             books: &mut self.books,
+            notice: self.notice.as_ref(),
             config: &self.config,
             metrics: &self.shared.metrics,
             log: self.log.as_ref(),

@@ -17,6 +17,7 @@ mod delivery;
 use std::io::ErrorKind;
 
 use bytes::Bytes;
+use veloz_core::event::EventKind;
 use veloz_core::limits::{STREAM_IGNORED_INPUT_BYTES, STREAM_TURN_BYTES};
 use veloz_core::types::{EventId, Symbol};
 
@@ -36,6 +37,7 @@ pub(super) struct World<'a> {
     pub(super) window: &'a mut Window,
     pub(super) derived: &'a mut Derived,
     pub(super) books: &'a mut Books,
+    pub(super) notice: Option<&'a Bytes>,
     pub(super) config: &'a StreamConfig,
     pub(super) metrics: &'a StreamMetrics,
     pub(super) log: &'a dyn LogReader,
@@ -112,6 +114,7 @@ pub(super) struct Subscriber<C> {
     /// Whether it started at the oldest event, whatever that is, and nothing is sent yet.
     from_oldest: bool,
     told_compacted: bool,
+    told_notice: bool,
 }
 
 /// Whether what was sent was all there was to send.
@@ -148,6 +151,7 @@ impl<C: Connection> Subscriber<C> {
             reading: false,
             from_oldest: false,
             told_compacted: false,
+            told_notice: false,
         }
     }
 
@@ -295,6 +299,9 @@ impl<C: Connection> Subscriber<C> {
             self.blocked = false;
             return self.advance(world);
         }
+        if !self.told_notice && world.notice.is_some() {
+            return self.offer_notice(world);
+        }
         let silent_ms = world.now_ms.saturating_sub(self.last_event_ms);
         if silent_ms < world.config.keep_alive_ms || !self.may_speak(world) {
             return Next::Wait;
@@ -317,6 +324,21 @@ impl<C: Connection> Subscriber<C> {
     fn speak(&mut self, frame: Bytes, world: &World<'_>) -> Next {
         self.pending = frame;
         self.flush(world).map_or_else(Next::Close, |_| Next::Wait)
+    }
+
+    /// Sends the `error` event that could not be stored, once, unless something else is under way: then later.
+    pub(super) fn offer_notice(&mut self, world: &mut World<'_>) -> Next {
+        let Some(data) = world.notice.filter(|_| !self.told_notice && self.may_speak(world)) else {
+            return Next::Wait;
+        };
+        self.told_notice = true;
+        let Wishes { encoding, filter, .. } = self.wishes();
+        if !filter.passes(EventKind::Error, None, None) {
+            return Next::Wait;
+        }
+        let mut out = Vec::new();
+        encoding.write(&mut out, None, EventKind::Error.as_str(), data);
+        self.speak(out.into(), world)
     }
 
     /// Sends its book if that changed, unless there is something more important: then a later one.

@@ -33,6 +33,8 @@ pub(super) struct Inbox {
     pub(super) snapshot: Option<Option<Snapshot>>,
     /// At most one is asked for at a time.
     pub(super) books: Option<Vec<(Symbol, Bytes)>>,
+    /// The `data` of an `error` event that could not be stored.
+    pub(super) notice: Option<Bytes>,
     pub(super) shutdown: bool,
     /// Whether batches are worth a wake-up.
     watched: bool,
@@ -103,6 +105,12 @@ impl Shared {
         self.wake(inbox);
     }
 
+    fn announce(&self, data: Bytes) {
+        let mut inbox = self.lock();
+        inbox.notice = Some(data);
+        self.wake(inbox);
+    }
+
     pub(super) fn shut_down(&self) {
         let mut inbox = self.lock();
         inbox.shutdown = true;
@@ -166,5 +174,11 @@ impl Tail {
     /// waits for a subscriber.
     pub fn publish(&self, frames: Bytes, first_id: EventId, count: u64) {
         self.shared.publish(Batch { first_id, count, bytes: frames });
+    }
+
+    /// Shows every subscriber, from now on each new one too, an `error` event without an id: one that could
+    /// not be stored, since nothing can be. `data` is its JSON.
+    pub fn announce(&self, data: Bytes) {
+        self.shared.announce(data);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use veloz::frame::write_frame;
@@ -80,11 +81,27 @@ fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 #[test]
 fn a_backup_of_a_running_gateway_is_whole_and_can_be_started_on() {
     let gateway = Gateway::start(Options::busy());
-    let order = json!({"side": "BUY", "symbol": "BTCUSDT", "qty": "0.001", "price": "20000", "client_order_id": "a"});
-    assert_eq!(gateway.post("/api/order", &order).status, 200);
+    let place = |id: &str| {
+        let order = json!({"side": "BUY", "symbol": "BTCUSDT", "qty": "0.001", "price": "20000", "client_order_id": id});
+        assert_eq!(gateway.post("/api/order", &order).status, 200);
+    };
     let copy = gateway.dir().with_file_name("copy");
     let backup = ["journal", "backup", text(gateway.dir()), text(&copy)];
-    check(&backup, 0, &["events 1 to ", "ok"]);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0.. {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                place(&format!("meanwhile-{n}"));
+            }
+        });
+        place("a");
+        let copied = std::panic::catch_unwind(|| check(&backup, 0, &["events 1 to ", "ok"]));
+        stop.store(true, Ordering::SeqCst);
+        copied.expect("a backup under load");
+    });
     check(&backup, 1, &[text(&copy), "exists"]);
     let copied = verified(&copy);
     let newest = copied["newest"].as_u64().unwrap();
@@ -187,12 +204,16 @@ fn a_damaged_end_is_cut_only_when_told_so() {
     let repair = ["journal", "repair", text(&dir)];
     let with = |more: &[&'static str]| [&repair, more].concat();
     check(&repair, 0, &["nothing to repair"]);
+    check(&with(&["--json"]), 0, &["{\"ok\":true}"]);
     flip(&segments[4], 500);
     let before = contents(&dir);
     check(&repair, 2, &[text(&segments[4]), "to 400 lost", "nothing was changed"]);
     assert!(contents(&dir) == before, "nothing was changed");
     check(&with(&["--cut-after", "399"]), 1, &["whole before the damage end at"]);
     assert!(contents(&dir) == before, "nothing was changed");
+    let told: Value = serde_json::from_str(&check(&with(&["--json"]), 2, &[])).unwrap();
+    assert_eq!((&told["cut"], &told["newest_lost"]), (&json!(false), &json!(400)), "{told}");
+    assert_eq!(told["file"], text(&segments[4]));
     check(&with(&["--cut-after", "10"]), 0, &["the log ends at event 10;", "kept: "]);
     assert_eq!(verified(&dir)["newest"], 10);
     // Not a byte is lost: what was cut and what is left is what was there.

@@ -63,6 +63,8 @@ pub(crate) struct World<'a> {
     pub(crate) truth: &'a Truth,
     /// The log as it is now; none while the gateway is down.
     pub(crate) log: Option<&'a dyn LogReader>,
+    /// The gateway has failed, or may have.
+    pub(crate) failed: bool,
 }
 
 impl World<'_> {
@@ -188,7 +190,10 @@ impl Reader {
         let (key, pipe) = (open.key, Rc::clone(&open.pipe));
         let (waits, before) = (pipe.borrow().bytes.len(), self.cursor);
         let log: &dyn LogReader = &*std::sync::Arc::clone(&gateway.reader);
-        self.take(most.min(waits), &World { truth, log: Some(log) })?;
+        self.take(
+            most.min(waits),
+            &World { truth, log: Some(log), failed: !gateway.is_running() },
+        )?;
         if pipe.borrow().ended {
             if pipe.borrow().bytes.is_empty() {
                 self.connection = None;
@@ -275,6 +280,8 @@ impl Reader {
                 }
                 Ok(())
             }
+            // What cannot be stored any more is shown all the same.
+            ("error", None) if world.failed && is_failure(&value) => Ok(()),
             _ => Err("an event without an id".to_owned()),
         }
     }
@@ -409,4 +416,8 @@ fn block_of(line: &[u8]) -> Result<Block, String> {
         event: line.event,
         data: line.data.map(|data| data.get().to_owned()),
     })
+}
+
+fn is_failure(event: &Value) -> bool {
+    event.get("message").and_then(Value::as_str) == Some("journal_failed")
 }

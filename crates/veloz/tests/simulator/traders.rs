@@ -134,8 +134,9 @@ impl Traders {
         (Input::Amend(amend), Ask::Other)
     }
 
-    /// Takes the answers that have come, and judges them. `is_well`: nothing has failed.
-    pub(crate) fn hear(&mut self, truth: &Truth, is_well: bool) -> Check {
+    /// Takes the answers that have come, and judges them. `is_well`: nothing has failed; `has_room`: nothing
+    /// keeps the disk from taking more.
+    pub(crate) fn hear(&mut self, truth: &Truth, is_well: bool, has_room: bool) -> Check {
         let mut asked = std::mem::take(&mut self.asked);
         let mut result = Ok(());
         asked.retain_mut(|asked| {
@@ -143,7 +144,7 @@ impl Traders {
             let text = format!("{answer:?}");
             self.digest = crc32c::crc32c_append(self.digest, text.as_bytes());
             if result.is_ok() {
-                result = self.judge(&asked.what, answer, truth, is_well);
+                result = self.judge(&asked.what, answer, truth, (is_well, has_room));
             }
             false
         });
@@ -156,7 +157,7 @@ impl Traders {
         what: &Ask,
         answer: Result<Answer, ServiceError>,
         truth: &Truth,
-        is_well: bool,
+        (is_well, has_room): (bool, bool),
     ) -> Check {
         let refusal = match answer {
             Ok(answer) => {
@@ -165,6 +166,7 @@ impl Traders {
             }
             Err(ServiceError::Refused(refusal)) => refusal,
             Err(ServiceError::Overloaded) => return Ok(()),
+            Err(ServiceError::NoRoom { .. }) if !has_room => return Ok(()),
             Err(error) if is_well => return Err(format!("all is well, and it says: {error}")),
             Err(_) => return Ok(()),
         };

@@ -92,6 +92,8 @@ pub(crate) struct World {
     skew_ns: i64,
     sync_ms: u64,
     idle_ms: u64,
+    /// Whether the disk has been well since the service last looked at it.
+    looked_calm: bool,
     /// How a death in the middle of a call is meant.
     end: End,
     report: Report,
@@ -131,6 +133,7 @@ impl World {
             skew_ns: 0,
             sync_ms: 0,
             idle_ms: 0,
+            looked_calm: false,
             end: End::Kill,
             report: Report::default(),
             confirmed: false,
@@ -217,6 +220,7 @@ impl World {
             if self.now_ms >= self.idle_ms {
                 self.idle_ms = self.now_ms + SERVICE_IDLE_MS;
                 gateway.look_after_itself(now);
+                self.looked_calm = self.disk.faults().is_calm();
             }
         }
     }
@@ -267,7 +271,8 @@ impl World {
         if self.settings.syncs_first() {
             self.truth.durable = self.truth.newest();
         }
-        if self.disk.is_dead() { Ok(()) } else { self.traders.hear(&self.truth, running) }
+        let has_room = self.looked_calm && self.disk.faults().is_calm();
+        if self.disk.is_dead() { Ok(()) } else { self.traders.hear(&self.truth, running, has_room) }
     }
 
     fn stream(&mut self) {
@@ -327,6 +332,7 @@ impl World {
             _ => faults.capacity = Some(self.disk.bytes() + self.rng.usize(0..4000)),
         }
         self.disk.set_faults(faults);
+        self.looked_calm = false;
     }
 
     /// Ends a life in one of three ways.
@@ -374,7 +380,7 @@ impl World {
     /// The clients notice that the gateway is gone.
     fn cut_off(&mut self, reader: Option<&Arc<JournalReader>>) -> Check {
         let log = reader.map(|reader| &**reader as &dyn LogReader);
-        let world = readers::World { truth: &self.truth, log };
+        let world = readers::World { truth: &self.truth, log, failed: true };
         for reader in &mut self.readers {
             self.disk.look(|| reader.cut(&world, &mut self.rng))?;
         }
@@ -391,6 +397,7 @@ impl World {
         if self.rng.bool() {
             self.disk.set_faults(calm(self.settings.plant));
         }
+        self.looked_calm = false;
         match Gateway::start(&self.disk, &self.settings, now) {
             Ok(gateway) => {
                 self.gateway = Some(gateway);

@@ -96,6 +96,12 @@ impl Gateway {
         Gateway::launch(options, dir, home)
     }
 
+    /// Starts it on a data directory of the test's own.
+    pub(crate) fn start_on(dir: &Path, options: Options) -> Gateway {
+        let home = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        Gateway::launch(options, dir.to_path_buf(), home)
+    }
+
     /// Starts it on a directory beside its own, and stops this one.
     pub(crate) fn on_copy(mut self, dir: &Path, options: Options) -> Gateway {
         if self.is_running() {
@@ -198,6 +204,11 @@ impl Gateway {
             std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("procfs");
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
         line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number")
+    }
+
+    /// Threads that there are now.
+    pub(crate) fn threads(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/task", self.pid())).expect("procfs").count()
     }
 
     /// File handles that are open now.

@@ -52,6 +52,23 @@ pub(crate) fn post(address: SocketAddr, path: &str, content_type: &str, body: &[
     request(address, "POST", path, &[("Content-Type", content_type)], body)
 }
 
+/// The same, of a server that may end at any moment: `None` when no whole answer came.
+pub(crate) fn try_post_json(address: SocketAddr, path: &str, body: &str) -> Option<Reply> {
+    let mut socket = TcpStream::connect(address).ok()?;
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all((head + body).as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).ok()?;
+    let reply = parse(&answer)?;
+    let length: usize = reply.header("content-length")?.parse().ok()?;
+    (reply.body.len() == length).then_some(reply)
+}
+
 /// One request on a connection of its own. A `Host` among `headers` takes the usual one's place.
 pub(crate) fn request(
     address: SocketAddr,

@@ -3,21 +3,28 @@
 
 mod capture;
 mod client_process;
+mod follower;
 mod gateway;
 mod http;
+mod plot;
 mod proxy;
 mod stream;
 
 use std::io::Write as _;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(crate) use capture::Capture;
 pub(crate) use client_process::ClientProcess;
+pub(crate) use follower::{Follower, Habit};
 pub(crate) use gateway::{Gateway, Options};
-pub(crate) use http::{exchange, exchange_and_leave, get, post, post_json, request};
+pub(crate) use http::{
+    Reply, exchange, exchange_and_leave, get, post, post_json, request, try_post_json,
+};
+pub(crate) use plot::Plot;
 pub(crate) use proxy::{Cut, Proxy};
-pub(crate) use stream::Events;
+pub(crate) use stream::{Events, Frame};
 
 /// How long anything may take before the test gives up on it: generous, for a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -71,4 +78,12 @@ pub(crate) fn seeded(test: &str) -> fastrand::Rng {
     };
     println!("{test}: VELOZ_SEED={seed}");
     fastrand::Rng::with_seed(seed)
+}
+
+/// A port that the program keeps through all restarts, as an installed one does: below those that the system
+/// gives to outgoing connections.
+pub(crate) fn fixed_port(rng: &mut fastrand::Rng) -> u16 {
+    std::iter::repeat_with(|| rng.u16(15_000..30_000))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }

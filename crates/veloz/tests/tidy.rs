@@ -29,11 +29,15 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("engine", &["market", "protocol", "service::Clock", "service::wall_ns", "gateway::Signals"]),
     ("venue", &["protocol"]),
-    ("journal", &["frame"]),
+    ("histogram", &[]),
+    ("journal", &["frame", "histogram"]),
     ("restore", &["frame", "journal"]),
-    ("stream", &["frame", LOG[0], LOG[1], LOG[2], LOG[3]]),
+    ("stream", &["frame", "histogram", LOG[0], LOG[1], LOG[2], LOG[3]]),
     ("plan", &["config", "market"]),
-    ("service", &["frame", "journal", "stream", "venue", "market::SourceMessage"]),
+    (
+        "service",
+        &["frame", "histogram", "journal", "stream", "venue", "market::SourceMessage"],
+    ),
     ("http", &["frame", "stream", "service", LOG[0], LOG[1], LOG[2], LOG[3]]),
     ("cli", &["config", "frame", "journal", "restore"]),
 ];

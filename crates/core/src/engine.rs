@@ -79,7 +79,7 @@ impl Default for EngineConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VenueCommand {
     /// Place this order.
-    Place(NewOrder),
+    Place(Box<NewOrder>),
     /// Take this order back.
     Cancel {
         /// The client's name for it.
@@ -301,7 +301,7 @@ impl Engine {
             (Ok(()), Venue::External) => {
                 self.tell(Fact::Sent { client_order_id: id, ts_ns: ts }, step);
                 let sized = self.state.order_at(key).map(Order::rest);
-                step.commands.extend(sized.map(VenueCommand::Place));
+                step.commands.extend(sized.map(|order| VenueCommand::Place(Box::new(order))));
             }
         }
         let answer = self.state.order_at(key).and_then(Order::answer);

@@ -59,6 +59,11 @@ pub fn run(config: Config) -> Result<()> {
     runtime.block_on(serve(config))
 }
 
+/// What becomes of what an order took from the book.
+const fn taken(config: &Config) -> Taken {
+    if config.sim_replenished { Taken::IsReplenished } else { Taken::Stays }
+}
+
 /// Runs the engine alone, over standard input and output, until its input ends.
 ///
 /// # Errors
@@ -69,7 +74,8 @@ pub fn run_engine(config: Config) -> Result<()> {
     let engine = Engine::new(EngineConfig {
         instruments: plan.instruments.clone(),
         balances: config.sim_balances.clone(),
-        venue: Venue::Simulated,
+        taken: taken(&config),
+        ..EngineConfig::default()
     });
     let source = plan.source(&config, &engine);
     let clock = clock(&config, &engine)?;
@@ -343,7 +349,7 @@ impl Store {
             instruments: plan.instruments.clone(),
             balances: config.sim_balances.clone(),
             venue: if config.engine_cmd.is_some() { Venue::External } else { Venue::Simulated },
-            taken: if config.sim_replenished { Taken::IsReplenished } else { Taken::Stays },
+            taken: taken(config),
             ..EngineConfig::default()
         };
         let mut engine = Engine::restore(engine_config, state);

@@ -34,10 +34,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("restore", &["frame", "journal"]),
     ("stream", &["frame", "histogram", LOG[0], LOG[1], LOG[2], LOG[3]]),
     ("plan", &["config", "market"]),
-    (
-        "service",
-        &["frame", "histogram", "journal", "stream", "venue", "market::SourceMessage"],
-    ),
+    ("service", &["frame", "histogram", "journal", "stream", "venue", "market::SourceMessage"]),
     ("http", &["frame", "stream", "service", LOG[0], LOG[1], LOG[2], LOG[3]]),
     ("cli", &["config", "frame", "journal", "restore"]),
 ];

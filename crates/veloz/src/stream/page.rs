@@ -34,12 +34,7 @@ impl Pages {
     ///
     /// # Errors
     /// When the storage fails or is damaged.
-    pub fn read(
-        &self,
-        after: EventId,
-        limit: usize,
-        filter: &Filter,
-    ) -> Result<Vec<u8>, LogError> {
+    pub fn read(&self, after: EventId, limit: usize, filter: &Filter) -> Result<Vec<u8>, LogError> {
         read_page(self.log.as_ref(), after, limit, filter)
     }
 }
@@ -112,7 +107,8 @@ impl Page<'_> {
     fn wants(&self, frame: &Frame<'_>) -> bool {
         // Types first: most frames need no look at their text.
         self.filter.kinds.has(frame.kind)
-            && FrameMeta::of(frame, 0).is_some_and(|meta| self.filter.passes_frame(frame.bytes, &meta))
+            && FrameMeta::of(frame, 0)
+                .is_some_and(|meta| self.filter.passes_frame(frame.bytes, &meta))
     }
 
     /// Tells of market events that were taken out, to those who asked for such.

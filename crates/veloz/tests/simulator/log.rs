@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use veloz::frame::frames;
 use veloz::journal::{JournalReader, LogReader, Read};
-use veloz::stream::filter::Kinds;
+use veloz::stream::filter::{Filter, Kinds};
 use veloz::stream::page::Pages;
 use veloz_core::event::EventKind;
 use veloz_core::types::EventId;
@@ -90,7 +90,8 @@ pub(crate) fn check_page(
     kinds: Kinds,
 ) -> Check {
     let pages = Pages::new(Arc::<JournalReader>::clone(reader));
-    let Ok(json) = pages.read(after, 40, kinds) else { return Ok(()) };
+    let filter = Filter { kinds, ..Filter::default() };
+    let Ok(json) = pages.read(after, 40, &filter) else { return Ok(()) };
     let page: Page<'_> = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
     let oldest = reader.bounds().oldest;
     let check_skipped = |ids: std::ops::Range<EventId>| {

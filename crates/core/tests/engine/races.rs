@@ -384,3 +384,20 @@ fn the_venues_clock_is_not_believed() {
     );
     assert_eq!(rig.engine.state().last_ts_ns(), before, "time stands still rather than going back");
 }
+
+#[test]
+fn every_race_of_the_document_has_its_test() {
+    let document = include_str!("../../../../docs/order-lifecycle.md");
+    let tests =
+        concat!(include_str!("amend.rs"), include_str!("races.rs"), include_str!("reports.rs"));
+    let names: Vec<_> = document
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| name.matches('_').count() > 2)
+        .collect();
+    assert!(names.len() > 25, "{names:?}");
+    let missing: Vec<_> =
+        names.iter().filter(|name| !tests.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -17,6 +17,7 @@
 mod bad_input;
 mod bench;
 mod dashboard;
+mod engine;
 mod examples;
 mod exchange;
 mod faults;

@@ -45,12 +45,9 @@ pub(crate) struct Faults {
 impl Faults {
     /// Whether nothing goes wrong but what is planted.
     pub(crate) fn is_calm(&self) -> bool {
-        let Faults {
-            read_fails, write_fails, sync_fails, name_fails, capacity, dies_after, ..
-        } = self;
-        [read_fails, write_fails, sync_fails, name_fails].into_iter().all(|likely| *likely == 0)
-            && capacity.is_none()
-            && dies_after.is_none()
+        [self.read_fails, self.write_fails, self.sync_fails, self.name_fails] == [0; 4]
+            && self.capacity.is_none()
+            && self.dies_after.is_none()
     }
 }
 

@@ -16,6 +16,7 @@
 )]
 
 mod disk;
+mod file;
 mod flip;
 mod gateway;
 mod log;

@@ -36,7 +36,8 @@ bench-full: bench-build ## the same with long loads and the largest logs, about 
 
 bench-build: build
 	@scripts/setup bench
-	cargo build --release --locked --package veloz --package veloz-bench --bins --examples
+	cargo build --release --locked --package veloz --package veloz-bench --bins \
+	    --example make_capture --example journal_speed --example empty_handler
 	cargo build --release --locked --manifest-path bench/peers/rust/Cargo.toml --target-dir target/bench-peers
 
 sim: ## 10,000 seeds of the simulator of the whole gateway (SIM_SEEDS: how many, SIM_FIRST: from which on)

@@ -1,5 +1,6 @@
 """The loads: groups of subscribers in several processes, and order entry."""
 
+import itertools
 import json
 import subprocess
 import time
@@ -9,6 +10,16 @@ from .servers import LOAD, Failed
 
 #: A process has 20,000 file handles, and one that reads for many is a core by itself.
 PER_PROCESS = 9_000
+
+
+addresses = itertools.count()
+
+
+def fresh_address():
+    """A loopback address that no earlier load has used: its closed connections still hold their ports for a minute, and
+    to look for a free one among them takes longer than to connect."""
+    number = next(addresses)
+    return f"127.{1 + number // 250}.0.{1 + number % 250}"
 
 
 class Subscribers:
@@ -21,7 +32,7 @@ class Subscribers:
         for i in range(number):
             share = count // number + (i < count % number)
             command = [LOAD, "--address", server.address, "subscribe", "--subscribers", share,
-                       "--path", path or server.stream, "--from", f"127.0.0.{2 + i}", "--rate", rate, "--warm-up", warm_up, "--timeout-s", timeout,
+                       "--path", path or server.stream, "--from", fresh_address(), "--rate", rate, "--warm-up", warm_up, "--timeout-s", timeout,
                        "--first", first, "--stalled", stalled if i == 0 else 0]
             command += ["--bytes", total] if total else ["--events", events]
             self.processes.append(subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,

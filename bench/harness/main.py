@@ -6,9 +6,11 @@ after another, never at once."""
 import argparse
 import json
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from . import report
@@ -78,10 +80,11 @@ def measure(args):
         began = time.monotonic()
         try:
             result = section.run(bench)
-        except Failed as failure:
+        except (Failed, OSError, subprocess.SubprocessError, LookupError, ValueError) as failure:
             failures.append(f"{section.NAME}: {failure}")
             bench.progress.end()
-            print(f"  failed: {failure}", file=sys.stderr)
+            told = failure if isinstance(failure, Failed) else traceback.format_exc()
+            print(f"  failed: {told}", file=sys.stderr)
             continue
         finally:
             shutil.rmtree(work, ignore_errors=True)

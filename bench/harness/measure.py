@@ -53,9 +53,9 @@ class Cpu:
         """Total, user and system. The sum of the threads is exact, where the ticks are of 10 ms; but only the ticks
         count threads that have ended."""
         ticks = (self.user - before.user) + (self.system - before.system)
-        total = ticks
-        if before.threads.keys() <= self.threads.keys():
-            total = sum(self.threads.values()) - sum(before.threads.values())
+        total = sum(spent - before.threads.get(thread, 0) for thread, spent in self.threads.items())
+        if ticks > total + 3 * TICK_S:
+            total = ticks
         user = (self.user - before.user) / ticks if ticks else 0.5
         return total, total * user, total * (1 - user)
 

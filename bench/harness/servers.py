@@ -152,11 +152,25 @@ class Veloz(Server):
         return self.get("/api/events?limit=1")["newest"]
 
     def publish(self, start_ns, rate, events):
-        delay = (start_ns - time.monotonic_ns()) / 1e9
-        if delay > 0:
-            time.sleep(delay)
-        self.post("/api/replay", {"run": True})
-        return lambda: None
+        body = b'{"run":true}'
+        head = f"POST /api/replay HTTP/1.1\r\nHost: {self.address}\r\nContent-Type: application/json\r\n"
+        request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        client = socket.create_connection(("127.0.0.1", self.port), 10)
+        # Known to the server before the moment comes.
+        client.sendall(f"GET /health HTTP/1.1\r\nHost: {self.address}\r\n\r\n".encode())
+        client.recv(4096)
+        time.sleep(max(start_ns - time.monotonic_ns() - 300_000, 0) / 1e9)
+        while time.monotonic_ns() < start_ns:
+            pass
+        client.sendall(request)
+
+        def wait():
+            answer = client.recv(4096)
+            client.close()
+            if not answer.startswith(b"HTTP/1.1 200"):
+                raise Failed(f"VeloZ did not start the replay: {answer.decode(errors='replace')}")
+
+        return wait
 
 
 def write_capture(path, rate, events):

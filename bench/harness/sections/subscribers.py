@@ -18,22 +18,23 @@ def run(bench):
         counts = bench.pick([1_000], [10_000, LARGEST] if kind is Veloz else [10_000], [1_000, 10_000, LARGEST])
         for count in counts:
             bench.progress(f"{kind.name}: {count:,}")
-            with kind(bench.work) as server:
-                server.wait()
-                # What a first subscriber makes a server set up is not the price of each.
-                with load.Subscribers(server, 100):
-                    pass
-                time.sleep(0.3)
-                found.append(measure(server, count))
+            runs = [measure(bench, kind, count) for _ in range(bench.pick(1, 3) if kind is Veloz else 1)]
+            found.append(sorted(runs, key=lambda r: r["each_kib"]["rss"])[len(runs) // 2])
     return {"runs": found}
 
 
-def measure(server, count):
-    before, kernel_before = memory_kib(server.pids), kernel_kib()
-    with load.Subscribers(server, count, processes=2) as subscribers:
-        during, kernel_during = memory_kib(server.pids), kernel_kib()
-        each = {name: (during[name] - before[name]) / count for name in before}
-        kernel = sum(kernel_during[name] - kernel_before[name] for name in kernel_before) / count
+def measure(bench, kind, count):
+    with kind(bench.work) as server:
+        server.wait()
+        # What a first subscriber makes a server set up is not the price of each.
+        with load.Subscribers(server, 100):
+            pass
+        time.sleep(0.3)
+        before, kernel_before = memory_kib(server.pids), kernel_kib()
+        with load.Subscribers(server, count, processes=2) as subscribers:
+            during, kernel_during = memory_kib(server.pids), kernel_kib()
+    each = {name: (during[name] - before[name]) / count for name in before}
+    kernel = sum(kernel_during[name] - kernel_before[name] for name in kernel_before) / count
     return {"server": server.name, "subscribers": count, "each_kib": each, "kernel_kib": kernel,
             "total_kib": during, "connect_ms": subscribers.connect_ms, "connect_us": subscribers.connect_times}
 

@@ -237,6 +237,54 @@ pub const STREAM_BOOK_LEVELS: usize = 20;
 
 /// A venue that does not know an order proves nothing while the order is younger than this.
 pub const VENUE_ORDER_YOUNG_MS: i64 = 5_000;
+/// How long a request waits for a venue's first answer.
+pub const VENUE_ANSWER_MS: i64 = 5_000;
+/// Commands that wait to be told to a venue; more are refused.
+pub const VENUE_QUEUE_COMMANDS: usize = 1_024;
+/// What a venue said and was not taken yet; then the venue waits.
+pub const VENUE_QUEUE_MESSAGES: usize = 1_024;
+/// Messages of a venue taken into one batch.
+pub const VENUE_BATCH_MESSAGES: usize = 256;
+/// Between two questions about an order whose fate is not known, at first.
+pub const VENUE_ASK_MS: i64 = 1_000;
+/// The same, at last.
+pub const VENUE_ASK_MAX_MS: i64 = 60_000;
+/// Orders that a venue is asked about at once; the rest waits for the next look at all that is open.
+pub const VENUE_ASKED_COUNT: usize = 4_096;
+/// Between two looks at all that is open on a venue.
+pub const VENUE_LIST_MS: i64 = 60_000;
+
+/// The longest line of an external engine.
+pub const ENGINE_LINE_MAX_BYTES: usize = MIB;
+/// Questions that an external engine has not answered; more are not asked.
+pub const ENGINE_QUESTIONS_COUNT: usize = 256;
+/// The first pause before an external engine is started again.
+pub const ENGINE_BACK_OFF_MS: u64 = 200;
+/// The longest.
+pub const ENGINE_BACK_OFF_MAX_MS: u64 = 10_000;
+/// How often an external engine's process is looked at.
+pub const ENGINE_LOOK_MS: u64 = 100;
+/// An external engine that says nothing when it starts counts as working after this.
+pub const ENGINE_UP_MS: u64 = 1_000;
+/// An external engine that has not spoken for so long is asked for a sign of life.
+pub const ENGINE_SIGN_MS: u64 = 1_000;
+/// An external engine that does not react for so long has stalled.
+pub const ENGINE_STALL_MS: u64 = 5_000;
+/// Errors of an external engine that are told at once; then one for each interval.
+pub const ENGINE_FAULTS_BURST: u32 = 20;
+/// See above.
+pub const ENGINE_FAULTS_INTERVAL_MS: u64 = 3_000;
+
+// The engine protocol.
+
+/// The longest line of the engine protocol, either way.
+pub const PROTOCOL_LINE_MAX_BYTES: usize = 64 << 10;
+/// Batches of lines that wait to be taken.
+pub const PROTOCOL_QUEUE_BATCHES: usize = 16;
+/// Commands of an engine's input taken into one batch.
+pub const ENGINE_BATCH_LINES: usize = 256;
+/// How long an engine whose output is full may take to stop.
+pub const ENGINE_STOP_GRACE_MS: u64 = 2_000;
 
 // The service.
 

@@ -6,24 +6,25 @@
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use crossbeam_channel::Receiver;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
 use veloz_core::input::Input;
-use veloz_core::instrument::Instrument;
 use veloz_core::limits::{
-    JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENTS_COUNT,
-    SERVICE_MARKET_QUEUE_BATCHES,
+    ENGINE_UP_MS, JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENTS_COUNT,
+    SERVICE_MARKET_QUEUE_BATCHES, VENUE_QUEUE_MESSAGES,
 };
+use veloz_core::sim::Taken;
 use veloz_core::state::State;
 use veloz_core::types::Symbol;
 
 use crate::config::{self, Config};
+use crate::engine::{self, EngineParts};
 use crate::http::{
     self, ConfigView, HttpConfig, HttpMetrics, HttpParts, HttpServer, MarketControl,
 };
@@ -31,14 +32,14 @@ use crate::journal::{
     Batch, DataDir, Durability, Journal, JournalConfig, JournalReader, Recovery, RetentionConfig,
     Stamp,
 };
-use crate::market::{
-    self, MarketSource, ReplayConfig, ReplayControl, ReplaySpeed, SimConfig, SimSymbol,
-    SourceConfig, SourceMonitor,
-};
+use crate::market::{self, MarketSource, ReplayControl, SourceMonitor};
+use crate::plan::MarketPlan;
 use crate::restore::{self, StateFold};
 use crate::service::{self, Clock, HealthBoard, Parts, ServiceHandle, ServiceMetrics};
 use crate::stream::page::Pages;
 use crate::stream::{Stream, StreamConfig};
+use crate::venue::VenueMessage;
+use crate::venue::stdio::{EngineMetrics, StdioConfig, StdioVenue};
 
 /// How long requests under way may take at shutdown.
 const REQUEST_DRAIN: Duration = Duration::from_secs(1);
@@ -58,8 +59,31 @@ pub fn run(config: Config) -> Result<()> {
     runtime.block_on(serve(config))
 }
 
+/// What becomes of what an order took from the book.
+const fn taken(config: &Config) -> Taken {
+    if config.sim_replenished { Taken::IsReplenished } else { Taken::Stays }
+}
+
+/// Runs the engine alone, over standard input and output, until its input ends.
+///
+/// # Errors
+/// Why it could not start.
+pub fn run_engine(config: Config) -> Result<()> {
+    start_log();
+    let plan = MarketPlan::new(&config)?;
+    let engine = Engine::new(EngineConfig {
+        instruments: plan.instruments.clone(),
+        balances: config.sim_balances.clone(),
+        taken: taken(&config),
+        ..EngineConfig::default()
+    });
+    let source = plan.source(&config, &engine);
+    let clock = clock(&config, &engine)?;
+    engine::run(EngineParts { engine, source, clock })
+}
+
 /// The log goes to standard error; `VELOZ_LOG` says how much of it (`info`, `debug`, …).
-fn start_log() {
+pub(crate) fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("VELOZ_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // Fails only when there is a log already, which is as good.
@@ -93,6 +117,7 @@ async fn serve(config: Config) -> Result<()> {
     store.journal.register_metrics(&mut registry);
 
     let source = plan.source(&config, &store.engine);
+    let (venue, reports) = start_venue(&config, &handle, &mut registry)?.unzip();
     let clock = store.clock;
     let (market_out, market_in) = crossbeam_channel::bounded(SERVICE_MARKET_QUEUE_BATCHES);
     let service = service::start(
@@ -101,6 +126,7 @@ async fn serve(config: Config) -> Result<()> {
             journal: store.journal,
             tail: stream.tail(),
             market: source.is_some().then_some(market_in),
+            venue: venue.as_ref().map(StdioVenue::port).zip(reports),
             clock,
             metrics: ServiceMetrics::register(&mut registry),
             health,
@@ -110,7 +136,11 @@ async fn serve(config: Config) -> Result<()> {
     let waker = handle.clone();
     let source =
         source.map(|source| market::start(source, market_out, move || waker.wake())).transpose()?;
-    let control = SourceControl::of(source.as_ref());
+    let engine_speaks = venue.is_some() && source.is_none();
+    let control = SourceControl::of(source.as_ref(), engine_speaks);
+    if let Some(venue) = &venue {
+        wait_for_venue(venue).await;
+    }
 
     let metrics = HttpMetrics::register(&mut registry);
     let server = HttpServer::start(
@@ -129,7 +159,7 @@ async fn serve(config: Config) -> Result<()> {
 
     signals.next().await;
     tracing::info!("stopping: no more orders are taken");
-    stop(handle, source, service, stream, &mut signals).await?;
+    stop(handle, (source, venue), service, stream, &mut signals).await?;
     server.shutdown(REQUEST_DRAIN).await;
     // Whoever looks at the exit code only must hear of it too.
     if let Some(problem) = board.read().problems.into_iter().next() {
@@ -155,6 +185,33 @@ fn start_stream(
         .context("cannot start the stream")
 }
 
+/// Starts the external engine, if there is one.
+fn start_venue(
+    config: &Config,
+    handle: &ServiceHandle,
+    registry: &mut Registry,
+) -> Result<Option<(StdioVenue, Receiver<VenueMessage>)>> {
+    let Some(command) = config.engine_cmd.clone() else { return Ok(None) };
+    let is_market = config.market_source == config::MarketSource::None;
+    let (out, reports) = crossbeam_channel::bounded(VENUE_QUEUE_MESSAGES);
+    let waker = handle.clone();
+    let shown = command.join(" ");
+    let stdio = StdioConfig { command, is_market };
+    let metrics = EngineMetrics::register(registry);
+    let venue = StdioVenue::start(stdio, out, move || waker.wake(), metrics)
+        .with_context(|| format!("VELOZ_ENGINE_CMD: cannot start {shown}"))?;
+    Ok(Some((venue, reports)))
+}
+
+/// Gives the engine the time to say that it works. One that does not is told by `/health`.
+async fn wait_for_venue(venue: &StdioVenue) {
+    let port = venue.port();
+    let deadline = tokio::time::Instant::now() + Duration::from_millis(2 * ENGINE_UP_MS);
+    while port.is_ready().is_err() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// As many as asked for, but never so many that the journal gets no file handle.
 fn max_connections(config: &Config) -> usize {
     let possible = http::max_connections_by_handles();
@@ -171,7 +228,7 @@ fn max_connections(config: &Config) -> usize {
 /// Ends everything behind the HTTP API, in the order that loses nothing.
 async fn stop(
     handle: ServiceHandle,
-    source: Option<MarketSource>,
+    sources: (Option<MarketSource>, Option<StdioVenue>),
     service: tokio::task::JoinHandle<()>,
     stream: Stream,
     signals: &mut Signals,
@@ -179,7 +236,7 @@ async fn stop(
     handle.close_intake();
     let all = async {
         // Both wait for their threads.
-        tokio::task::spawn_blocking(|| drop(source)).await?;
+        tokio::task::spawn_blocking(|| drop(sources)).await?;
         handle.stop();
         if service.await.is_err() {
             tracing::error!("the service ended by a panic");
@@ -196,20 +253,20 @@ async fn stop(
 }
 
 /// SIGTERM and SIGINT.
-struct Signals {
+pub(crate) struct Signals {
     term: Signal,
     int: Signal,
 }
 
 impl Signals {
-    fn listen() -> Result<Signals> {
+    pub(crate) fn listen() -> Result<Signals> {
         Ok(Signals {
             term: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
             int: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
         })
     }
 
-    async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
@@ -221,9 +278,10 @@ impl Signals {
 fn announce(config: &Config, plan: &MarketPlan, address: SocketAddr) {
     let symbols: Vec<_> = plan.symbols.iter().map(Symbol::as_str).collect();
     tracing::info!(
-        "market: {} ({}); orders: the simulated exchange; journal: {}",
+        "market: {} ({}); orders: {}; journal: {}",
         plan.name,
         symbols.join(", "),
+        if config.engine_cmd.is_some() { "the external engine" } else { "the simulated exchange" },
         config.data_dir.display()
     );
     let mut out = std::io::stdout().lock();
@@ -243,7 +301,7 @@ fn http_config(config: &Config, plan: &MarketPlan, max_connections: usize) -> Ht
             market_symbol: plan.symbol,
             market_symbols: plan.symbols.clone(),
             binance_base_url: "https://api.binance.com".to_owned(),
-            execution_mode: "sim_engine",
+            execution_mode: config.execution_mode(),
             binance_trade_enabled: false,
             binance_trade_base_url: String::new(),
         },
@@ -252,109 +310,6 @@ fn http_config(config: &Config, plan: &MarketPlan, max_connections: usize) -> Ht
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What is traded, and which source speaks of it.
-struct MarketPlan {
-    /// Tells one source from another: the log's positions are of this one.
-    name: String,
-    symbol: Symbol,
-    symbols: Vec<Symbol>,
-    instruments: Vec<Instrument>,
-}
-
-impl MarketPlan {
-    fn new(config: &Config) -> Result<MarketPlan> {
-        let (mut symbol, mut symbols) = (config.symbol, config.symbols.clone());
-        let mut name = config.market_source.as_str().to_owned();
-        if let Some(path) = &config.replay_file {
-            let played = market::capture_symbols(path, config.symbol)?;
-            if !config.symbol_is_set
-                && let Some(first) = played.first()
-            {
-                symbol = *first;
-                symbols.retain(|known| *known != config.symbol);
-            }
-            symbols.extend(played);
-            name = replay_name(path)?;
-        }
-        symbols.insert(0, symbol);
-        let mut seen = Vec::new();
-        symbols.retain(|symbol| {
-            !seen.contains(symbol) && {
-                seen.push(*symbol);
-                true
-            }
-        });
-        let instruments = instruments(config, &symbols)?;
-        Ok(MarketPlan { name, symbol, symbols, instruments })
-    }
-
-    /// How the source is to be started, for an engine that goes on from a log.
-    fn source(&self, config: &Config, engine: &Engine) -> Option<SourceConfig> {
-        let state = engine.state();
-        match config.market_source {
-            config::MarketSource::None => None,
-            config::MarketSource::Sim => {
-                let seed = config.sim_seed.unwrap_or_else(|| fastrand::u64(..));
-                tracing::info!("the simulated market's seed is {seed}");
-                let symbol = |instrument: &Instrument| {
-                    let symbol = SimSymbol::new(instrument);
-                    match state.market(&instrument.symbol) {
-                        Some(last) => symbol.after(last.price, last.trade_id.unwrap_or_default()),
-                        None => symbol,
-                    }
-                };
-                let symbols = self.instruments.iter().map(symbol).collect();
-                Some(SourceConfig::Sim(SimConfig { seed, interval: config.sim_interval, symbols }))
-            }
-            config::MarketSource::Replay => Some(SourceConfig::Replay(ReplayConfig {
-                path: config.replay_file.clone()?,
-                speed: match config.replay_speed {
-                    config::ReplaySpeed::Factor(factor) => ReplaySpeed::Factor(factor),
-                    config::ReplaySpeed::Max => ReplaySpeed::Max,
-                },
-                paused: config.replay_paused,
-                start_after: state.last_position(),
-                symbol: self.symbol,
-            })),
-        }
-    }
-}
-
-/// The instruments of the symbols: as the exchange lists them, or built in.
-fn instruments(config: &Config, symbols: &[Symbol]) -> Result<Vec<Instrument>> {
-    let listed = config.exchange_info.as_deref().map(market::read_exchange_info).transpose()?;
-    if let (Some(listed), Some(path)) = (&listed, &config.exchange_info) {
-        let (shown, count) = (path.display(), listed.instruments().len());
-        tracing::info!("{shown} lists {count} instruments that can be traded here");
-        for refused in listed.refused() {
-            tracing::warn!("{shown}: {} cannot: {}", refused.symbol, refused.reason);
-        }
-    }
-    let find = |symbol: &Symbol| {
-        match &listed {
-        Some(listed) => listed
-            .instrument(symbol)
-            .cloned()
-            .map_err(|why| anyhow::anyhow!("VELOZ_EXCHANGE_INFO: {why}")),
-        None => Instrument::for_symbol(*symbol).with_context(|| {
-            format!(
-                "{symbol} ends in no quote asset that is known here: VELOZ_EXCHANGE_INFO can tell it"
-            )
-        }),
-    }
-    };
-    let (maker, taker) = config.sim_fees;
-    symbols.iter().map(|symbol| find(symbol).map(|found| found.with_fees(maker, taker))).collect()
-}
-
-/// A capture is the same one when its name and its length are.
-fn replay_name(path: &Path) -> Result<String> {
-    let unreadable = || format!("cannot read the capture {}", path.display());
-    let length = std::fs::metadata(path).with_context(unreadable)?.len();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(format!("replay of {name}, {length} bytes"))
 }
 
 /// What is kept, recovered.
@@ -369,7 +324,7 @@ struct Store {
 impl Store {
     fn open(config: &Config, plan: &MarketPlan) -> Result<Store> {
         let dir = DataDir::open(&config.data_dir)?;
-        let stamp = Stamp::new("sim_engine", "", "", config.market_source.as_str());
+        let stamp = Stamp::new(config.execution_mode(), "", "", config.market_source.as_str());
         match dir.stamp()? {
             Some(stored) => dir.check_owner(&stored, &stamp)?,
             None => dir.write_stamp(&stamp)?,
@@ -393,7 +348,9 @@ impl Store {
         let engine_config = EngineConfig {
             instruments: plan.instruments.clone(),
             balances: config.sim_balances.clone(),
-            venue: Venue::Simulated,
+            venue: if config.engine_cmd.is_some() { Venue::External } else { Venue::Simulated },
+            taken: taken(config),
+            ..EngineConfig::default()
         };
         let mut engine = Engine::restore(engine_config, state);
         let clock = clock(config, &engine)?;
@@ -418,14 +375,15 @@ fn replayed(recovery: &Recovery) -> Result<State> {
     Ok(restore::state(recovery)?)
 }
 
-/// A replay's clock is that of its data; it never goes back behind what the log says.
+/// A replay's clock is that of its data; it never goes back behind what the log says. An external engine
+/// lives by the wall's.
 fn clock(config: &Config, engine: &Engine) -> Result<Clock> {
     match &config.replay_file {
-        Some(path) => {
+        Some(path) if config.engine_cmd.is_none() => {
             let first = market::replay::first_time_ns(path)?.unwrap_or_default();
             Ok(Clock::Replay(first.max(engine.state().last_ts_ns())))
         }
-        None => Ok(Clock::Wall),
+        _ => Ok(Clock::Wall),
     }
 }
 
@@ -487,11 +445,14 @@ fn refuse_another_market(config: &Config, plan: &MarketPlan, state: &State) -> R
 struct SourceControl {
     monitor: Option<SourceMonitor>,
     replay: Option<ReplayControl>,
+    /// Prices come from the external engine.
+    engine_speaks: bool,
 }
 
 impl SourceControl {
-    fn of(source: Option<&MarketSource>) -> SourceControl {
+    fn of(source: Option<&MarketSource>, engine_speaks: bool) -> SourceControl {
         SourceControl {
+            engine_speaks,
             monitor: source.map(MarketSource::monitor),
             replay: source.and_then(MarketSource::replay),
         }
@@ -506,8 +467,12 @@ impl SourceControl {
 
 impl MarketControl for SourceControl {
     fn state(&self) -> &'static str {
-        // Without a source there is nothing more to come.
-        self.monitor.as_ref().map_or("finished", |monitor| monitor.status().state.as_str())
+        match &self.monitor {
+            Some(monitor) => monitor.status().state.as_str(),
+            None if self.engine_speaks => "running",
+            // Without a source there is nothing more to come.
+            None => "finished",
+        }
     }
 
     fn run(&self) -> Result<(), String> {

@@ -2,11 +2,16 @@
 //! fuzz targets can reach its parts.
 pub mod cli;
 pub mod config;
+pub mod engine;
 pub mod frame;
 pub mod gateway;
+mod histogram;
 pub mod http;
 pub mod journal;
 pub mod market;
+mod plan;
+pub mod protocol;
 pub mod restore;
 pub mod service;
 pub mod stream;
+pub mod venue;

@@ -18,7 +18,7 @@ fn rig() -> Rig {
     let answer = rig.input(&Input::NewOrder(order("a BUY 3 @ 99")));
     assert_eq!(answer, Ok(Answer::Pending(id("a"))));
     assert!(rig.step.events.iter().all(|event| matches!(event, Event::Account(_))));
-    assert_eq!(rig.step.commands, vec![VenueCommand::Place(order("a BUY 3 @ 99"))]);
+    assert_eq!(rig.step.commands, vec![VenueCommand::Place(Box::new(order("a BUY 3 @ 99")))]);
     rig
 }
 
@@ -383,4 +383,21 @@ fn the_venues_clock_is_not_believed() {
         "1",
     );
     assert_eq!(rig.engine.state().last_ts_ns(), before, "time stands still rather than going back");
+}
+
+#[test]
+fn every_race_of_the_document_has_its_test() {
+    let document = include_str!("../../../../docs/order-lifecycle.md");
+    let tests =
+        concat!(include_str!("amend.rs"), include_str!("races.rs"), include_str!("reports.rs"));
+    let names: Vec<_> = document
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| name.matches('_').count() > 2)
+        .collect();
+    assert!(names.len() > 25, "{names:?}");
+    let missing: Vec<_> =
+        names.iter().filter(|name| !tests.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }

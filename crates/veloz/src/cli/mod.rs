@@ -6,6 +6,7 @@
 //! sent again with the same id until it is answered, and `tail`, which goes on.
 
 mod bench;
+mod engine;
 mod error;
 mod events;
 mod journal;
@@ -72,6 +73,8 @@ struct Global {
 enum Command {
     /// Run the gateway.
     Serve(ServeArgs),
+    /// Run the simulated exchange alone, over standard input and output.
+    Engine(engine::EngineArgs),
     /// Place an order; it is sent again, with the same id, until it is answered.
     Order(trade::OrderArgs),
     /// Give an order that stands another quantity or limit.
@@ -113,8 +116,17 @@ enum Command {
     },
 }
 
-/// Runs the program; `serve` starts a gateway with a checked configuration and returns when it ends.
-pub fn main(serve: impl FnOnce(Config) -> anyhow::Result<()>) -> ExitCode {
+/// What runs until it ends, given a checked configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct Programs {
+    /// The gateway.
+    pub serve: fn(Config) -> anyhow::Result<()>,
+    /// The engine alone.
+    pub engine: fn(Config) -> anyhow::Result<()>,
+}
+
+/// Runs the program.
+pub fn main(programs: Programs) -> ExitCode {
     let cli = match Cli::try_parse_from(std::env::args_os().collect::<Vec<OsString>>()) {
         Ok(cli) => cli,
         Err(error) => {
@@ -124,15 +136,16 @@ pub fn main(serve: impl FnOnce(Config) -> anyhow::Result<()>) -> ExitCode {
         }
     };
     let url = cli.global.url.clone();
-    match run(cli, serve) {
+    match run(cli, programs) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => error.report(&url),
     }
 }
 
-fn run(cli: Cli, serve: impl FnOnce(Config) -> anyhow::Result<()>) -> Result<(), CliError> {
+fn run(cli: Cli, programs: Programs) -> Result<(), CliError> {
     match cli.command {
-        Command::Serve(args) => serve::run(&args, serve),
+        Command::Serve(args) => serve::run(&args, programs.serve),
+        Command::Engine(args) => engine::run(&args, programs.engine),
         Command::Completions { shell } => completions(shell),
         Command::Events(args) => offline(cli.global.json, |output| events::events(&args, output)),
         Command::Journal(command) => {
@@ -176,6 +189,7 @@ async fn online(command: Command, client: &Client, output: &mut Output) -> Resul
         Command::Tail(args) => tail::tail(client, &args, output).await,
         Command::Bench(args) => bench::bench(client, &args, output).await,
         Command::Serve(_)
+        | Command::Engine(_)
         | Command::Events(_)
         | Command::Journal(_)
         | Command::Reset(_)

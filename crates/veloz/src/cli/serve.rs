@@ -77,6 +77,25 @@ fn flag(variable: &'static Variable) -> Arg {
     }
 }
 
+/// The flags of the variables that `wanted` takes.
+pub(super) fn flags(wanted: fn(&Variable) -> bool) -> impl Iterator<Item = Arg> {
+    // A secret on a command line can be read by every user of the machine.
+    VARIABLES.iter().filter(move |variable| !variable.secret && wanted(variable)).map(flag)
+}
+
+/// Variable and value of each flag of these that was given.
+pub(super) fn given(
+    matches: &ArgMatches,
+    wanted: fn(&Variable) -> bool,
+) -> Vec<(&'static str, String)> {
+    let value = |variable: &'static Variable| {
+        let value = matches.get_one::<String>(variable.name)?;
+        Some((variable.name, value.clone()))
+    };
+    let ours = VARIABLES.iter().filter(|variable| !variable.secret && wanted(variable));
+    ours.filter_map(value).collect()
+}
+
 impl Args for ServeArgs {
     fn augment_args(command: Command) -> Command {
         let file = Arg::new(CONFIG)
@@ -86,9 +105,7 @@ impl Args for ServeArgs {
             .env("VELOZ_CONFIG")
             .hide_env_values(true)
             .help("Configuration file (TOML)");
-        // A secret on a command line can be read by every user of the machine.
-        let flags = VARIABLES.iter().filter(|variable| !variable.secret).map(flag);
-        command.arg(file).args(flags).after_help(AFTER)
+        command.arg(file).args(flags(|_| true)).after_help(AFTER)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -98,14 +115,7 @@ impl Args for ServeArgs {
 
 impl FromArgMatches for ServeArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<ServeArgs, clap::Error> {
-        let given = |variable: &'static Variable| {
-            let value = matches.get_one::<String>(variable.name)?;
-            Some((variable.name, value.clone()))
-        };
-        Ok(ServeArgs {
-            flags: VARIABLES.iter().filter(|v| !v.secret).filter_map(given).collect(),
-            config: matches.get_one(CONFIG).cloned(),
-        })
+        Ok(ServeArgs { flags: given(matches, |_| true), config: matches.get_one(CONFIG).cloned() })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -130,6 +130,8 @@ pub struct Config {
     pub sim_balances: Vec<(Asset, Money)>,
     /// What the simulated venue charges: maker, taker.
     pub sim_fees: (Qty, Qty),
+    /// Whether what the simulated venue takes is there again for the next order.
+    pub sim_replenished: bool,
     /// The exchange's list of instruments; the built-in ones without it.
     pub exchange_info: Option<PathBuf>,
     /// The capture to play.
@@ -148,6 +150,8 @@ pub struct Config {
     pub symbol_is_set: bool,
     /// All symbols, that one first.
     pub symbols: Vec<Symbol>,
+    /// An external engine: program and arguments; `None` is the built-in one.
+    pub engine_cmd: Option<Vec<String>>,
     /// The journal and everything else that is kept.
     pub data_dir: PathBuf,
     /// When an event counts as stored.
@@ -262,6 +266,7 @@ impl Config {
             sim_interval: layers.get("VELOZ_SIM_INTERVAL_MS", |v| parse::millis(v, 0))?,
             sim_balances: layers.get("VELOZ_SIM_BALANCES", parse::balances)?,
             sim_fees: layers.get("VELOZ_SIM_FEES", parse::fees)?,
+            sim_replenished: layers.get("VELOZ_SIM_LIQUIDITY", parse::replenished)?,
             exchange_info: layers.get("VELOZ_EXCHANGE_INFO", parse::optional_path)?,
             replay_file: layers.get("VELOZ_REPLAY_FILE", parse::optional_path)?,
             replay_speed: layers.get("VELOZ_REPLAY_SPEED", parse::replay_speed)?,
@@ -271,6 +276,7 @@ impl Config {
             symbol: layers.get("VELOZ_MARKET_SYMBOL", parse::symbol)?,
             symbol_is_set: layers.values.contains_key("VELOZ_MARKET_SYMBOL"),
             symbols: symbols(layers)?,
+            engine_cmd: layers.get("VELOZ_ENGINE_CMD", parse::command)?,
             data_dir: match layers.get("VELOZ_DATA_DIR", parse::optional_path)? {
                 Some(dir) => dir,
                 None => default_data_dir()?,
@@ -286,6 +292,11 @@ impl Config {
         };
         config.check_combinations()?;
         Ok(config)
+    }
+
+    /// Where orders go, as it is shown, and as data directories are stamped with.
+    pub fn execution_mode(&self) -> &'static str {
+        if self.engine_cmd.is_some() { "external_engine" } else { "sim_engine" }
     }
 
     fn check_combinations(&self) -> Result<(), ConfigError> {

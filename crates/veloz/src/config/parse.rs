@@ -41,6 +41,17 @@ pub(super) fn origins(text: &str) -> Parsed<Vec<String>> {
     }
 }
 
+/// A program and its arguments, as a shell would split them; there is no shell.
+pub(super) fn command(text: &str) -> Parsed<Option<Vec<String>>> {
+    let words = shell_words::split(text)
+        .map_err(|_| "must be a program and its arguments, each quote closed".to_owned())?;
+    match words.first() {
+        None if text.is_empty() => Ok(None),
+        Some(program) if !program.is_empty() => Ok(Some(words)),
+        _ => Err("must name a program".to_owned()),
+    }
+}
+
 pub(super) fn optional_count(text: &str) -> Parsed<Option<usize>> {
     match text {
         "" => Ok(None),
@@ -60,6 +71,15 @@ pub(super) fn optional_seed(text: &str) -> Parsed<Option<u64>> {
 
 pub(super) fn optional_path(text: &str) -> Parsed<Option<PathBuf>> {
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+}
+
+/// Whether liquidity that was taken is there again at once.
+pub(super) fn replenished(text: &str) -> Parsed<bool> {
+    match text {
+        "consumed" => Ok(false),
+        "replenished" => Ok(true),
+        _ => Err("must be consumed or replenished".to_owned()),
+    }
 }
 
 pub(super) fn market_source(text: &str) -> Parsed<MarketSource> {

@@ -75,11 +75,22 @@ pub const VARIABLES: &[Variable] = &[
     variable("VELOZ_MARKET_SYMBOL", "BTCUSDT", "Symbol that is meant when none is named"),
     variable("VELOZ_MARKET_SYMBOLS", "", "Further symbols, comma-separated"),
     variable(
+        "VELOZ_SIM_LIQUIDITY",
+        "consumed",
+        "What an order takes from the book: consumed until the level changes, or replenished at once",
+    ),
+    variable(
         "VELOZ_EXCHANGE_INFO",
         "",
         "Instruments and filters: an answer of Binance's exchangeInfo, plain or .gz; built-in ones without",
     ),
     variable("VELOZ_EXECUTION_MODE", "sim_engine", "Where orders go: sim_engine"),
+    variable(
+        "VELOZ_ENGINE_CMD",
+        "",
+        "External engine, spoken to over standard input and output, in place of the built-in one: a program \
+         and its arguments",
+    ),
     variable(
         "VELOZ_DATA_DIR",
         "",

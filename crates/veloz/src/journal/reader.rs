@@ -107,12 +107,15 @@ impl JournalReader {
     fn read_segment(&self, located: &Located, taken: &mut Taken) -> Result<u64, LogError> {
         let segment = &located.segment;
         let (start, mut next_id) = segment.lookup(taken.next);
+        // The frames, a third more for the headers between short ones, and the way from the index.
         let chunk = taken
             .max_bytes
+            .saturating_add(taken.max_bytes / 3)
             .saturating_add(offset_usize(JOURNAL_INDEX_STRIDE_BYTES))
             .clamp(JOURNAL_READ_MIN_BYTES, JOURNAL_READ_MAX_BYTES);
         let end = segment.end();
-        let mut scanner = Scanner::new(&*located.file, start, end, chunk, take_scratch());
+        let mut scanner = Scanner::new(&*located.file, start, end, chunk, take_scratch())
+            .then_by(JOURNAL_READ_MIN_BYTES);
         taken.out.reserve(
             taken
                 .max_bytes

@@ -99,21 +99,15 @@ impl Reserve {
         Ok(())
     }
 
-    /// Fills up the reserve behind `end`, in steps: that ends a shortage, or begins one.
-    pub(super) fn fill(
-        &mut self,
-        file: &dyn StorageFile,
-        end: u64,
-        io: impl FnOnce(io::Error) -> JournalError,
-    ) {
+    /// Fills up the reserve behind `end`, in steps: that ends a shortage.
+    pub(super) fn fill(&mut self, file: &dyn StorageFile, end: u64) -> io::Result<()> {
         if self.allocated < end.saturating_add(JOURNAL_RESERVE_BYTES) {
             let ahead = end.saturating_add(JOURNAL_RESERVE_BYTES + JOURNAL_PREALLOCATE_BYTES);
-            match file.allocate(ahead) {
-                Ok(()) => self.allocated = ahead,
-                Err(error) => return self.fall_short(&io(error)),
-            }
+            file.allocate(ahead)?;
+            self.allocated = ahead;
         }
         self.shortage = None;
+        Ok(())
     }
 
     /// Looks whether files can be made, and how much is free. False, and a shortage, when there is no use in

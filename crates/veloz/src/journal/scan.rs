@@ -20,7 +20,9 @@ pub(super) struct Scanner<'f> {
     offset: u64,
     /// Where the records end.
     end: u64,
+    /// How much the next read takes, and those after it.
     chunk: usize,
+    later_chunk: usize,
 }
 
 /// What comes next.
@@ -43,7 +45,12 @@ impl<'f> Scanner<'f> {
         chunk: usize,
         buffer: Vec<u8>,
     ) -> Scanner<'f> {
-        Scanner { file, buffer, cursor: 0, filled: 0, offset, end, chunk }
+        Scanner { file, buffer, cursor: 0, filled: 0, offset, end, chunk, later_chunk: chunk }
+    }
+
+    /// The first read is to take all that is wanted: those after it take only so much.
+    pub(super) fn then_by(self, later_chunk: usize) -> Scanner<'f> {
+        Scanner { later_chunk, ..self }
     }
 
     pub(super) fn into_buffer(self) -> Vec<u8> {
@@ -85,6 +92,7 @@ impl<'f> Scanner<'f> {
         self.filled = unread;
         let remaining = offset_usize(self.end.saturating_sub(self.offset));
         let target = needed.max(self.chunk).min(remaining);
+        self.chunk = self.later_chunk;
         if self.buffer.len() < target {
             self.buffer.resize(target, 0);
         }

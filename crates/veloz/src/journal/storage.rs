@@ -204,12 +204,9 @@ impl Storage for DirStorage {
     }
 
     fn identity(&self, name: &str) -> io::Result<Option<Identity>> {
-        Ok(Some(identity_of(&fs::metadata(self.path(name))?)))
+        let meta = fs::metadata(self.path(name))?;
+        Ok(Some(Identity { device: meta.dev(), inode: meta.ino(), links: meta.nlink() }))
     }
-}
-
-fn identity_of(meta: &fs::Metadata) -> Identity {
-    Identity { device: meta.dev(), inode: meta.ino(), links: meta.nlink() }
 }
 
 #[derive(Debug)]
@@ -272,7 +269,9 @@ impl StorageFile for DirFile {
     }
 
     fn identity(&self) -> io::Result<Option<Identity>> {
-        Ok(Some(identity_of(&self.0.metadata()?)))
+        // Not by the standard library, whose way takes twice as long: it is asked after every append.
+        let stat = rustix::fs::fstat(&self.0)?;
+        Ok(Some(Identity { device: stat.st_dev, inode: stat.st_ino, links: stat.st_nlink }))
     }
 }
 

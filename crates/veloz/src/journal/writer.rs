@@ -304,12 +304,13 @@ impl Journal {
         let durable = u32::try_from(self.active.durable()).unwrap_or(u32::MAX);
         let bytes = batch.seal(wall_ns, durable)?;
         let end = self.end + len_u64(bytes.len());
-        let io = |action| JournalError::io(action, self.log.storage.path(&self.segment.name()));
         let done = self
             .reserve
             .hold(&*self.file, end)
-            .map_err(io("reserve space in"))
-            .and_then(|()| self.file.write_at(bytes, self.end).map_err(io("write")))
+            .map_err(|error| self.failed("reserve space in", error))
+            .and_then(|()| {
+                self.file.write_at(bytes, self.end).map_err(|error| self.failed("write", error))
+            })
             .and_then(|()| self.check_linked())
             .and_then(|()| {
                 self.active.set_written(end);
@@ -330,11 +331,18 @@ impl Journal {
 
     /// What is written to a file without a name is gone with this process, and nobody could know.
     fn check_linked(&self) -> Result<(), JournalError> {
-        let path = self.log.storage.path(&self.segment.name());
-        match self.file.identity().map_err(JournalError::io("look at", path.clone()))? {
-            Some(Identity { links: 0, .. }) => Err(JournalError::Removed { path }),
-            _ => Ok(()),
+        match self.file.identity() {
+            Ok(Some(Identity { links: 0, .. })) => {
+                Err(JournalError::Removed { path: self.log.storage.path(&self.segment.name()) })
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.failed("look at", error)),
         }
+    }
+
+    /// The error of a failed call on the active segment's file.
+    fn failed(&self, action: &'static str, error: std::io::Error) -> JournalError {
+        JournalError::io(action, self.log.storage.path(&self.segment.name()))(error)
     }
 
     /// Looks at the storage; true when it could take another segment.
@@ -347,8 +355,10 @@ impl Journal {
     }
 
     fn fill_reserve(&mut self) {
-        let path = self.log.storage.path(&self.segment.name());
-        self.reserve.fill(&*self.file, self.end, JournalError::io("reserve space in", path));
+        if let Err(error) = self.reserve.fill(&*self.file, self.end) {
+            let error = self.failed("reserve space in", error);
+            self.reserve.fall_short(&error);
+        }
     }
 
     /// Seals the active segment and begins the next. False when the next one cannot be made: then the

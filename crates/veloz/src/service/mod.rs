@@ -16,6 +16,7 @@ mod handle;
 mod health;
 mod metrics;
 mod room;
+mod venue;
 mod views;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::frame::write_frame;
 use crate::journal::{Batch, Journal, JournalError};
 use crate::market::SourceMessage;
 use crate::stream::Tail;
+use crate::venue::{VenueMessage, VenuePort};
 
 pub use driver::start;
 pub use handle::{Inbox, Reply, ServiceError, ServiceHandle, channel};
@@ -44,6 +46,7 @@ pub use metrics::ServiceMetrics;
 
 pub(crate) use handle::{Look, Message};
 use room::ToldRoom;
+use venue::{ExternalVenue, STARTING};
 
 /// The code of what cannot be mended while the program runs.
 const JOURNAL_FAILED: &str = "journal_failed";
@@ -67,6 +70,8 @@ pub struct Parts {
     pub tail: Tail,
     /// Market data; `None` without a source.
     pub market: Option<Receiver<SourceMessage>>,
+    /// Where orders go, and where what became of them comes from; `None` is the built-in venue.
+    pub venue: Option<(VenuePort, Receiver<VenueMessage>)>,
     /// What time it is.
     pub clock: Clock,
     /// Counters.
@@ -81,6 +86,7 @@ pub struct Service {
     journal: Journal,
     tail: Tail,
     clock: Clock,
+    venue: Option<ExternalVenue>,
     health: Arc<HealthBoard>,
     metrics: Arc<ServiceMetrics>,
     // Buffers of the batch, kept for their capacity.
@@ -91,6 +97,8 @@ pub struct Service {
     messages: Vec<Message>,
     /// First id and count of the batch's events.
     unpublished: Option<(EventId, u64)>,
+    /// When the batch's first input was taken.
+    begun: Option<Instant>,
     /// What waits for the batch to be stored.
     after: Vec<After>,
     phase: Phase,
@@ -113,19 +121,24 @@ pub enum Phase {
 
 /// Something that runs once the batch is stored and published.
 enum After {
-    Answer(Reply, Result<Answer, Refusal>),
+    Answer(Reply, Result<Answer, ServiceError>),
     Read(Look),
 }
 
 impl Service {
     /// A service at work. The market data in `parts` is the driver's to hand over.
     pub fn new(parts: Parts) -> Service {
-        let Parts { engine, journal, tail, market: _, clock, metrics, health } = parts;
+        let Parts { engine, journal, tail, market: _, venue, clock, metrics, health } = parts;
+        let venue = venue.map(|(port, reports)| {
+            health.raise(STARTING, "the venue has not said yet that it works".to_owned());
+            ExternalVenue::new(port, reports)
+        });
         Service {
             engine,
             journal,
             tail,
             clock,
+            venue,
             health,
             metrics,
             step: Step::default(),
@@ -134,6 +147,7 @@ impl Service {
             facts: Vec::new(),
             messages: Vec::new(),
             unpublished: None,
+            begun: None,
             after: Vec::new(),
             phase: Phase::Running,
             retention_in: 0,
@@ -163,6 +177,7 @@ impl Service {
             }
         }
         self.messages = messages;
+        let reports_wait = self.take_venue_messages(now);
         if self.takes_market() {
             match market.try_recv() {
                 Ok(message) => self.take_market(message, now),
@@ -172,7 +187,7 @@ impl Service {
             }
         }
         self.finish_batch(now);
-        more_waits || (self.takes_market() && !market.is_empty())
+        more_waits || reports_wait || (self.takes_market() && !market.is_empty())
     }
 
     /// Whether the batch is large enough to be stored before more is taken.
@@ -192,12 +207,18 @@ impl Service {
                     let _ = reply.send(Err(refusal));
                     return;
                 }
-                let result = self.step(&input, now);
+                if self.venue.is_some() {
+                    return self.submit_external(input, reply, now);
+                }
+                let result = self.step(&input, now).map_err(ServiceError::Refused);
                 self.after.push(After::Answer(reply, result));
             }
             // The driver hands over the market data that waits before it.
             Message::Read(read) | Message::Settle(read) => self.after.push(After::Read(read)),
-            Message::Stop => self.phase = Phase::Stopping,
+            Message::Stop => {
+                self.phase = Phase::Stopping;
+                self.leave_the_venue();
+            }
         }
     }
 
@@ -245,10 +266,12 @@ impl Service {
 
     /// Steps one input and puts what came of it into the batch.
     fn step_at(&mut self, now: TsNs, input: &Input) -> Result<Answer, Refusal> {
+        self.begun.get_or_insert_with(Instant::now);
         let first_id = self.engine.state().last_event_id() + 1;
         let answer = self.engine.step(now, input, &mut self.step);
         self.metrics.inputs.inc();
         let answer = answer?;
+        self.note_commands(now);
         let events = record(&self.step, first_id, &mut self.facts, &mut self.batch);
         if events > 0 {
             self.unpublished.get_or_insert((first_id, 0)).1 += u64::from(events);
@@ -258,6 +281,14 @@ impl Service {
 
     /// Stores the batch, then shows it, then answers.
     fn finish_batch(&mut self, now: TsNs) {
+        self.finish_steps(now);
+        // What the venue could not be told is a step of its own.
+        if self.phase != Phase::Poisoned && self.tell_venue(now) {
+            self.finish_steps(now);
+        }
+    }
+
+    fn finish_steps(&mut self, now: TsNs) {
         if !self.batch.is_empty() {
             match self.store(now) {
                 Ok(()) => self.publish(),
@@ -268,7 +299,7 @@ impl Service {
             match after {
                 // Whoever asked may have gone.
                 After::Answer(reply, result) => {
-                    let _ = reply.send(result.map_err(ServiceError::Refused));
+                    let _ = reply.send(result);
                 }
                 After::Read(read) => read(&self.engine),
             }
@@ -278,7 +309,7 @@ impl Service {
     fn store(&mut self, now: TsNs) -> Result<(), JournalError> {
         let start = Instant::now();
         self.journal.append(&mut self.batch, now)?;
-        self.metrics.append_seconds.observe(start.elapsed().as_secs_f64());
+        self.metrics.append_time.observe(start.elapsed());
         Ok(())
     }
 
@@ -317,6 +348,9 @@ impl Service {
             && let Err(refusal) = self.expire(now)
         {
             tracing::error!(%refusal, "a tick was refused");
+        }
+        if self.phase == Phase::Running {
+            self.look_after_the_venue(now);
         }
     }
 

@@ -208,12 +208,17 @@ fn verify(dir: &Path) {
 #[test]
 fn a_data_directory_that_is_moved_and_put_back() {
     let gateway = Gateway::start(Options::busy());
-    assert_eq!(gateway.post("/api/order", &order("first")).status, 200);
+    for id in ["first", "second", "third"] {
+        assert_eq!(gateway.post("/api/order", &order(id)).status, 200);
+    }
     let elsewhere = gateway.dir().with_file_name("elsewhere");
     std::fs::rename(gateway.dir(), &elsewhere).expect("moved");
     let (_, refusal) = place_until_refused(&gateway, "moved");
     check_refusal(&refusal, "storage_unavailable", "cancels are");
     assert_eq!(cancel(&gateway, "first").status, 200);
+    let cancelled = gateway.post("/api/cancel_all", &json!({}));
+    assert_eq!(cancelled.status, 200, "the reserve holds it: {}", cancelled.text());
+    assert!(cancelled.text().contains("third"), "{}", cancelled.text());
     eventually("health tells it", || (gateway.get("/health").status == 503).then_some(()));
     check_health(&gateway, "storage_unavailable");
     std::fs::rename(&elsewhere, gateway.dir()).expect("put back");

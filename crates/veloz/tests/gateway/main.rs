@@ -17,7 +17,9 @@
 mod bad_input;
 mod bench;
 mod dashboard;
+mod engine;
 mod examples;
+mod exchange;
 mod faults;
 mod full_disk;
 mod journal;
@@ -27,3 +29,4 @@ mod resume;
 mod soak;
 mod startup;
 mod support;
+mod venue;

@@ -1,4 +1,4 @@
-//! A long run under load: some 5,000 events a second, orders, and subscribers that come, go, stall and
+//! A long run under load: more than 5,000 events a second, orders, and subscribers that come, go, stall and
 //! return. Memory, file handles and threads stay as they are once it is under way; they are sampled, and
 //! plotted into `target/soak.svg`. `VELOZ_SOAK_S` sets how many seconds: 10 without it, `make soak` half an hour.
 
@@ -11,10 +11,13 @@ use crate::support::{
     Events, Follower, Gateway, Habit, Options, Plot, eventually, fixed_port, root, seeded,
 };
 
-/// Six symbols, each a thousand times a second, a few ticks left out.
+/// Six symbols, each moved a thousand times a second, by one or more trades.
 const SYMBOLS: &str = "BTCUSDT,ETHUSDT,SOLUSDT,BNBUSDT,XRPUSDT,ADAUSDT";
 const EVENTS_PER_S: f64 = 5_000.0;
+const EVENTS_BETWEEN_ORDERS: u64 = 50_000;
 const SAMPLES: u32 = 120;
+/// The log holds some ten samples' time of events.
+const IDLE_ROUNDS: u32 = 3;
 /// Those who follow all the time, those who stall, those who go away and return.
 const STEADY: usize = 2;
 const STALLING: usize = 4;
@@ -82,9 +85,9 @@ fn trade(gateway: &Gateway, stop: &AtomicBool, watch: &Follower) {
         assert_eq!(gateway.post("/api/order", &order).status, 200);
         let cancel = json!({"client_order_id": resting});
         assert_eq!(gateway.post("/api/cancel", &cancel).status, 200);
-        // A few of them a second: the state keeps every order there ever was.
+        // Few enough: the state keeps every order there ever was.
         let seen = watch.newest();
-        while watch.newest() < seen + 2_000 && !stop.load(Ordering::SeqCst) {
+        while watch.newest() < seen + EVENTS_BETWEEN_ORDERS && !stop.load(Ordering::SeqCst) {
             std::thread::park_timeout(Duration::from_millis(20));
         }
     }
@@ -114,11 +117,14 @@ fn under_load_for_long() {
         scope.spawn(|| come_and_go(&gateway, &stop, &visits));
         scope.spawn(|| come_and_go(&gateway, &stop, &visits));
         scope.spawn(|| trade(&gateway, &stop, &steady[0]));
+        let mut idle = [0; STALLING + RETURNING];
         for n in 1..=SAMPLES {
-            for (followers, habit) in [(&stalling, Habit::Stall), (&returning, Habit::StayAway)] {
-                for follower in followers {
-                    follower.set_habit(if rng.bool() { habit } else { Habit::Follow });
-                }
+            let stalling = stalling.iter().map(|follower| (follower, Habit::Stall));
+            let returning = returning.iter().map(|follower| (follower, Habit::StayAway));
+            for ((follower, habit), rounds) in stalling.chain(returning).zip(&mut idle) {
+                // Not so long that retention takes what it has not seen: that would be told as a gap.
+                *rounds = if *rounds < IDLE_ROUNDS && rng.bool() { *rounds + 1 } else { 0 };
+                follower.set_habit(if *rounds > 0 { habit } else { Habit::Follow });
             }
             wait_for(began + duration * n / SAMPLES);
             samples.push(Sample::of(&gateway, began));
@@ -126,12 +132,12 @@ fn under_load_for_long() {
     });
     let gateway = gateway.again_with(Options::quiet().env("VELOZ_PORT", port));
     let newest = gateway.newest();
+    draw(&samples, newest);
     for follower in steady.iter().chain(&stalling).chain(&returning) {
         follower.set_habit(Habit::Follow);
         eventually("everyone comes to the end", || (follower.newest() >= newest).then_some(()));
         assert_eq!((follower.newest(), follower.hash()), (newest, steady[0].hash()));
     }
-    draw(&samples, newest);
     let seconds = samples.last().map_or(1.0, |sample| sample.second);
     let rate = newest as f64 / seconds;
     let visits = visits.load(Ordering::SeqCst);

@@ -105,6 +105,7 @@ pub(crate) async fn gateway_with(config: HttpConfig) -> Fixture {
         journal,
         tail: stream.tail(),
         market: None,
+        venue: None,
         clock: Clock::Wall,
         metrics: ServiceMetrics::register(&mut registry),
         health: health.clone(),

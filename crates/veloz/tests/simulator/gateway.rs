@@ -95,6 +95,7 @@ pub(crate) fn engine_config() -> EngineConfig {
         instruments: SYMBOLS.iter().filter_map(instrument).collect(),
         balances: balances.to_vec(),
         venue: Venue::Simulated,
+        ..EngineConfig::default()
     }
 }
 
@@ -208,6 +209,7 @@ impl Gateway {
             journal,
             tail: hub.tail(),
             market: None,
+            venue: None,
             clock: Clock::Wall,
             metrics: ServiceMetrics::register(&mut Registry::default()),
             health: settings.plant.health(health),

@@ -34,7 +34,10 @@ async fn main() -> anyhow::Result<()> {
         .route("/publish", post(publish))
         .route("/api/stream", get(stream))
         .with_state(hub);
-    let listener = tokio::net::TcpListener::bind(address).await?;
+    // As VeloZ has it: the usual queue is too short for many subscribers at once.
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind(address.parse()?)?;
+    let listener = socket.listen(4_096)?;
     let listener = axum::serve::ListenerExt::tap_io(listener, |socket| {
         // A socket that is gone already needs no option.
         let _ = socket.set_nodelay(true);

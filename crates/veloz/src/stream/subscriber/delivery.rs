@@ -192,14 +192,15 @@ impl<C: Connection> Subscriber<C> {
 
     fn deliver_raw(&mut self, chunk: &Chunk, world: &World<'_>) -> Result<bool, CloseReason> {
         let bytes = chunk.bytes.get(self.skip..).ok_or(CloseReason::Seam)?;
-        let sent = match self.send(bytes, world)? {
-            Sent::All => chunk.bytes.len(),
-            Sent::Part(sent) => self.skip + sent,
+        let part = match self.send(bytes, world)? {
+            // The usual way: no frame has to be looked for.
+            Sent::All => None,
+            Sent::Part(sent) => Some(self.skip + sent),
         };
-        if sent > self.skip {
+        if part != Some(self.skip) {
             self.last_event_ms = world.now_ms;
         }
-        let Some(stop) = locate_in(&chunk.bytes, sent) else {
+        let Some(stop) = part.and_then(|sent| locate_in(&chunk.bytes, sent)) else {
             self.skip = 0;
             world.metrics.delivered_events.add(chunk.count);
             return Ok(true);

@@ -1,0 +1,397 @@
+//! The service's side of an external venue: who waits for its answers, and what it is asked.
+//!
+//! Contract: an intent is stored before the venue is told. A request waits for the venue's first word of
+//! its order, for [`VENUE_ANSWER_MS`] at most: then the order is in doubt, the request is answered with
+//! `unknown_outcome`, and the venue is asked until it says what became of it. While the venue does not
+//! work, new orders are refused before anything is stored of them; the open ones stay as they are, and are
+//! asked about when it is back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crossbeam_channel::Receiver;
+use rustc_hash::FxHashMap;
+use veloz_core::engine::{Engine, VenueCommand};
+use veloz_core::input::{Answer, Input, MarketData, ReportBody, VenueReport};
+use veloz_core::limits::{
+    VENUE_ANSWER_MS, VENUE_ASK_MAX_MS, VENUE_ASK_MS, VENUE_ASKED_COUNT, VENUE_BATCH_MESSAGES,
+    VENUE_LIST_MS,
+};
+use veloz_core::order::{Order, OrderStatus};
+use veloz_core::risk::Reason;
+use veloz_core::types::{ClientOrderId, TsNs};
+
+use super::handle::{Reply, ServiceError};
+use super::{After, Phase, Service};
+use crate::venue::{NotSent, VenueMessage, VenueOrder, VenuePort};
+
+const MS: TsNs = 1_000_000;
+
+/// The venue has not worked yet.
+pub(super) const STARTING: &str = "venue_starting";
+
+/// An external venue, as the service sees it.
+pub(crate) struct ExternalVenue {
+    port: VenuePort,
+    reports: Receiver<VenueMessage>,
+    /// Commands of the batch, told once it is stored.
+    outgoing: Vec<VenueOrder>,
+    /// Requests that wait for the venue's word, by order.
+    waiting: FxHashMap<ClientOrderId, Vec<Waiting>>,
+    /// Cancels of many, each until all of its orders are closed.
+    cancelling: Vec<Cancelling>,
+    /// Orders whose fate is asked for.
+    asked: BTreeMap<ClientOrderId, Asked>,
+    list_at: TsNs,
+    /// The problem that `/health` shows because of it.
+    trouble: Option<&'static str>,
+}
+
+struct Waiting {
+    reply: Reply,
+    until: TsNs,
+    wants: Wants,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    /// The first word of a new order.
+    Word,
+    /// Its end.
+    End,
+}
+
+struct Cancelling {
+    reply: Reply,
+    until: TsNs,
+    all: Vec<ClientOrderId>,
+    open: BTreeSet<ClientOrderId>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    at: TsNs,
+    wait_ms: TsNs,
+}
+
+impl ExternalVenue {
+    /// A venue behind a port, and an engine that may have orders there from an earlier run.
+    pub(super) fn new(port: VenuePort, reports: Receiver<VenueMessage>) -> ExternalVenue {
+        ExternalVenue {
+            port,
+            reports,
+            outgoing: Vec::new(),
+            waiting: FxHashMap::default(),
+            cancelling: Vec::new(),
+            asked: BTreeMap::new(),
+            list_at: TsNs::MAX,
+            trouble: Some(STARTING),
+        }
+    }
+
+    /// Asks about an order, now and then, until something is known.
+    fn ask(&mut self, id: ClientOrderId, now: TsNs) {
+        if self.asked.len() < VENUE_ASKED_COUNT {
+            let first = Asked { at: now, wait_ms: VENUE_ASK_MS };
+            self.asked.entry(id).or_insert(first);
+        }
+    }
+
+    fn ask_all_now(&mut self, now: TsNs) {
+        for asked in self.asked.values_mut() {
+            asked.at = asked.at.min(now);
+        }
+    }
+
+    /// Sends the questions that are due.
+    fn ask_what_is_due(&mut self, now: TsNs) {
+        if self.port.is_ready().is_err() {
+            return;
+        }
+        for (&client_order_id, asked) in self.asked.iter_mut().filter(|(_, asked)| asked.at <= now)
+        {
+            let query = VenueCommand::Query { client_order_id };
+            if self.port.send(VenueOrder::Command(query)).is_err() {
+                return;
+            }
+            asked.at = now + asked.wait_ms * MS;
+            asked.wait_ms = (asked.wait_ms * 2).min(VENUE_ASK_MAX_MS);
+        }
+        if self.list_at <= now && self.port.send(VenueOrder::List).is_ok() {
+            self.list_at = now + VENUE_LIST_MS * MS;
+        }
+    }
+
+    /// Asks no more about an order of which it is known how it stands.
+    fn settle(&mut self, engine: &Engine, id: ClientOrderId, report: &ReportBody) {
+        let not_found = *report == ReportBody::NotFound;
+        let known = match engine.state().order(&id) {
+            // Not found while it is young: to be asked again.
+            Some(order) if not_found => !order.is_open(),
+            Some(order) => order.status.is_some() && !order.is_in_doubt(),
+            None => not_found || matches!(report, ReportBody::State(_)),
+        };
+        if known {
+            self.asked.remove(&id);
+        }
+    }
+}
+
+/// For the service alone.
+impl Service {
+    /// What clients want of an external venue.
+    pub(super) fn submit_external(&mut self, input: Input, reply: Reply, now: TsNs) {
+        let Some(venue) = &mut self.venue else { return };
+        let new = match &input {
+            Input::NewOrder(order) => Some(order.client_order_id),
+            Input::NewPair(pair) => Some(pair.limit.client_order_id),
+            _ => None,
+        };
+        let is_new = new.is_some_and(|id| self.engine.state().order(&id).is_none());
+        if is_new && let Err(error) = venue.port.is_ready() {
+            let _ = reply.send(Err(match error {
+                NotSent::Down(problem) => ServiceError::Unavailable(problem),
+                NotSent::Busy => ServiceError::Overloaded,
+            }));
+            return;
+        }
+        let is_cancel = matches!(input, Input::Cancel(_));
+        let result = self.step(&input, now);
+        let until = now + VENUE_ANSWER_MS * MS;
+        let Some(venue) = &mut self.venue else { return };
+        match result {
+            Ok(Answer::Pending(id)) => {
+                let wants = if is_cancel { Wants::End } else { Wants::Word };
+                venue.waiting.entry(id).or_default().push(Waiting { reply, until, wants });
+            }
+            Ok(Answer::CancelledAll(all)) if !all.is_empty() => {
+                let open = all.iter().copied().collect();
+                venue.cancelling.push(Cancelling { reply, until, all, open });
+            }
+            other => self.after.push(After::Answer(reply, other.map_err(ServiceError::Refused))),
+        }
+    }
+
+    /// Notes what a step has to tell the venue once it is stored.
+    pub(super) fn note_commands(&mut self, now: TsNs) {
+        let Some(venue) = &mut self.venue else { return };
+        for command in self.step.commands.drain(..) {
+            match command {
+                VenueCommand::Query { client_order_id } => venue.ask(client_order_id, now),
+                command => venue.outgoing.push(VenueOrder::Command(command)),
+            }
+        }
+    }
+
+    /// Tells the venue what is stored. What it cannot be told was taken by nobody: that is a step of its own.
+    pub(super) fn tell_venue(&mut self, now: TsNs) -> bool {
+        let Some(venue) = &mut self.venue else { return false };
+        let mut untold = Vec::new();
+        for order in venue.outgoing.drain(..) {
+            if let (Err(_), VenueOrder::Command(VenueCommand::Place(order))) =
+                (venue.port.send(order.clone()), order)
+            {
+                untold.push(order.client_order_id);
+            }
+        }
+        venue.ask_what_is_due(now);
+        let any = !untold.is_empty();
+        for client_order_id in untold {
+            let body = ReportBody::Rejected { reason: Reason::NotTaken.as_str().into() };
+            self.report(VenueReport { client_order_id, venue_order_id: None, body }, now);
+        }
+        any
+    }
+
+    /// Takes what waits of what the venue said, up to a bound. Whether more waits.
+    pub(super) fn take_venue_messages(&mut self, now: TsNs) -> bool {
+        for _ in 0..VENUE_BATCH_MESSAGES {
+            let Some(venue) = &self.venue else { return false };
+            let Ok(message) = venue.reports.try_recv() else { return false };
+            self.take_venue(message, now);
+        }
+        self.venue.as_ref().is_some_and(|venue| !venue.reports.is_empty())
+    }
+
+    /// Takes what the venue said into the batch.
+    fn take_venue(&mut self, message: VenueMessage, now: TsNs) {
+        match message {
+            VenueMessage::Report(report) => self.report(report, now),
+            VenueMessage::Market(data) => self.venue_market(data, now),
+            VenueMessage::Listed(ids) => self.ask_about_the_rest(&ids, now),
+            VenueMessage::Fault { code, detail } => {
+                self.tell_fault(code, detail, now);
+                // What it refused may be an order that waits.
+                let Some(venue) = &mut self.venue else { return };
+                let waiting: Vec<_> = venue.waiting.keys().copied().collect();
+                for id in waiting {
+                    venue.ask(id, now);
+                }
+                venue.ask_all_now(now);
+            }
+            VenueMessage::Down { code, detail } => {
+                self.health.raise(code, detail.clone());
+                self.tell_fault(code, detail, now);
+                self.set_trouble(Some(code));
+            }
+            VenueMessage::Up { detail, again } => {
+                if again {
+                    self.tell_fault(crate::venue::stdio::ENGINE_STARTED, detail, now);
+                }
+                self.set_trouble(None);
+                let unknown: Vec<_> =
+                    self.engine.state().open_orders().map(Order::client_order_id).collect();
+                let Some(venue) = &mut self.venue else { return };
+                venue.list_at = now;
+                for id in unknown {
+                    venue.ask(id, now + VENUE_ASK_MS * MS);
+                }
+                venue.ask_all_now(now + VENUE_ASK_MS * MS);
+            }
+        }
+    }
+
+    fn set_trouble(&mut self, trouble: Option<&'static str>) {
+        let Some(venue) = &mut self.venue else { return };
+        let before = std::mem::replace(&mut venue.trouble, trouble);
+        if let Some(before) = before.filter(|before| Some(*before) != trouble) {
+            self.health.clear(before);
+        }
+    }
+
+    fn tell_fault(&mut self, code: &'static str, detail: String, now: TsNs) {
+        tracing::warn!(code, detail, "venue");
+        let fault = Input::Fault { code: code.into(), detail: detail.into() };
+        if let Err(refusal) = self.step(&fault, now) {
+            tracing::error!(%refusal, "a fault was refused");
+        }
+    }
+
+    fn venue_market(&mut self, data: MarketData, now: TsNs) {
+        if let Err(refusal) = self.step(&Input::Market(data), now) {
+            tracing::warn!(%refusal, "market data refused");
+        }
+    }
+
+    fn report(&mut self, report: VenueReport, now: TsNs) {
+        let id = report.client_order_id;
+        let input = Input::Report(report);
+        if let Err(refusal) = self.step(&input, now) {
+            tracing::error!(%refusal, "a report was refused");
+        }
+        let (Some(venue), Input::Report(report)) = (&mut self.venue, input) else { return };
+        venue.settle(&self.engine, id, &report.body);
+        self.answer_waiting(id);
+    }
+
+    /// Answers who waits for this order, as far as it is known now.
+    fn answer_waiting(&mut self, id: ClientOrderId) {
+        let Some(venue) = &mut self.venue else { return };
+        let Some(order) = self.engine.state().order(&id) else { return };
+        if let Some(waiting) = venue.waiting.remove(&id) {
+            let mut still = Vec::new();
+            for one in waiting {
+                match answer_of(order, one.wants) {
+                    Some(answer) => self.after.push(After::Answer(one.reply, answer)),
+                    None => still.push(one),
+                }
+            }
+            if !still.is_empty() {
+                venue.waiting.insert(id, still);
+            }
+        }
+        if order.is_open() {
+            return;
+        }
+        for cancelling in &mut venue.cancelling {
+            cancelling.open.remove(&id);
+        }
+        for done in venue.cancelling.extract_if(.., |cancelling| cancelling.open.is_empty()) {
+            self.after.push(After::Answer(done.reply, Ok(Answer::CancelledAll(done.all))));
+        }
+    }
+
+    /// Open orders that a look at the venue did not show are asked for one by one.
+    fn ask_about_the_rest(&mut self, listed: &[ClientOrderId], now: TsNs) {
+        let listed: BTreeSet<_> = listed.iter().collect();
+        let open = self.engine.state().open_orders().map(Order::client_order_id);
+        let missing: Vec<_> = open.filter(|id| !listed.contains(id)).collect();
+        let Some(venue) = &mut self.venue else { return };
+        for id in missing {
+            venue.ask(id, now);
+        }
+    }
+
+    /// What is due without the venue's doing: who has waited long enough, and what is asked.
+    pub(super) fn look_after_the_venue(&mut self, now: TsNs) {
+        let Some(venue) = &mut self.venue else { return };
+        let overdue: Vec<_> = venue
+            .waiting
+            .iter()
+            .filter(|(_, waiting)| waiting.iter().any(|one| one.until <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        let given_up: Vec<_> =
+            venue.cancelling.extract_if(.., |cancelling| cancelling.until <= now).collect();
+        for id in overdue {
+            self.give_up(id, now);
+        }
+        for cancelling in given_up {
+            for id in cancelling.open {
+                self.doubt(id, now);
+            }
+            let unknown = Err(ServiceError::UnknownOutcome);
+            self.after.push(After::Answer(cancelling.reply, unknown));
+        }
+    }
+
+    fn give_up(&mut self, id: ClientOrderId, now: TsNs) {
+        self.doubt(id, now);
+        let Some(venue) = &mut self.venue else { return };
+        let Some(waiting) = venue.waiting.get_mut(&id) else { return };
+        for one in waiting.extract_if(.., |one| one.until <= now) {
+            self.after.push(After::Answer(one.reply, Err(ServiceError::UnknownOutcome)));
+        }
+        if waiting.is_empty() {
+            venue.waiting.remove(&id);
+        }
+    }
+
+    /// Nobody knows what became of an order: it is in doubt from here on, and asked about.
+    fn doubt(&mut self, client_order_id: ClientOrderId, now: TsNs) {
+        let body = ReportBody::Unanswered;
+        let report = VenueReport { client_order_id, venue_order_id: None, body };
+        if let Err(refusal) = self.step(&Input::Report(report), now) {
+            tracing::error!(%refusal, "a report was refused");
+        }
+        if let Some(venue) = &mut self.venue {
+            venue.ask(client_order_id, now);
+        }
+    }
+
+    /// Whoever still waits at the end is told that the outcome is not known.
+    pub(super) fn leave_the_venue(&mut self) {
+        let Some(venue) = self.venue.as_mut().filter(|_| self.phase != Phase::Running) else {
+            return;
+        };
+        let waiting = venue.waiting.drain().flat_map(|(_, waiting)| waiting).map(|one| one.reply);
+        let replies: Vec<_> =
+            waiting.chain(venue.cancelling.drain(..).map(|one| one.reply)).collect();
+        for reply in replies {
+            let _ = reply.send(Err(ServiceError::UnknownOutcome));
+        }
+    }
+}
+
+fn answer_of(order: &Order, wants: Wants) -> Option<Result<Answer, ServiceError>> {
+    let id = order.client_order_id();
+    match wants {
+        Wants::Word => order.answer().map(|answer| Ok(Answer::Order(answer))),
+        Wants::End => match order.status? {
+            OrderStatus::Cancelled => Some(Ok(Answer::Cancelled(id))),
+            status if status.is_final() => {
+                Some(Err(veloz_core::input::Refusal::OrderClosed(id, status).into()))
+            }
+            _ => None,
+        },
+    }
+}

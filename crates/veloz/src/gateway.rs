@@ -161,7 +161,11 @@ async fn serve(config: Config) -> Result<()> {
     tracing::info!("stopping: no more orders are taken");
     stop(handle, (source, venue), service, stream, &mut signals).await?;
     server.shutdown(REQUEST_DRAIN).await;
-    // Whoever looks at the exit code only must hear of it too.
+    ended_well(&board)
+}
+
+/// Whoever looks at the exit code only must hear of an earlier failure too.
+fn ended_well(board: &HealthBoard) -> Result<()> {
     if let Some(problem) = board.read().problems.into_iter().next() {
         anyhow::bail!("stopped, but it had failed before: {}", problem.message);
     }

@@ -46,6 +46,8 @@ impl Ours {
                 Instrument::for_symbol(symbol).ok_or_else(|| anyhow!("BTCUSDT is built in"))?,
             ],
             balances: vec![(Asset::parse("USDT")?, Money::parse("1000000000000")?)],
+            // A gateway's limit is what one record of its journal holds.
+            most_open_orders: usize::MAX,
             ..EngineConfig::default()
         });
         let mut step = Step::default();

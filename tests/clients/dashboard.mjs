@@ -1,44 +1,15 @@
 // A trader at the dashboard, in Chromium: every step is seen on the screen before the next is done.
 //   node dashboard.mjs URL
-// Says "kill" when the gateway may be killed, and "lost" when the page says so; the gateway then comes
-// back with one more open order, `while-away`. Ends with "done", or with what was wrong.
+// Says "kill" when the gateway may be killed, "lost" when the page says so, and "live" when it is right again
+// with one more order, `while-away`. Then "another" and "longer": another gateway, with a shorter and with a
+// longer log, is to take its place. Ends with "done", or with what was wrong.
 import assert from 'node:assert/strict';
-import { chromium } from 'playwright-core';
-import { launchOptions } from './chromium.mjs';
+import { story } from './dashboard_page.mjs';
 
 const url = process.argv[2];
-const PATIENCE_MS = 20_000;
-const browser = await chromium.launch(launchOptions);
-const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
-page.setDefaultTimeout(PATIENCE_MS);
-const problems = [];
-const elsewhere = [];
-page.on('pageerror', (error) => problems.push(String(error)));
-page.on('console', (message) => {
-  // A refusal, and a gateway that is away, are part of the story.
-  const expected = /Failed to load resource|ERR_CONNECTION|ERR_EMPTY|ERR_INCOMPLETE/.test(message.text());
-  if (message.type() === 'error' && !expected) problems.push(message.text());
-});
-page.on('request', (request) => {
-  const { protocol, origin } = new URL(request.url());
-  if (protocol !== 'data:' && origin !== new URL(url).origin) elsewhere.push(request.url());
-});
+const number = async (page, selector) => Number(await page.locator(selector).textContent());
 
-/** Waits until an element of this kind shows the text. */
-const shows = (selector, text) => page.locator(selector).filter({ hasText: text }).first().waitFor();
-const row = (...texts) => {
-  let rows = page.locator('#open-orders tbody tr');
-  for (const text of texts) rows = rows.filter({ hasText: text });
-  return rows.first();
-};
-
-async function order(side, qty, price) {
-  await page.getByRole('radio', { name: side }).check();
-  await page.locator('#qty').fill(qty);
-  await page.locator('#price').fill(price);
-}
-
-async function trade() {
+async function trade(page, { shows, row, tab, order }) {
   await page.goto(url);
   await shows('#mode', 'REPLAY');
   await shows('#connection', 'Live');
@@ -50,48 +21,121 @@ async function trade() {
   await page.keyboard.press('b');
   await page.keyboard.type('0.1');
   await shows('.estimate', '9.90 USDT');
+  await shows('.estimate', '0.0001 BTC');
   await page.keyboard.press('Enter');
-  await row('BUY', '99.00', '0.10000', 'ACCEPTED').waitFor();
+  await row('open-orders', 'BUY', '99.00', '0.10000', 'ACCEPTED').waitFor();
   await shows('#balances', '99,990.10000000');
-  await row('99.00').getByRole('button', { name: /^Cancel/ }).click();
+  await row('open-orders', '99.00').getByRole('button', { name: /^Cancel/ }).click();
   await shows('#open-orders', 'No open orders');
   await shows('#balances', '100,000.00000000');
 
-  // More than the book has at that price: the rest stays open.
+  // More than the book has at that price: the rest stays open, is amended, and filled by the next trade.
   await order('Buy', '2', '100.00');
   await page.keyboard.press('Enter');
-  await row('100.00', '2.00000', '0.50000', 'PARTIALLY_FILLED').waitFor();
+  await row('open-orders', '100.00', '2.00000', '0.50000', 'PARTIALLY_FILLED').waitFor();
+  await row('open-orders', '100.00').getByRole('button', { name: /^Amend/ }).click();
+  await page.locator('#amend-qty').fill('0.5');
+  await shows('#amend-check', '0.5 is executed already');
+  await page.locator('#amend-qty').fill('1.7');
+  await page.keyboard.press('Enter');
+  await row('open-orders', '100.00', '1.70000', '0.50000', 'PARTIALLY_FILLED').waitFor();
+  await page.getByRole('button', { name: '+1', exact: true }).click();
+  await shows('#open-orders', 'No open orders');
+  await tab('History');
+  await row('order-history', 'BUY', '1.70000', 'FILLED').waitFor();
+  await row('order-history', 'CANCELLED').waitFor();
+}
 
+/** Rules are told while one types; what the gateway refuses is told in words. */
+async function refused(page, { shows, row, order }) {
   await order('Sell', '500', '100.005');
   await shows('#ticket-check', 'multiple of 0.01');
   assert.equal(await page.locator('.send').isDisabled(), true);
   await order('Sell', '500', '100.00');
-  await page.locator('.send').click();
-  await shows('.send', 'press again');
-  await page.locator('.send').click();
-  await shows('#ticket-answer', 'insufficient_balance');
+  await shows('#ticket-check', 'not enough BTC free');
+  await page.locator('#type').selectOption('LIMIT_MAKER');
+  await order('Buy', '0.1', '101.00');
+  await page.keyboard.press('Enter');
+  await shows('#ticket-answer', 'Post-only: it would have taken from the book');
+  await row('order-history', 'REJECTED', 'Post-only: it would have taken').waitFor();
 
-  await page.getByRole('tab', { name: 'Fills' }).click();
-  await shows('#fills', '100.00');
-  await page.getByRole('tab', { name: 'History' }).click();
-  for (const text of ['CANCELLED', 'REJECTED', 'insufficient_balance']) await shows('#order-history', text);
-  await page.getByRole('tab', { name: /^Open/ }).click();
+  // An order that sleeps until a price, for a time; a large one is asked about.
+  await page.locator('#type').selectOption('STOP_LOSS_LIMIT');
+  await page.locator('#tif').selectOption('GTD');
+  await order('Sell', '0.2', '90');
+  await page.locator('#stop').fill('100.50');
+  await shows('#ticket-check', 'must be below 100');
+  await page.locator('#stop').fill('95');
+  await page.locator('#confirm-from').fill('15');
+  await page.locator('#price').focus();
+  await page.keyboard.press('Enter');
+  await shows('dialog', 'worth 15 USDT or more');
+  await page.keyboard.press('Escape');
+  await page.locator('dialog').waitFor({ state: 'detached' });
+  assert.equal(await page.locator('#open-orders, #order-history').locator('tr', { hasText: '95.00' }).count(), 0);
+  await page.locator('#price').press('Enter');
+  await shows('dialog', '0.2');
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('1');
+  await row('open-orders', 'SELL', 'Stop loss limit', '90.00', '95.00', 'GTD', 'ACCEPTED').waitFor();
+}
+
+/** What was traded, to the last digit, on the screen and in a file. */
+async function positions(page, { shows, row, tab }) {
+  await tab('Positions');
+  // 0.5 at 100 and 1.2 at 100, a thousandth of it the fee; the last price is 100.
+  await row('positions', 'BTCUSDT', '1.6983', '100.10', '100.00', '-0.17', '0.0017 BTC').waitFor();
+  await tab('Fills');
+  await row('fills', '100.00', '1.20000', 'MAKER').waitFor();
+  const [download] = await Promise.all([page.waitForEvent('download'), page.locator('#csv').click()]);
+  let text = '';
+  for await (const chunk of await download.createReadStream()) text += chunk;
+  const lines = text.trim().split('\r\n');
+  assert.equal(lines[0], 'Time (UTC),Side,Symbol,Price,Quantity,Worth,Fee,In,Liquidity,Trade,Order,Event');
+  assert.match(lines[1], /^2023-11-14T22:13:20\.\d{9}Z,BUY,BTCUSDT,100\.0,1\.2,120,0\.0012,BTC,MAKER,/);
+  assert.equal(lines.length, 3);
+  await page.getByRole('button', { name: 'Quantity' }).click();
+  assert.match(await page.locator('#fills tbody tr').first().textContent(), /1\.20000/);
+  await page.getByRole('button', { name: 'Quantity' }).click();
+  assert.match(await page.locator('#fills tbody tr').first().textContent(), /0\.50000/);
+  await page.locator('#orders-filter').fill('maker');
+  await page.locator('#fills tbody tr', { hasText: '0.50000' }).waitFor({ state: 'detached' });
+  await page.locator('#orders-filter').fill('');
+
+  // The event behind a row, and any other by its id.
+  const event = await row('fills', '1.20000').locator('.link').last().textContent();
+  await row('fills', '1.20000').locator('.link').last().click();
+  await shows('.detail', `Event ${event}`);
+  await shows('.detail', '"qty": 1.2');
+  await page.locator('#log-jump').fill('1');
+  await page.keyboard.press('Enter');
+  await shows('.detail', 'Event 1');
+  await page.locator('#log-jump').fill('999999');
+  await page.keyboard.press('Enter');
+  await shows('.log .told', /newest event is \d+/);
+  await page.getByRole('button', { name: 'Back to live' }).click();
+  await page.keyboard.press('Escape');
 
   // The kill switch, and back.
   await page.getByRole('button', { name: 'Reduce only' }).click();
   await shows('#risk-state', 'REDUCE_ONLY');
   await page.getByRole('button', { name: 'Resume' }).click();
   await shows('#risk-state', 'ACTIVE');
+  await tab(/^Open/);
 }
 
-async function survive() {
-  const before = Number(await page.locator('#last-id').textContent());
+/** Killed under the page: what is old is called old, and no event is lost. */
+async function survive(page, { shows, row }, ids) {
+  const before = await number(page, '#last-id');
   console.log('kill');
   await shows('#connection', 'CONNECTION LOST');
   await shows('[role=alert]', `event ${before}`);
+  await shows('.chart .stale', 'stale, as of');
+  await shows('.orders .stale', 'stale, as of');
   assert.equal(await page.locator('.send').isDisabled(), true);
   console.log('lost');
-  await row('while-away', 'ACCEPTED').waitFor();
+  await row('open-orders', 'while-away', 'ACCEPTED').waitFor();
   await shows('#connection', 'Live');
   console.log('live');
   // Each open order as the gateway has it.
@@ -99,48 +143,63 @@ async function survive() {
   const { items } = await answer.json();
   assert.equal(items.length, 2);
   for (const { client_order_id: id, status, executed_qty: executed } of items) {
-    await row(id, status, executed.toFixed(5)).waitFor();
+    await row('open-orders', id, status, executed.toFixed(5)).waitFor();
   }
-  assert.deepEqual(
-    await page.locator('#reconnects, #gaps, #holes').allTextContents(), ['1', '0', '0'],
-  );
-  // Ids in the page: each event since it was opened, one after another, none missing.
-  await page.getByRole('button', { name: 'market' }).click();
-  const ids = (await page.locator('#log tbody tr td:first-child').allTextContents()).map(Number);
-  assert.ok(ids[0] > before && ids.length > 10, `${ids}`);
-  for (const [i, id] of ids.entries()) assert.equal(id, ids[0] - i);
-  assert.equal(ids[0], Number(await page.locator('#last-id').textContent()));
+  assert.equal(await page.locator('.stale').count(), 0);
+  assert.deepEqual(await page.locator('#reconnects, #gaps, #holes').allTextContents(), ['1', '0', '0']);
+  // The page's count, and what the browser itself has received: each id once, none missing.
+  await shows('#seen', 'none missing');
+  const { first, last, seen } = await page.locator('#seen').evaluate((output) => ({ ...output.dataset }));
+  assert.equal(Number(last) - Number(first) + 1, Number(seen));
+  const got = [...ids].filter((id) => id >= Number(first));
+  assert.deepEqual(got, Array.from({ length: Number(seen) }, (_, i) => Number(first) + i));
+  assert.ok(Number(last) > before && Number(last) === await number(page, '#last-id'));
 }
 
-/** What an order says is text, whatever it says. */
-async function hostile() {
+/** The log of another gateway is a gap, whatever its ids: nothing of the old state stays. */
+async function otherLogs(page, { shows }) {
+  for (const [word, gaps] of [['another', '1'], ['longer', '2']]) {
+    console.log(word);
+    await shows('#gaps', gaps);
+    await shows('#connection', 'Live');
+    await shows('.notice', 'another log than before');
+    await shows('#open-orders', 'No open orders');
+    await shows('#mode', 'SIMULATION');
+    assert.equal(await page.locator('#fills tbody, #open-orders tbody').locator('tr:not(.empty)').count(), 0);
+  }
+}
+
+/** What an order says is text, whatever it says; numbers of any length are shown whole. */
+async function hostile(page, { shows }) {
   const evil = '<img src=x onerror="document.title=1"><script>document.title=1</script>';
-  const update = {
-    type: 'order_update', ts_ns: 1704067200000000000, client_order_id: evil, status: 'REJECTED',
-    symbol: evil, side: 'BUY', qty: 1.0, price: 0.00001234, reason: evil, id: 1,
+  const state = {
+    type: 'order_state', client_order_id: evil, status: 'REJECTED', symbol: evil, side: 'BUY', order_qty: 1.0, limit_price: 12345,
+    executed_qty: 0.0, avg_price: 0.0, reason: evil, last_ts_ns: 1704067200000000000, order_type: evil, id: 1,
   };
-  const body = JSON.stringify({ items: [update] }).replace('"price":0.00001234', '"price":0.000012340000000000001');
+  const body = JSON.stringify({ items: [state] }).replace('12345', '0.000012340000000000001').replace('"order_qty":1', '"order_qty":123456789012345678.5');
   await page.route('**/api/orders?*', (route) => route.fulfill({ contentType: 'application/json', body }));
   await page.reload();
   await page.getByRole('tab', { name: 'History' }).click();
   await shows('#order-history', '0.000012340000000000001');
+  await shows('#order-history', '123,456,789,012,345,678.5');
   const cells = await page.locator('#order-history tbody tr').last().locator('td').allTextContents();
-  assert.equal(cells.filter((cell) => cell === evil).length, 3, `${cells}`);
+  assert.equal(cells.filter((cell) => cell === evil).length, 4, `${cells}`);
   assert.equal(await page.locator('#order-history img, #order-history script').count(), 0);
   assert.match(await page.title(), /VeloZ/);
 }
 
-try {
-  await trade();
-  await survive();
-  await hostile();
-  assert.deepEqual(elsewhere, [], 'asked another host');
-  assert.deepEqual(problems, [], 'errors on the console');
-  console.log('done');
-} catch (error) {
-  console.error(error);
-  console.error(problems.join('\n'));
-  console.error(await page.locator('body').innerText());
-  process.exitCode = 1;
-}
-await browser.close();
+await story(url, async (page, look) => {
+  // What the browser itself receives, beside what the page makes of it.
+  const ids = new Set();
+  const network = await page.context().newCDPSession(page);
+  await network.send('Network.enable');
+  network.on('Network.eventSourceMessageReceived', ({ eventName, eventId, data }) => {
+    if (!['ping', 'book', 'gap', 'snapshot'].includes(eventName) && !data.endsWith('"snapshot":true}')) ids.add(Number(eventId));
+  });
+  await trade(page, look);
+  await refused(page, look);
+  await positions(page, look);
+  await survive(page, look, ids);
+  await otherLogs(page, look);
+  await hostile(page, look);
+});

@@ -11,37 +11,49 @@ export class Refusal extends Error {
     readonly code: string,
     message: string,
     readonly reason: string,
+    readonly problems: readonly Problem[] = [],
   ) {
     super(message);
   }
+}
+
+/** What `/health` says is wrong. */
+export interface Problem {
+  code: string;
+  message: string;
 }
 
 /** No answer that can be trusted: what was asked may have happened, or not. */
 export class Unknown extends Error {}
 
 export async function get<T>(path: string): Promise<T> {
-  return ask<T>(path, { cache: 'no-store' });
+  return parseExact(await ask(path)) as T;
 }
 
 /** `body` goes out as it is: decimals in it are strings. */
 export async function post<T>(path: string, body: Record<string, unknown>): Promise<T> {
   const headers = { 'content-type': 'application/json' };
-  return ask<T>(path, { method: 'POST', headers, body: JSON.stringify(body) });
+  return parseExact(await ask(path, { method: 'POST', headers, body: JSON.stringify(body) })) as T;
 }
 
-async function ask<T>(path: string, init: RequestInit): Promise<T> {
-  let response: Response;
-  let answer: unknown;
+/** The text of an answer that says yes. */
+export async function ask(path: string, init: RequestInit = {}, patienceMs = REQUEST_MS): Promise<string> {
+  let [text, answer, response]: [string, unknown, Response | undefined] = ['', undefined, undefined];
   try {
-    response = await fetch(path, { ...init, signal: AbortSignal.timeout(REQUEST_MS) });
-    answer = parseExact(await response.text());
+    response = await fetch(path, { cache: 'no-store', ...init, signal: AbortSignal.timeout(patienceMs) });
+    text = await response.text();
+    if (response.ok) return text;
+    answer = parseExact(text);
   } catch (error) {
     throw new Unknown(`the gateway did not answer (${String(error)})`);
   }
-  if (response.ok) return answer as T;
-  const told = answer as { error?: unknown; message?: unknown; reason?: unknown };
+  const told = answer as { error?: unknown; message?: unknown; reason?: unknown; problems?: Problem[] };
   const code = String(told.error ?? response.status);
   const message = String(told.message ?? `the gateway answered ${response.status}`);
   if (response.status === 504 || code === 'unknown_outcome') throw new Unknown(message);
-  throw new Refusal(response.status, code, message, String(told.reason ?? ''));
+  throw new Refusal(response.status, code, message, String(told.reason ?? ''), told.problems);
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

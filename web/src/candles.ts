@@ -1,4 +1,4 @@
-// Candles of one symbol out of its trades, kept by the second and drawn at any interval.
+// Candles of one symbol out of its trades, kept by the second and by the minute, drawn at any interval.
 //
 // Order: trades come in the order of events, whose own times may go back; a late trade widens its candle
 // and leaves the close alone. Values are floats: they place pixels, nothing is computed from them.
@@ -12,66 +12,102 @@ export interface Candle {
 }
 
 export const MOST_SECONDS = 20_000;
-const TRIM_SECONDS = 1_000;
+export const MOST_MINUTES = 4_000;
+const MINUTE = 60;
 
-export class Candles {
-  #seconds = new Map<number, Candle>();
-  #newest = 0;
+/** Candles of one length; the oldest are let go. */
+class Row {
+  candles = new Map<number, Candle>();
+  newest = 0;
+
+  constructor(
+    readonly step: number,
+    readonly most: number,
+  ) {}
 
   add(second: number, price: number): void {
-    if (!Number.isFinite(price) || !Number.isFinite(second)) return;
-    const candle = this.#seconds.get(second);
+    const time = second - (second % this.step);
+    const candle = this.candles.get(time);
     if (candle) {
       candle.high = Math.max(candle.high, price);
       candle.low = Math.min(candle.low, price);
-      if (second >= this.#newest) candle.close = price;
+      if (second >= this.newest) candle.close = price;
     } else {
-      this.#seconds.set(second, { time: second, open: price, high: price, low: price, close: price });
+      this.candles.set(time, { time, open: price, high: price, low: price, close: price });
       this.#trim();
     }
-    this.#newest = Math.max(this.#newest, second);
+    this.newest = Math.max(this.newest, second);
   }
 
-  /** Puts what happened before in front. */
-  prepend(older: Candles): void {
-    const merged = new Map(older.#seconds);
-    for (const [second, candle] of this.#seconds) {
-      const before = merged.get(second);
-      merged.set(second, before ? join(before, candle) : candle);
+  prepend(older: Row): void {
+    const merged = new Map(older.candles);
+    for (const [time, candle] of this.candles) {
+      const before = merged.get(time);
+      merged.set(time, before ? join(before, candle) : candle);
     }
-    this.#seconds = merged;
-    this.#newest = Math.max(this.#newest, older.#newest);
+    this.candles = merged;
+    this.newest = Math.max(this.newest, older.newest);
     this.#trim();
   }
 
-  /** By time, each of `interval` seconds. */
+  /** By time, each of `interval` seconds, which is a multiple of the step. */
   at(interval: number): Candle[] {
-    const seconds = [...this.#seconds.values()].sort((a, b) => a.time - b.time);
+    const rows = [...this.candles.values()].sort((a, b) => a.time - b.time);
     const candles: Candle[] = [];
-    for (const second of seconds) {
-      const time = second.time - (second.time % interval);
+    for (const row of rows) {
+      const time = row.time - (row.time % interval);
       const last = candles.at(-1);
-      if (last?.time === time) candles[candles.length - 1] = { ...join(last, second), time };
-      else candles.push({ ...second, time });
+      if (last?.time === time) candles[candles.length - 1] = { ...join(last, row), time };
+      else candles.push({ ...row, time });
     }
     return candles;
   }
 
-  /** The candle that the newest trade is in. */
   newestAt(interval: number): Candle | undefined {
-    const start = this.#newest - (this.#newest % interval);
+    const start = this.newest - (this.newest % interval);
     let candle: Candle | undefined;
-    for (let time = start; time <= this.#newest; time += 1) {
-      const second = this.#seconds.get(time);
-      if (second) candle = candle ? join(candle, second) : { ...second, time: start };
+    for (let time = start; time <= this.newest; time += this.step) {
+      const row = this.candles.get(time);
+      if (row) candle = candle ? join(candle, row) : { ...row, time: start };
     }
     return candle;
   }
 
   #trim(): void {
-    if (this.#seconds.size <= MOST_SECONDS + TRIM_SECONDS) return;
-    const kept = [...this.#seconds.entries()].sort(([a], [b]) => a - b).slice(-MOST_SECONDS);
-    this.#seconds = new Map(kept);
+    if (this.candles.size <= this.most * 1.05) return;
+    const kept = [...this.candles.entries()].sort(([a], [b]) => a - b).slice(-this.most);
+    this.candles = new Map(kept);
+  }
+}
+
+export class Candles {
+  readonly #seconds = new Row(1, MOST_SECONDS);
+  readonly #minutes = new Row(MINUTE, MOST_MINUTES);
+
+  add(second: number, price: number): void {
+    if (!Number.isFinite(price) || !Number.isFinite(second)) return;
+    this.#seconds.add(second, price);
+    this.#minutes.add(second, price);
+  }
+
+  /** Puts what happened before in front. */
+  prepend(older: Candles): void {
+    this.#seconds.prepend(older.#seconds);
+    this.#minutes.prepend(older.#minutes);
+  }
+
+  /** By time, each of `interval` seconds. */
+  at(interval: number): Candle[] {
+    return this.#row(interval).at(interval);
+  }
+
+  /** The candle that the newest trade is in. */
+  newestAt(interval: number): Candle | undefined {
+    return this.#row(interval).newestAt(interval);
+  }
+
+  #row(interval: number): Row {
+    return interval % MINUTE === 0 ? this.#minutes : this.#seconds;
   }
 }
 

@@ -6,6 +6,8 @@ export interface Decimal {
   readonly scale: number;
 }
 
+export const ZERO: Decimal = { units: 0n, scale: 0 };
+
 const TEXT = /^(-?)(\d+)(?:\.(\d*))?$/;
 const LONGEST_TEXT_CHARS = 64;
 
@@ -32,12 +34,20 @@ export function add(a: Decimal, b: Decimal): Decimal {
   return { units: x + y, scale };
 }
 
+export function negate(a: Decimal): Decimal {
+  return { units: -a.units, scale: a.scale };
+}
+
 export function subtract(a: Decimal, b: Decimal): Decimal {
-  return add(a, { units: -b.units, scale: b.scale });
+  return add(a, negate(b));
 }
 
 export function multiply(a: Decimal, b: Decimal): Decimal {
   return { units: a.units * b.units, scale: a.scale + b.scale };
+}
+
+export function magnitude(a: Decimal): Decimal {
+  return a.units < 0n ? negate(a) : a;
 }
 
 export function compare(a: Decimal, b: Decimal): number {
@@ -48,6 +58,30 @@ export function compare(a: Decimal, b: Decimal): number {
 export function isMultiple(value: Decimal, step: Decimal): boolean {
   const [x, y] = aligned(value, step);
   return y !== 0n && x % y === 0n;
+}
+
+/** `a / b`, half to even at `digits` behind the point; `undefined` of nothing. */
+export function divide(a: Decimal, b: Decimal, digits: number): Decimal | undefined {
+  if (b.units === 0n) return undefined;
+  const over = a.units * ten(Math.max(0, digits + b.scale - a.scale));
+  const under = b.units * ten(Math.max(0, a.scale - b.scale - digits));
+  return { units: halfEven(over, under), scale: digits };
+}
+
+function halfEven(over: bigint, under: bigint): bigint {
+  const sign = (over < 0n) === (under < 0n) ? 1n : -1n;
+  const x = over < 0n ? -over : over;
+  const y = under < 0n ? -under : under;
+  const down = x / y;
+  const twice = 2n * (x % y);
+  const up = twice > y || (twice === y && down % 2n === 1n);
+  return sign * (up ? down + 1n : down);
+}
+
+/** The largest multiple of `step` that is not above `value` (of zero or more). */
+export function floorTo(value: Decimal, step: Decimal): Decimal {
+  const [x, y, scale] = aligned(value, step);
+  return y === 0n ? value : { units: x - (x % y), scale };
 }
 
 /** The digits behind the point that a step such as 0.01 has. */
@@ -73,6 +107,12 @@ export function roundUp(value: Decimal, most: number): Decimal {
   return { units: value.units / step + up, scale: most };
 }
 
+/** Half to even at `most` digits behind the point: what is worked out, never what was sent. */
+export function round(value: Decimal, most: number): Decimal {
+  if (value.scale <= most) return value;
+  return { units: halfEven(value.units, ten(value.scale - most)), scale: most };
+}
+
 /** For a person: thousands apart, at least `least` digits behind the point. Text that is no decimal stays. */
 export function shown(text: string | undefined, least = 0): string {
   const value = decimal(text);
@@ -80,6 +120,12 @@ export function shown(text: string | undefined, least = 0): string {
   const [whole = '', part] = print(value, least).split('.');
   const grouped = whole.replace(/\B(?=(\d{3})+$)/g, ',');
   return part === undefined ? grouped : `${grouped}.${part}`;
+}
+
+/** A gain or loss for a person: rounded half to even to `digits`, with its sign. */
+export function gain(value: Decimal, digits: number): string {
+  const rounded = round(value, digits);
+  return (rounded.units > 0n ? '+' : '') + shown(print(rounded), digits);
 }
 
 /** For pixels: where a chart draws, never what a person reads or an order says. */

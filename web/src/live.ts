@@ -1,42 +1,76 @@
-// State that changes faster than a screen: written at once, shown once per animation frame.
-// A hidden tab has no frames, so it draws nothing.
+// State that changes faster than a screen: written at once, shown once per animation frame, or at a pace
+// that eyes can follow. A hidden tab has no frames, so it draws nothing.
 
 import { batch, signal, type Signal } from '@preact/signals';
 
-const dirty = new Set<Signal<number>>();
+/** Between two drawings of what a busy market changes all the time. */
+export const PACE_MS = 100;
+
+interface Slice {
+  readonly version: Signal<number>;
+  readonly pace: number;
+  due: number;
+}
+
+const dirty = new Set<Slice>();
 let asked = false;
 
-function flush(): void {
+function flush(now: number): void {
   asked = false;
-  const now = [...dirty];
-  dirty.clear();
   batch(() => {
-    for (const version of now) version.value += 1;
+    for (const slice of dirty) {
+      if (slice.due > now) continue;
+      dirty.delete(slice);
+      slice.due = now + slice.pace;
+      slice.version.value += 1;
+    }
   });
+  if (dirty.size > 0) ask();
+}
+
+function ask(): void {
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(flush);
 }
 
 export class Live<T> {
-  readonly #version = signal(0);
+  readonly #slice: Slice;
 
-  constructor(public now: T) {}
+  /** Shown anew once in `pace` milliseconds at most; 0: with each frame. */
+  constructor(
+    public now: T,
+    pace = 0,
+  ) {
+    this.#slice = { version: signal(0), pace, due: 0 };
+  }
 
   /** The value; the component that reads it is drawn again after a change. */
   read(): T {
-    void this.#version.value;
+    void this.#slice.version.value;
     return this.now;
   }
 
   /** `now` was changed. */
   touch(): void {
-    dirty.add(this.#version);
-    if (asked) return;
-    asked = true;
-    requestAnimationFrame(flush);
+    dirty.add(this.#slice);
+    ask();
   }
 }
 
-/** Puts the newest in front, and lets the oldest go. */
-export function remember<T>(list: T[], item: T, most: number): void {
-  list.unshift(item);
-  if (list.length > most) list.length = most;
+/** The newest so many of what came, oldest first; adding costs the same however many there are. */
+export class Recent<T> {
+  items: T[] = [];
+
+  constructor(readonly most: number) {}
+
+  add(item: T): void {
+    this.items.push(item);
+    // In pieces, so that not each addition moves all.
+    if (this.items.length >= this.most * 1.25) this.items = this.items.slice(-this.most);
+  }
+
+  clear(): void {
+    this.items = [];
+  }
 }

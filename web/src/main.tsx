@@ -3,44 +3,73 @@
 import './style.css';
 import { signal } from '@preact/signals';
 import { render } from 'preact';
-import { Balances, KillSwitch } from './panels/Account';
+import { help, KEYS, listen, nextTheme } from './keys';
+import { asking, Balances, KillSwitch } from './panels/Account';
 import { Banner, Notice } from './panels/Banner';
-import { Book, Trades } from './panels/Book';
-import { Chart } from './panels/Chart';
-import { Log } from './panels/Log';
-import { Orders } from './panels/Orders';
-import { pick, Ticket } from './panels/Ticket';
-import { config, link, start } from './store';
+import { Book, focusBook, Trades } from './panels/Book';
+import { Chart, turnInterval, turnSymbol } from './panels/Chart';
+import { Health } from './panels/Health';
+import { Help } from './panels/Help';
+import { Log, togglePause } from './panels/Log';
+import { askingAll, Orders, tab, TABS } from './panels/Orders';
+import { Replay } from './panels/Replay';
+import { pick, pickType, Ticket } from './panels/Ticket';
+import { config, link, open, start } from './store';
 
 const RETRY_MS = 1_000;
 const ready = signal(false);
+
+/** A narrow screen shows one of these at a time. */
+const VIEWS = ['Market', 'Trade', 'Orders', 'Account', 'Events'] as const;
+type View = (typeof VIEWS)[number];
+const view = signal<View>('Market');
+
+const focus = (id: string) => () => document.getElementById(id)?.focus();
+
+KEYS.push(
+  { keys: ['B'], does: 'Buy: into the quantity', act: () => { view.value = 'Trade'; pick('BUY'); } },
+  { keys: ['S'], does: 'Sell: into the quantity', act: () => { view.value = 'Trade'; pick('SELL'); } },
+  { keys: ['L'], does: 'Limit order: into the price', act: () => pickType('LIMIT', 'price') },
+  { keys: ['M'], does: 'Market order: into the quantity', act: () => pickType('MARKET', 'qty') },
+  { keys: ['D'], does: 'Into the book (arrows, Enter takes the price)', act: focusBook },
+  { keys: ['Enter'], does: 'In the ticket: send the order' },
+  { keys: ['↑', '↓'], does: 'In a field: one tick or lot up or down' },
+  { keys: ['Escape'], does: 'Leave a field or a dialog' },
+  ...TABS.map((name, i) => ({ keys: [String(i + 1)], does: `Show ${name === 'open' ? 'open orders' : name}`, act: () => { view.value = 'Orders'; tab.value = name; } })),
+  { keys: ['Shift+C'], does: 'Cancel all orders (asks)', act: () => { askingAll.value = open.now.size > 0; } },
+  { keys: ['Shift+K'], does: 'Stop trading and cancel all (asks)', act: () => { asking.value = true; } },
+  { keys: ['['], does: 'Previous symbol', act: () => turnSymbol(-1) },
+  { keys: [']'], does: 'Next symbol', act: () => turnSymbol(1) },
+  { keys: ['I'], does: 'Next interval of the chart', act: () => turnInterval(1) },
+  { keys: ['F'], does: 'Filter the orders', act: focus('orders-filter') },
+  { keys: ['/'], does: 'Search the events', act: focus('log-search') },
+  { keys: ['G'], does: 'Go to an event by its id', act: focus('log-jump') },
+  { keys: ['P'], does: 'Pause the events, or go on', act: togglePause },
+  { keys: ['T'], does: 'Colours: dark, light, as the system', act: nextTheme },
+  { keys: ['?'], does: 'These keys', act: () => { help.value = true; } },
+);
+listen();
 
 function App() {
   return (
     <>
       <Banner />
-      {ready.value ? <Notice /> : <p class="notice" role="status">Waiting for the gateway.</p>}
-      <main data-phase={link.value.phase}>
-        {ready.value ? <><Chart /><Ticket /><Book /><Orders /><Balances /><KillSwitch /><Trades /><Log /></> : null}
+      {ready.value ? <Notice /> : <p class="notice" role="status">Waiting for the gateway at {location.host}. If it is not running: <code>make run</code>.</p>}
+      <main data-phase={link.value.phase} data-view={view.value} data-replay={config.value?.market_source === 'replay'}>
+        {ready.value ? <><Chart /><div class="side"><Ticket /><Balances /><KillSwitch /><Replay /><Health /></div><Book /><Trades /><Orders /><Log /></> : null}
       </main>
+      <nav aria-label="Parts of the page">
+        {VIEWS.map((name) => <button key={name} aria-pressed={view.value === name} onClick={() => { view.value = name; }}>{name}</button>)}
+      </nav>
       <footer>
         <span>VeloZ {config.value?.version ?? ''}</span>
-        <span>Keys: <kbd>B</kbd> buy, <kbd>S</kbd> sell, <kbd>Enter</kbd> send</span>
+        <span>Press <kbd>?</kbd> for the keys</span>
         <span>Charts: TradingView Lightweight Charts™, Copyright (c) 2025 TradingView, Inc. <a href="https://www.tradingview.com/" rel="noreferrer">tradingview.com</a></span>
       </footer>
+      <Help />
     </>
   );
 }
-
-document.addEventListener('keydown', (event) => {
-  const at = event.target;
-  const typing = at instanceof HTMLInputElement || at instanceof HTMLSelectElement;
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === 'b' || event.key === 's') {
-    event.preventDefault();
-    pick(event.key === 'b' ? 'BUY' : 'SELL');
-  }
-});
 
 async function begin(): Promise<void> {
   try {

@@ -1,170 +1,87 @@
-// What the page knows. Everything comes from the public API: the state from the stream's snapshot, what
-// happened before it from `/api/fills`, `/api/orders` and `/api/events`, what is new from the stream.
-// Every list is bounded. After a gap all of it is dropped and taken anew.
+// What the page knows, and where it comes from: the state from the stream's snapshot, what happened before it
+// from the log's pages, what is new from the stream, and settings, limits and health asked now and then.
+// After a gap all of it is dropped and taken anew.
 
 import { computed, signal } from '@preact/signals';
-import { get } from './api';
-import { Candles } from './candles';
-import { toNumber } from './decimal';
-import { Live, remember } from './live';
+import { get, messageOf, Refusal, type Problem } from './api';
+import { Past, recentEvents, recentOrders, wholeAccount } from './history';
+import { Live, PACE_MS } from './live';
+import { State, type Slice } from './state';
 import { Stream, type Kind, type Link } from './stream';
-import type {
-  Balance, Book, Config, Fill, Instrument, Market, Numbered, OrderState, OrderUpdate, Risk,
-} from './types';
+import type { Book, Config, Instrument, Risk } from './types';
 
-const MOST_ROWS = 300;
-const MOST_TRADES = 60;
-const MOST_LOG_ENTRIES = 2_000;
-const HISTORY_EVENTS = 20_000;
-const HISTORY_PAGE = 1_000;
 const POLL_MS = 4_000;
 
-export interface LogEntry {
-  id: number;
-  kind: Kind;
-  symbol: string;
-  tsNs: string;
-  text: string;
-}
-
-export const link = signal<Link>({
-  phase: 'connecting', lastId: undefined, reconnects: 0, gaps: 0, holes: 0, told: '',
-});
+export const link = signal<Link>({ phase: 'connecting', reconnects: 0, gaps: 0, holes: 0, told: '', lagMs: undefined });
 export const live = computed(() => link.value.phase === 'live');
 export const config = signal<Config | undefined>(undefined);
 export const instruments = signal<ReadonlyMap<string, Instrument>>(new Map());
 export const risk = signal<Risk | undefined>(undefined);
-/** What the gateway says is wrong with itself; empty when it is well. */
-export const trouble = signal('');
+/** What the gateway says is wrong with itself; `undefined` while it has not answered. */
+export const problems = signal<readonly Problem[] | undefined>(undefined);
 export const symbol = signal('');
 export const instrument = computed(() => instruments.value.get(symbol.value));
 
-export const lastId = new Live<number | undefined>(undefined);
-export const markets = new Live(new Map<string, Market>());
-export const balances = new Live(new Map<string, Balance>());
-export const openOrders = new Live(new Map<string, OrderState>());
-export const updates = new Live<Numbered<OrderUpdate>[]>([]);
-export const fills = new Live<Numbered<Fill>[]>([]);
-export const trades = new Live(new Map<string, Numbered<Market>[]>());
-export const book = new Live<Book | undefined>(undefined);
-export const log = new Live<LogEntry[]>([]);
-export const candles = new Live(new Map<string, Candles>());
-/** Grows when the candles were made anew, and not just by a trade. */
+const state = new State((slice: Slice) => slices[slice].touch(), (name) => instruments.peek().get(name));
+
+/** What a busy market changes all the time is drawn at a pace; what the trader did, at once. */
+const slices = {
+  markets: new Live(state.markets, PACE_MS),
+  balances: new Live(state.balances),
+  open: new Live(state.open),
+  closed: new Live(state.closed),
+  fills: new Live(state.fills),
+  positions: new Live(state.positions),
+  trades: new Live(state.trades, PACE_MS),
+  candles: new Live(undefined, PACE_MS),
+  log: new Live(state.log, PACE_MS),
+};
+export const { markets, balances, open, closed, fills, positions, trades, log } = slices;
+export const book = new Live<Book | undefined>(undefined, PACE_MS);
+/** Grows when the candles were made anew or got a longer past, and not just by a trade. */
 export const history = signal(0);
+/** False while the symbol's past is being read. */
+export const pastRead = signal(false);
+/** When the state shown was last known to be current, in milliseconds since the epoch. */
+export const currentAt = signal(0);
+
+export function candles() {
+  slices.candles.read();
+  return state.candles;
+}
+
+export function countedFrom(): number | undefined {
+  slices.positions.read();
+  return state.countedFrom;
+}
 
 /** Grows with each reset: an answer that was asked for before it is dropped. */
 let epoch = 0;
+let past: Past | undefined;
 
-const OPEN = new Set(['ACCEPTED', 'PARTIALLY_FILLED']);
-const everything = [markets, balances, openOrders, updates, fills, trades, book, log, candles];
-
-function reset(): void {
-  epoch += 1;
-  for (const map of [markets, balances, openOrders, trades, candles]) map.now.clear();
-  for (const list of [updates, fills, log]) list.now.length = 0;
-  book.now = undefined;
-  for (const slice of everything) slice.touch();
-  history.value += 1;
-}
-
-function onMarket(market: Market, id: number | undefined): void {
-  markets.now.set(market.symbol, market);
-  markets.touch();
-  if (id === undefined) return;
-  const list = trades.now.get(market.symbol) ?? [];
-  remember(list, { ...market, id }, MOST_TRADES);
-  trades.now.set(market.symbol, list);
-  trades.touch();
-  candlesOf(candles.now, market.symbol).add(secondOf(market.ts_ns), toNumber(market.price));
-  candles.touch();
-}
-
-function candlesOf(all: Map<string, Candles>, name: string): Candles {
-  const known = all.get(name) ?? new Candles();
-  all.set(name, known);
-  return known;
-}
-
-export function secondOf(tsNs: string): number {
-  return Number(tsNs.slice(0, -9));
-}
-
-function onOrderState(order: OrderState): void {
-  if (OPEN.has(order.status ?? '')) openOrders.now.set(order.client_order_id, order);
-  else openOrders.now.delete(order.client_order_id);
-  openOrders.touch();
-}
-
-function onEvent(kind: Kind, data: Record<string, unknown>, id: number | undefined, text: string): void {
-  const is = <T>() => data as unknown as T;
-  if (kind === 'market') onMarket(is<Market>(), id);
-  else if (kind === 'order_state') onOrderState(is<OrderState>());
-  else if (kind === 'account') {
-    for (const balance of is<{ balances: Balance[] }>().balances) balances.now.set(balance.asset, balance);
-    balances.touch();
-  } else if (kind === 'fill' && id !== undefined) {
-    remember(fills.now, { ...is<Fill>(), id }, MOST_ROWS);
-    fills.touch();
-  } else if (kind === 'order_update' && id !== undefined) {
-    remember(updates.now, { ...is<OrderUpdate>(), id }, MOST_ROWS);
-    updates.touch();
-  }
-  if (id === undefined) return;
-  lastId.now = id;
-  lastId.touch();
-  const entry = { id, kind, symbol: String(data['symbol'] ?? ''), tsNs: String(data['ts_ns'] ?? data['last_ts_ns'] ?? ''), text };
-  remember(log.now, entry, MOST_LOG_ENTRIES);
-  log.touch();
-}
-
-/** Puts what happened before the snapshot behind what has come since. */
-function older<T>(slice: Live<Numbered<T>[]>, items: (T & { id: string })[]): void {
-  const known = new Set(slice.now.map((item) => item.id));
-  const numbered = items.map((item) => ({ ...item, id: Number(item.id) }));
-  const merged = [...slice.now, ...numbered.filter((item) => !known.has(item.id))];
-  merged.sort((a, b) => b.id - a.id);
-  slice.now = merged.slice(0, MOST_ROWS);
-  slice.touch();
-}
-
-async function loadHistory(upTo: number): Promise<void> {
-  const mine = epoch;
-  const past = await get<{ items: (Fill & { id: string })[] }>(`/api/fills?limit=${MOST_ROWS}`);
-  const orders = await get<{ items: (OrderUpdate & { id: string; type: string })[] }>('/api/orders?limit=1000');
-  if (mine !== epoch) return;
-  older(fills, past.items);
-  older(updates, orders.items.filter((item) => item.type === 'order_update'));
-  await loadCandles(upTo, mine);
-}
-
-/** The newest first, so that the chart stands at once and grows into the past. */
-async function loadCandles(upTo: number, mine: number): Promise<void> {
-  for (let to = upTo; to > Math.max(0, upTo - HISTORY_EVENTS); to -= HISTORY_PAGE) {
-    const after = Math.max(0, to - HISTORY_PAGE);
-    const page = await get<{ items: { id: string; data: Market }[]; oldest: string }>(
-      `/api/events?types=market&limit=${HISTORY_PAGE}&after=${after}`,
-    );
-    if (mine !== epoch) return;
-    const before = new Map<string, Candles>();
-    for (const { id, data } of page.items) {
-      if (Number(id) > to) break;
-      candlesOf(before, data.symbol).add(secondOf(data.ts_ns), toNumber(data.price));
-    }
-    for (const [name, past] of before) candlesOf(candles.now, name).prepend(past);
-    history.value += 1;
-    if (Number(page.oldest) > after) return;
-  }
-}
+const count = new Live<undefined>(undefined, PACE_MS);
 
 const stream = new Stream({
-  reset,
-  event: onEvent,
+  reset() {
+    epoch += 1;
+    past = undefined;
+    state.clear();
+    book.now = undefined;
+    book.touch();
+    history.value += 1;
+  },
+  event(kind: Kind, data, id, text) {
+    state.apply(kind, data, id, text);
+    count.touch();
+  },
   whole(id) {
-    lastId.now = id;
-    lastId.touch();
-    loadHistory(id).catch(() => {
-      // The live part is whole without it; the next snapshot tries again.
-    });
+    count.touch();
+    const mine = epoch;
+    const stale = () => mine !== epoch;
+    // The live part is whole without it; the next snapshot tries again.
+    void recentEvents(state, id, stale).catch(() => undefined);
+    void recentOrders(state, stale).then(() => wholeAccount(state, id, stale)).catch(() => undefined);
+    readPast(id);
   },
   book(data) {
     const next = data as Book;
@@ -173,44 +90,104 @@ const stream = new Stream({
     book.touch();
   },
   link(next) {
-    const { lastId: _, ...rest } = next;
-    const { lastId: __, ...before } = link.value;
-    // The id alone changes with each event, and is shown once per frame.
-    if (JSON.stringify(rest) !== JSON.stringify(before)) link.value = next;
+    const before = link.peek().phase;
+    link.value = next;
+    if (before === 'live' && next.phase !== 'live') currentAt.value = Date.now();
+    // It may have been started with other settings.
+    if (before !== 'live' && next.phase === 'live') void Promise.allSettled([poll(), askInstruments()]);
   },
 });
+
+export function counted() {
+  count.read();
+  return stream.count;
+}
+
+function readPast(upTo: number): void {
+  past = new Past(symbol.peek(), upTo);
+  pastRead.value = false;
+  void morePast();
+}
+
+/** Reads more of the past of the symbol's trades, if there is any. */
+export async function morePast(): Promise<void> {
+  const mine = past;
+  if (!mine || mine.done) return;
+  try {
+    const found = await mine.more(state, () => past !== mine);
+    if (past === mine && found) history.value += 1;
+  } catch {
+    // Asked again when the chart is moved.
+  } finally {
+    if (past === mine) pastRead.value = true;
+  }
+}
 
 export function choose(name: string): void {
   if (name === symbol.value || !instruments.value.has(name)) return;
   symbol.value = name;
   globalThis.history.replaceState(null, '', `#${encodeURIComponent(name)}`);
+  state.choose(name);
   book.now = undefined;
   book.touch();
+  history.value += 1;
+  const { lastId } = stream.count;
+  past = undefined;
+  // Live trades from the next event on; those before are read from the log.
+  if (lastId !== undefined) readPast(lastId);
   stream.follow(name);
+}
+
+export async function askHealth(): Promise<void> {
+  try {
+    await get('/health');
+    problems.value = [];
+  } catch (error) {
+    const told = error instanceof Refusal ? error.problems : [];
+    problems.value = told.length > 0 ? told : [{ code: 'no_answer', message: messageOf(error) }];
+  }
 }
 
 /** What the stream does not tell: settings, limits, health. */
 export async function poll(): Promise<void> {
-  try {
-    await get('/health');
-    trouble.value = '';
-  } catch (error) {
-    trouble.value = error instanceof Error ? error.message : String(error);
-  }
-  try {
-    [config.value, risk.value] = await Promise.all([get<Config>('/api/config'), get<Risk>('/api/risk')]);
-  } catch {
-    // Said above already.
-  }
+  const asked = [get<Config>('/api/config'), get<Risk>('/api/risk')] as const;
+  const [nowConfig, nowRisk] = await Promise.allSettled([...asked, askHealth()] as const);
+  // What did not answer stays as it was; health has told.
+  if (nowConfig.status === 'fulfilled') config.value = same(config.peek(), nowConfig.value);
+  if (nowRisk.status === 'fulfilled') risk.value = same(risk.peek(), nowRisk.value);
+}
+
+/** The old one when nothing has changed, so that nothing is drawn again. */
+function same<T>(before: T | undefined, now: T): T {
+  return before !== undefined && JSON.stringify(before) === JSON.stringify(now) ? before : now;
+}
+
+async function askInstruments(): Promise<void> {
+  const { items } = await get<{ items: Instrument[] }>('/api/instruments');
+  const now = new Map(items.map((item) => [item.symbol, item]));
+  if (JSON.stringify([...now]) !== JSON.stringify([...instruments.peek()])) instruments.value = now;
 }
 
 export async function start(): Promise<void> {
   await poll();
-  const { items } = await get<{ items: Instrument[] }>('/api/instruments');
-  instruments.value = new Map(items.map((item) => [item.symbol, item]));
-  const wanted = decodeURIComponent(location.hash.slice(1));
-  choose(instruments.value.has(wanted) ? wanted : (config.value?.market_symbol ?? items[0]?.symbol ?? ''));
+  await askInstruments();
+  choose(wantedSymbol() ?? config.value?.market_symbol ?? [...instruments.value.keys()][0] ?? '');
+  globalThis.addEventListener('hashchange', () => choose(wantedSymbol() ?? symbol.value));
   setInterval(() => {
     if (!document.hidden) void poll();
   }, POLL_MS);
+  document.addEventListener('visibilitychange', () => {
+    if (!document.hidden) void poll();
+  });
+}
+
+/** What the address names, if it is traded here. */
+function wantedSymbol(): string | undefined {
+  let name = '';
+  try {
+    name = decodeURIComponent(location.hash.slice(1));
+  } catch {
+    // No name then.
+  }
+  return instruments.value.has(name) ? name : undefined;
 }

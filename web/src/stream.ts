@@ -1,19 +1,26 @@
 // The page's one EventSource: it comes back by itself, counts ids, and knows when its state is whole.
 //
-// Order: every numbered event is handed on once, in the order of ids. When ids do not follow each other,
-// or the gateway tells a gap, the state is taken anew from a snapshot before anything is called live.
+// Order: every numbered event is handed on once, in the order of ids. When ids do not follow each other, the
+// gateway tells a gap, or the log turns out to be another one, the state is taken anew from a snapshot before
+// anything is called live. `live` is proved, not assumed: the gateway is asked for its newest id from time to
+// time, and the stream has to get there; that time is the lag.
 // The browser would come back too, but only after the gateway's `retry`: a trader waits less, so a lost
-// connection is opened anew from the last id seen. Limit: a log that was replaced by a longer one cannot
-// be told from the one that was followed.
+// connection is opened anew from the last id seen.
 
-import { get } from './api';
-import { parseExact } from './json';
+import { ask } from './api';
+import { parseExact, rawEvents } from './json';
 
-/** Longer than this without any frame (keep-alives come every 10 s) and the connection is dead. */
-const SILENCE_MS = 30_000;
-const RETRY_FIRST_MS = 300;
-const RETRY_LOST_MS = 1_000;
-const RETRY_REFUSED_MS = 10_000;
+/** Keep-alives come every 10 s. After as long without a frame the gateway is asked; no answer: lost. */
+const QUIET_MS = 12_000;
+const PROBE_MS = 4_000;
+const PROBE_PATIENCE_MS = 3_000;
+/** Events that were there this long ago and are not here yet: the page is behind. */
+const BEHIND_MS = 2_000;
+/** More missed than this, and the state is taken anew instead: the events stay in the log. */
+const MOST_MISSED_EVENTS = 50_000;
+const RETRY_FIRST_MS = 250;
+const RETRY_LOST_MS = 800;
+const RETRY_REFUSED_MS = 8_000;
 const WATCH_MS = 1_000;
 
 const NUMBERED = ['market', 'order_update', 'fill', 'order_state', 'account', 'error'] as const;
@@ -24,11 +31,21 @@ export type Phase = 'connecting' | 'behind' | 'live' | 'lost';
 
 export interface Link {
   readonly phase: Phase;
-  readonly lastId: number | undefined;
   readonly reconnects: number;
   readonly gaps: number;
+  /** Times that ids did not follow each other: a defect somewhere, never expected. */
   readonly holes: number;
+  /** Why the state was taken anew, the last time. */
   readonly told: string;
+  /** How far the stream was behind the gateway, when it was last measured. */
+  readonly lagMs: number | undefined;
+}
+
+/** Ids since the state was last taken: `seen` events from `first` to `lastId`. */
+export interface Count {
+  lastId: number | undefined;
+  first: number | undefined;
+  seen: number;
 }
 
 export interface Sink {
@@ -43,43 +60,54 @@ export interface Sink {
 }
 
 export class Stream {
+  readonly count: Count = { lastId: undefined, first: undefined, seen: 0 };
   #source: EventSource | undefined;
   #symbol = '';
-  #lastId: number | undefined;
-  #newest: number | undefined;
+  #lastText = '';
+  /** What must be here before the stream is level, once the log is known to be the one that was followed. */
+  #goal: { id: number; since: number } | undefined;
   #whole = false;
+  /** Grows whenever what was known is void: an answer about the log before counts no more. */
+  #era = 0;
   #heard = 0;
+  #probed = 0;
+  #probing = false;
   #retryMs = RETRY_FIRST_MS;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #opened = false;
-  #link: Link = { phase: 'connecting', lastId: undefined, reconnects: 0, gaps: 0, holes: 0, told: '' };
+  #link: Link = { phase: 'connecting', reconnects: 0, gaps: 0, holes: 0, told: '', lagMs: undefined };
 
   constructor(readonly sink: Sink) {
     setInterval(() => this.#watch(), WATCH_MS);
     globalThis.addEventListener('online', () => this.#reopenNow());
+    globalThis.addEventListener('pageshow', (event) => {
+      if (event.persisted) this.#reopenNow();
+    });
+    document.addEventListener('visibilitychange', () => this.#watch());
   }
 
   /** Follows everything, and this symbol's book. The log goes on where it was. */
   follow(symbol: string): void {
+    const chosen = this.#symbol !== '';
     this.#symbol = symbol;
-    this.#open();
+    this.#open(chosen);
   }
 
-  #open(): void {
+  #open(onPurpose = false): void {
     clearTimeout(this.#timer);
     this.#source?.close();
     const query = new URLSearchParams({ snapshot: '1', ping: '1', book: this.#symbol });
-    if (this.#whole && this.#lastId !== undefined) query.set('last_id', String(this.#lastId));
+    if (this.#whole && this.count.lastId !== undefined) query.set('last_id', String(this.count.lastId));
     const source = new EventSource(`/api/stream?${query}`);
     this.#source = source;
-    this.#heard = performance.now();
+    this.#heard = Date.now();
     const hear = (type: string, handle: (event: MessageEvent<string>) => void) =>
       source.addEventListener(type, (event) => {
         if (this.#source !== source || !(event instanceof MessageEvent)) return;
-        this.#heard = performance.now();
+        this.#heard = Date.now();
         handle(event as MessageEvent<string>);
       });
-    source.onopen = () => this.#onOpen();
+    source.onopen = () => this.#onOpen(onPurpose);
     source.onerror = (event) => {
       // The gateway's own `error` events carry data; the browser's do not.
       if (this.#source === source && !(event instanceof MessageEvent)) this.#onLost(source);
@@ -88,29 +116,28 @@ export class Stream {
     hear('gap', (event) => this.#onGap(event.data));
     hear('snapshot', (event) => this.#onWhole(Number(event.lastEventId)));
     hear('book', (event) => this.sink.book(parseExact(event.data)));
-    hear('ping', (event) => this.#onPing(event.data));
+    hear('ping', () => this.#level());
   }
 
-  #onOpen(): void {
-    this.#heard = performance.now();
+  #onOpen(onPurpose: boolean): void {
+    this.#heard = Date.now();
     this.#retryMs = RETRY_FIRST_MS;
-    if (this.#opened) this.#tell({ reconnects: this.#link.reconnects + 1 });
+    if (this.#opened && !onPurpose) this.#tell({ reconnects: this.#link.reconnects + 1 });
     this.#opened = true;
     if (!this.#whole) {
       this.sink.reset();
       return;
     }
-    this.#newest = undefined;
+    this.#goal = undefined;
     this.#tell({ phase: 'behind' });
-    void this.#askNewest();
+    void this.#probe();
   }
 
   #onLost(source: EventSource): void {
     const refused = source.readyState === EventSource.CLOSED;
     source.close();
     this.#tell({ phase: 'lost' });
-    const most = refused ? RETRY_REFUSED_MS : RETRY_LOST_MS;
-    const wait = Math.min(this.#retryMs, most);
+    const wait = Math.min(this.#retryMs, refused ? RETRY_REFUSED_MS : RETRY_LOST_MS);
     this.#retryMs = wait * 2;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#open(), wait * (0.75 + Math.random() / 2));
@@ -123,69 +150,113 @@ export class Stream {
       this.sink.event(kind, data, undefined, event.data);
       return;
     }
-    const id = Number(event.lastEventId);
     if (!this.#whole) return;
-    if (id !== (this.#lastId ?? 0) + 1) {
-      this.#void(`event ${id} came after ${this.#lastId}`);
+    const id = Number(event.lastEventId);
+    const { count } = this;
+    if (id !== (count.lastId ?? 0) + 1) {
       this.#tell({ holes: this.#link.holes + 1 });
-      this.#open();
+      this.#anew(`event ${id} came after ${count.lastId}`);
       return;
     }
-    this.#lastId = id;
+    count.lastId = id;
+    count.first ??= id;
+    count.seen += 1;
+    this.#lastText = event.data;
     this.sink.event(kind, data, id, event.data);
-    this.#level();
+    if (this.#goal && id >= this.#goal.id) this.#level();
   }
 
   #onGap(text: string): void {
-    const gap = parseExact(text) as { reason?: string; requested?: string; oldest?: string };
-    this.#void(`gap (${gap.reason}): asked for ${gap.requested}, oldest kept ${gap.oldest}`);
+    const gap = parseExact(text) as { reason?: string; requested?: string; oldest?: string; newest?: string };
+    const told = gap.reason === 'ahead'
+      ? `the gateway has another log than before (asked for what follows event ${gap.requested}, its newest is ${gap.newest})`
+      : `a gap (${gap.reason}): asked for what follows event ${gap.requested}, the oldest kept is ${gap.oldest}`;
+    this.#void(told);
     this.#tell({ gaps: this.#link.gaps + 1 });
     this.sink.reset();
   }
 
   #onWhole(id: number): void {
-    this.#lastId = id;
-    this.#newest = id;
+    Object.assign(this.count, { lastId: id, first: undefined, seen: 0 });
+    this.#lastText = '';
+    this.#goal = { id, since: Date.now() };
     this.#whole = true;
     this.sink.whole(id);
     this.#level();
-  }
-
-  #onPing(text: string): void {
-    const ping = parseExact(text) as { newest?: string };
-    if (ping.newest !== undefined) this.#newest = Math.max(Number(ping.newest), this.#newest ?? 0);
-    this.#level();
+    // Learns what this event says, to know the log by when it comes back.
+    void this.#probe();
   }
 
   /** Nothing known counts any more, until a snapshot has come. */
   #void(told: string): void {
     this.#whole = false;
+    this.#era += 1;
+    this.#goal = undefined;
     this.#tell({ phase: 'connecting', told });
   }
 
-  /** Live once everything is here that the gateway had when the connection was opened. */
-  #level(): void {
-    const lastId = this.#lastId;
-    const level = this.#whole && this.#newest !== undefined && (lastId ?? 0) >= this.#newest;
-    this.#tell(level ? { phase: 'live', lastId } : { lastId });
+  #anew(told: string): void {
+    this.#void(told);
+    this.#open(true);
   }
 
-  async #askNewest(): Promise<void> {
-    const source = this.#source;
+  /** Live once everything is here that the gateway is known to have had. */
+  #level(): void {
+    const goal = this.#goal;
+    if (!this.#whole || !goal || (this.count.lastId ?? 0) < goal.id) return;
+    const lagMs = Math.max(0, Date.now() - goal.since);
+    goal.id = 0;
+    if (goal.since > 0) this.#tell({ phase: 'live', lagMs });
+    else if (this.#link.phase !== 'live') this.#tell({ phase: 'live' });
+    goal.since = 0;
+  }
+
+  /** Asks what the newest event is, and whether the last one seen here is the same there. */
+  async #probe(): Promise<void> {
+    const { lastId } = this.count;
+    if (this.#probing || lastId === undefined || !this.#whole) return;
+    this.#probing = true;
+    this.#probed = Date.now();
+    const [source, known, era] = [this.#source, this.#lastText, this.#era];
     try {
-      const page = await get<{ newest: string }>(`/api/events?after=${this.#lastId ?? 0}&limit=1`);
-      if (this.#source !== source || this.#newest !== undefined) return;
-      this.#newest = Number(page.newest);
-      this.#level();
+      const text = await ask(`/api/events?after=${Math.max(0, lastId - 1)}&limit=1`, {}, PROBE_PATIENCE_MS);
+      if (this.#source === source && this.#era === era) this.#compare(text, lastId, known);
     } catch {
-      // The watch asks again.
+      // Neither an answer nor an event since it was asked.
+      if (this.#source === source && this.#heard < this.#probed) this.#reopenNow();
+    } finally {
+      this.#probing = false;
+    }
+    // What it asked about is gone: ask about what is here now.
+    if (this.#era !== era) void this.#probe();
+  }
+
+  #compare(page: string, lastId: number, known: string): void {
+    const newest = Number((parseExact(page) as { newest: string }).newest);
+    const there = rawEvents(page)[0];
+    const other = newest < lastId || (known !== '' && there?.id === lastId && there.text !== known);
+    if (other) {
+      this.#tell({ gaps: this.#link.gaps + 1 });
+      this.#anew(`the gateway has another log than before (its newest event is ${newest}, ours was ${lastId})`);
+    } else if (newest - (this.count.lastId ?? 0) > MOST_MISSED_EVENTS) {
+      this.#anew(`${newest - lastId} events were missed, too many to read here; they are in the log`);
+    } else {
+      if (there && there.id === this.count.lastId) this.#lastText = there.text;
+      this.#heard = Date.now();
+      this.#goal = { id: newest, since: Date.now() };
+      this.#level();
     }
   }
 
   #watch(): void {
     if (this.#source === undefined || this.#link.phase === 'lost') return;
-    if (performance.now() - this.#heard > SILENCE_MS) this.#reopenNow();
-    else if (this.#link.phase === 'behind' && this.#newest === undefined) void this.#askNewest();
+    const now = Date.now();
+    const quiet = now - this.#heard;
+    if (quiet > QUIET_MS + 2 * PROBE_PATIENCE_MS) this.#reopenNow();
+    else if (quiet > QUIET_MS || (!document.hidden && now - this.#probed > PROBE_MS)) void this.#probe();
+    const goal = this.#goal;
+    if (goal && goal.since > 0 && now - goal.since > BEHIND_MS && this.#link.phase === 'live') this.#tell({ phase: 'behind' });
+    else if (this.#link.phase === 'behind' && !goal) void this.#probe();
   }
 
   #reopenNow(): void {

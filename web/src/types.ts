@@ -14,17 +14,6 @@ export interface Market {
   ask?: string;
 }
 
-export interface OrderUpdate {
-  ts_ns: string;
-  client_order_id: string;
-  status: Status;
-  symbol?: string;
-  side?: Side;
-  qty?: string;
-  price?: string;
-  reason?: string;
-}
-
 export interface Fill {
   ts_ns: string;
   client_order_id: string;
@@ -49,8 +38,12 @@ export interface OrderState {
   avg_price: string;
   reason?: string;
   last_ts_ns?: string;
+  cum_quote?: string;
   order_type?: string;
   time_in_force?: string;
+  stop_price?: string;
+  triggered?: boolean;
+  expire_ts_ns?: string;
 }
 
 export interface Balance {
@@ -94,6 +87,8 @@ export interface Config {
 
 export interface Risk {
   state: 'ACTIVE' | 'REDUCE_ONLY' | 'HALTED';
+  max_order_notional?: string | null;
+  max_open_orders?: string | null;
 }
 
 /** What has an event id of the log. */

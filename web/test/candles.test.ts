@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Candles, MOST_SECONDS } from '../src/candles';
+import { Candles, MOST_MINUTES, MOST_SECONDS } from '../src/candles';
 
 function made(trades: [number, number][]): Candles {
   const candles = new Candles();
@@ -34,5 +34,14 @@ describe('candles', () => {
     for (let second = 0; second < 3 * MOST_SECONDS; second += 1) candles.add(second, 1);
     expect(candles.at(1).length).toBeLessThan(1.1 * MOST_SECONDS);
     expect(candles.at(1).at(-1)?.time).toBe(3 * MOST_SECONDS - 1);
+  });
+  it('of minutes and more reach further back than those of seconds', () => {
+    const candles = new Candles();
+    for (let second = 0; second < 3 * MOST_SECONDS; second += 1) candles.add(second, second);
+    expect(candles.at(60)[0]).toEqual({ time: 0, open: 0, high: 59, low: 0, close: 59 });
+    expect(candles.at(3600)).toHaveLength(17);
+    expect(candles.newestAt(3600)).toEqual({ time: 57_600, open: 57_600, high: 59_999, low: 57_600, close: 59_999 });
+    for (let minute = 0; minute < 2 * MOST_MINUTES; minute += 1) candles.add(60 * minute, 1);
+    expect(candles.at(60).length).toBeLessThan(1.1 * MOST_MINUTES);
   });
 });

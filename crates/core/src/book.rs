@@ -7,7 +7,7 @@
 //! after it leave the top alone. So the book is never crossed.
 //!
 //! What the simulated venue took of a level stays taken until it leaves the level or the level leaves:
-//! the source does not know of it, and the same liquidity must not fill twice.
+//! the source does not know of it, and the same liquidity must not fill twice. (Unless it only borrows it.)
 //!
 //! Known limit: a side keeps its best [`limits::BOOK_SIDE_LEVELS_COUNT`] levels.
 
@@ -32,6 +32,8 @@ pub struct Book {
     quote: Option<Quote>,
     waiting: VecDeque<Depth>,
     changes: Vec<LevelChange>,
+    /// Where the simulated venue took since the last time that it gave back.
+    taken_at: Vec<(Side, i64)>,
 }
 
 /// A level that an update changed: whose side, its price, its quantity now.
@@ -138,6 +140,21 @@ impl Book {
     pub fn take(&mut self, side: Side, price: Price, qty: Qty) {
         if let Some(level) = self.levels_mut(side).get_mut(&rank(side, price)) {
             level.taken = level.taken.saturating_add(qty).min(level.qty);
+        }
+    }
+
+    /// The same, until [`Book::give_back`].
+    pub fn borrow(&mut self, side: Side, price: Price, qty: Qty) {
+        self.take(side, price, qty);
+        self.taken_at.push((side, rank(side, price)));
+    }
+
+    /// Offers again what was borrowed.
+    pub fn give_back(&mut self) {
+        while let Some((side, rank)) = self.taken_at.pop() {
+            if let Some(level) = self.levels_mut(side).get_mut(&rank) {
+                level.taken = Qty::ZERO;
+            }
         }
     }
 

@@ -21,9 +21,10 @@ use crate::book::Book;
 use crate::event::{Account, Balance, ErrorEvent, Event, Market};
 use crate::input::{Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, Refusal, bad};
 use crate::instrument::Instrument;
+use crate::limits;
 use crate::order::{Order, OrderChange, OrderStatus, TimeInForce};
 use crate::risk::Reason;
-use crate::sim::{OrderKey, SimMarket, SimReport};
+use crate::sim::{OrderKey, SimMarket, SimReport, Taken};
 use crate::state::{Fact, State};
 use crate::types::{Asset, ClientOrderId, Money, Side, Symbol, TsNs, VenueOrderId};
 
@@ -48,7 +49,7 @@ pub enum Venue {
 }
 
 /// What an engine is made of.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct EngineConfig {
     /// What may be traded.
     pub instruments: Vec<Instrument>,
@@ -56,13 +57,29 @@ pub struct EngineConfig {
     pub balances: Vec<(Asset, Money)>,
     /// Where orders go.
     pub venue: Venue,
+    /// What becomes of the liquidity that the simulated venue takes.
+    pub taken: Taken,
+    /// The most open orders at once, whatever the risk settings allow.
+    pub most_open_orders: usize,
+}
+
+impl Default for EngineConfig {
+    fn default() -> EngineConfig {
+        EngineConfig {
+            instruments: Vec::new(),
+            balances: Vec::new(),
+            venue: Venue::default(),
+            taken: Taken::default(),
+            most_open_orders: limits::OPEN_ORDERS_COUNT,
+        }
+    }
 }
 
 /// What an external venue is told to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VenueCommand {
     /// Place this order.
-    Place(NewOrder),
+    Place(Box<NewOrder>),
     /// Take this order back.
     Cancel {
         /// The client's name for it.
@@ -110,6 +127,7 @@ pub struct Engine {
     venue: Venue,
     instruments: Vec<Instrument>,
     balances: Vec<(Asset, Money)>,
+    most_open_orders: usize,
     state: State,
     index: FxHashMap<Symbol, usize>,
     /// One for each instrument.
@@ -137,9 +155,10 @@ impl Engine {
     /// An engine that goes on from a state: open orders go back into the simulated venue, at the back of
     /// the queue.
     pub fn restore(config: EngineConfig, state: State) -> Engine {
-        let EngineConfig { venue, instruments, balances } = config;
+        let EngineConfig { venue, instruments, balances, taken, most_open_orders } = config;
         let told_until = state.last_position();
-        let market = |_| TradedMarket { told_until, ..TradedMarket::default() };
+        let market =
+            |_| TradedMarket { sim: SimMarket::new(taken), told_until, ..TradedMarket::default() };
         let mut markets: Vec<_> = instruments.iter().map(market).collect();
         let index: FxHashMap<_, _> =
             instruments.iter().enumerate().map(|(index, i)| (i.symbol, index)).collect();
@@ -152,7 +171,8 @@ impl Engine {
                 market.sim.restore(order.ticket(key), order.request.side, price, order.remaining());
             }
         }
-        Engine { venue, instruments, balances, state, index, markets, reports: Vec::new() }
+        let reports = Vec::new();
+        Engine { venue, instruments, balances, most_open_orders, state, index, markets, reports }
     }
 
     /// Tells which market source speaks from here on. Another one than before, or the same one begun
@@ -261,13 +281,15 @@ impl Engine {
         if order.oco_with.is_some() {
             return Err(bad("oco_with", "is for pairs only".into()));
         }
-        let (index, instrument) = self.traded(&order.symbol)?;
-        let (sized, lock) = self.size(index, &instrument, &order);
-        let verdict = self.judge(ts, index, &instrument, &sized, (lock, 0));
-        self.tell_context(index, &instrument, step);
+        let index = self.traded(&order.symbol)?;
+        let (sized, lock) = self.size(index, &order);
+        let asked = std::mem::replace(&mut order.qty, sized);
+        let verdict = self.judge(ts, index, &order, (lock, 0));
+        order.qty = asked;
+        self.tell_context(index, step);
         let external = self.venue == Venue::External;
         let lock = if verdict.is_ok() { lock } else { Money::ZERO };
-        let qty = Some(sized.qty).filter(|qty| *qty != order.qty);
+        let qty = Some(sized).filter(|qty| *qty != asked);
         let sent_ts_ns = self.sent_at(ts, &verdict);
         self.tell(Fact::Intent { order, qty, lock, external, sent_ts_ns }, step);
         let key = self.state.order_key(&id).unwrap_or(OrderKey::MAX);
@@ -275,22 +297,21 @@ impl Engine {
             (Err(reason), _) => {
                 self.close(ts, key, (OrderChange::Reject, Some(reason)), step);
             }
-            (Ok(()), Venue::Simulated) => self.place(ts, index, key, &sized, step),
+            (Ok(()), Venue::Simulated) => self.place(ts, index, key, step),
             (Ok(()), Venue::External) => {
                 self.tell(Fact::Sent { client_order_id: id, ts_ns: ts }, step);
-                step.commands.push(VenueCommand::Place(sized));
+                let sized = self.state.order_at(key).map(Order::rest);
+                step.commands.extend(sized.map(|order| VenueCommand::Place(Box::new(order))));
             }
         }
         let answer = self.state.order_at(key).and_then(Order::answer);
         Ok(answer.map_or(Answer::Pending(id), Answer::Order))
     }
 
-    /// The instrument of that name and its place.
-    fn traded(&self, symbol: &Symbol) -> Result<(usize, Instrument), Refusal> {
+    /// The place of the instrument of that name.
+    fn traded(&self, symbol: &Symbol) -> Result<usize, Refusal> {
         let index = self.index.get(symbol).copied();
-        index
-            .and_then(|index| Some((index, self.instruments.get(index)?.clone())))
-            .ok_or_else(|| bad("symbol", format!("{symbol} is not traded here")))
+        index.ok_or_else(|| bad("symbol", format!("{symbol} is not traded here")))
     }
 
     fn cancel(
@@ -438,7 +459,8 @@ impl Engine {
     }
 
     /// What the state must know of an instrument before an order of it.
-    fn tell_context(&mut self, index: usize, instrument: &Instrument, step: &mut Step) {
+    fn tell_context(&mut self, index: usize, step: &mut Step) {
+        let Some(instrument) = self.instruments.get(index) else { return };
         let Instrument { symbol, base, quote, .. } = *instrument;
         if !self.state.has_pair(&symbol) {
             self.tell(Fact::Pair { symbol, base, quote }, step);

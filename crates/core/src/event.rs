@@ -373,20 +373,40 @@ impl<'a> Object<'a> {
         Object { out }
     }
 
+    // Inlined, so that a key is a constant whose copy is an instruction or two.
+    #[inline(always)]
     fn key(&mut self, key: &str) {
         self.out.extend_from_slice(b",\"");
         self.out.extend_from_slice(key.as_bytes());
         self.out.extend_from_slice(b"\":");
     }
 
+    #[inline(always)]
     fn int(&mut self, key: &str, value: impl itoa::Integer) {
         self.key(key);
         self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
+    #[inline(always)]
     fn text(&mut self, key: &str, value: &str) {
         self.key(key);
         write_json_string(self.out, value);
+    }
+
+    /// A text whose type or constant holds nothing that JSON escapes.
+    #[inline(always)]
+    fn name(&mut self, key: &str, value: &str) {
+        self.key(key);
+        self.out.push(b'"');
+        self.out.extend_from_slice(value.as_bytes());
+        self.out.push(b'"');
+    }
+
+    #[inline(always)]
+    fn opt_name(&mut self, key: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.name(key, value);
+        }
     }
 
     /// Left out unless it is so.
@@ -397,12 +417,14 @@ impl<'a> Object<'a> {
         }
     }
 
+    #[inline(always)]
     fn opt_text(&mut self, key: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.text(key, value);
         }
     }
 
+    #[inline(always)]
     fn price(&mut self, key: &str, value: Option<Price>) {
         if let Some(value) = value {
             self.key(key);
@@ -410,6 +432,7 @@ impl<'a> Object<'a> {
         }
     }
 
+    #[inline(always)]
     fn qty(&mut self, key: &str, value: Option<Qty>) {
         if let Some(value) = value {
             self.key(key);
@@ -417,6 +440,7 @@ impl<'a> Object<'a> {
         }
     }
 
+    #[inline(always)]
     fn money(&mut self, key: &str, value: Option<Money>) {
         if let Some(value) = value {
             self.key(key);
@@ -425,25 +449,25 @@ impl<'a> Object<'a> {
     }
 
     fn market(&mut self, e: &Market) {
-        self.text("symbol", e.symbol.as_str());
+        self.name("symbol", e.symbol.as_str());
         self.int("ts_ns", e.ts_ns);
         self.price("price", Some(e.price));
         if let Some(trade_id) = e.trade_id {
             self.int("trade_id", trade_id);
         }
         self.qty("qty", e.qty);
-        self.opt_text("side", e.side.map(Side::as_str));
+        self.opt_name("side", e.side.map(Side::as_str));
         self.price("bid", e.bid);
         self.price("ask", e.ask);
     }
 
     fn order_update(&mut self, e: &OrderUpdate) {
         self.int("ts_ns", e.ts_ns);
-        self.text("client_order_id", e.client_order_id.as_str());
+        self.name("client_order_id", e.client_order_id.as_str());
         self.opt_text("venue_order_id", e.venue_order_id.as_ref().map(VenueOrderId::as_str));
-        self.text("status", e.status.as_str());
-        self.opt_text("symbol", e.symbol.as_ref().map(Symbol::as_str));
-        self.opt_text("side", e.side.map(Side::as_str));
+        self.name("status", e.status.as_str());
+        self.opt_name("symbol", e.symbol.as_ref().map(Symbol::as_str));
+        self.opt_name("side", e.side.map(Side::as_str));
         self.qty("qty", e.qty);
         self.price("price", e.price);
         self.opt_text("reason", e.reason.as_deref());
@@ -451,25 +475,25 @@ impl<'a> Object<'a> {
 
     fn fill(&mut self, e: &Fill) {
         self.int("ts_ns", e.ts_ns);
-        self.text("client_order_id", e.client_order_id.as_str());
-        self.text("symbol", e.symbol.as_str());
+        self.name("client_order_id", e.client_order_id.as_str());
+        self.name("symbol", e.symbol.as_str());
         self.qty("qty", Some(e.qty));
         self.price("price", Some(e.price));
         if let Some(trade_id) = e.trade_id {
             self.int("trade_id", trade_id);
         }
         self.money("fee", e.fee);
-        self.opt_text("fee_asset", e.fee_asset.as_ref().map(Asset::as_str));
-        self.opt_text("liquidity", e.liquidity.map(Liquidity::as_str));
-        self.opt_text("side", e.side.map(Side::as_str));
+        self.opt_name("fee_asset", e.fee_asset.as_ref().map(Asset::as_str));
+        self.opt_name("liquidity", e.liquidity.map(Liquidity::as_str));
+        self.opt_name("side", e.side.map(Side::as_str));
         self.flag("reconciled", e.reconciled);
     }
 
     fn order_state(&mut self, e: &OrderState) {
-        self.text("client_order_id", e.client_order_id.as_str());
-        self.opt_text("status", e.status.map(OrderStatus::as_str));
-        self.opt_text("symbol", e.symbol.as_ref().map(Symbol::as_str));
-        self.opt_text("side", e.side.map(Side::as_str));
+        self.name("client_order_id", e.client_order_id.as_str());
+        self.opt_name("status", e.status.map(OrderStatus::as_str));
+        self.opt_name("symbol", e.symbol.as_ref().map(Symbol::as_str));
+        self.opt_name("side", e.side.map(Side::as_str));
         self.qty("order_qty", e.order_qty);
         self.price("limit_price", e.limit_price);
         self.opt_text("venue_order_id", e.venue_order_id.as_ref().map(VenueOrderId::as_str));
@@ -479,8 +503,8 @@ impl<'a> Object<'a> {
         self.opt_text("reason", e.reason.as_deref());
         self.int("last_ts_ns", e.last_ts_ns);
         self.money("cum_quote", Some(e.cum_quote));
-        self.opt_text("order_type", e.order_type.map(OrderType::as_str));
-        self.opt_text("time_in_force", e.time_in_force.map(TimeInForce::as_str));
+        self.opt_name("order_type", e.order_type.map(OrderType::as_str));
+        self.opt_name("time_in_force", e.time_in_force.map(TimeInForce::as_str));
         self.price("stop_price", e.stop_price);
         if let Some(triggered) = e.triggered {
             self.key("triggered");

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::OrderState;
 use crate::input::{NewOrder, OrderAnswer};
 use crate::risk::Reason;
-use crate::sim::{OrderKey, Ticket};
+use crate::sim::{Incoming, OrderKey, Ticket};
 use crate::types::{
     AvgPrice, ClientOrderId, EventId, Money, Price, Qty, Side, Text, TsNs, VenueOrderId,
 };
@@ -254,6 +254,11 @@ impl Order {
             quote_qty: None,
             ..self.request.clone()
         }
+    }
+
+    /// The same for the built-in venue.
+    pub(crate) fn incoming(&self) -> Incoming {
+        Incoming { qty: self.remaining(), price: self.price, ..Incoming::of(&self.request) }
     }
 
     /// Its claim to its place in the built-in venue.

@@ -5,7 +5,6 @@
 
 use crate::input::{NewOrder, RiskSettings, TradingState};
 use crate::instrument::{Instrument, QtyRange, SymbolStatus};
-use crate::limits;
 use crate::types::{Money, Price, Qty, Side};
 use crate::wire::wire_enum;
 
@@ -97,6 +96,8 @@ pub struct Exposure {
     pub last_price: Option<Price>,
     /// The orders that are open now.
     pub open_orders: usize,
+    /// The most of them that there may be, whatever is set.
+    pub most_open_orders: usize,
     /// Those of them that are of the instrument.
     pub instrument_orders: usize,
     /// What those would be worth at their prices, in the quote asset.
@@ -226,7 +227,7 @@ fn limits_set(
     let most = |limit: Option<u32>| {
         limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
     };
-    if exposure.open_orders >= most(settings.max_open_orders).min(limits::OPEN_ORDERS_COUNT)
+    if exposure.open_orders >= most(settings.max_open_orders).min(exposure.most_open_orders)
         || exposure.instrument_orders >= most(instrument.max_open_orders)
     {
         return Err(Reason::MaxOpenOrders);

@@ -8,6 +8,8 @@
 //!   book's other side when it reaches its price, fill it, at its own price.
 //! - One traded volume, one shown quantity, fills once: it is shared among the account's orders by price,
 //!   then time.
+//! - Where the venue is told that liquidity is replenished, one order, or one word of the source, still
+//!   takes no more than is shown, and the next finds all of it again.
 //! - Own orders never trade with each other: the incoming one expires.
 //! - After a restart it is not known what was taken, but for this: what the book then offers to an order
 //!   that rests already was taken by it.
@@ -42,6 +44,29 @@ impl Ticket {
     const LAST: Ticket = Ticket { queued_at: EventId::MAX, key: OrderKey::MAX };
 }
 
+/// What the venue must know of an order that comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incoming {
+    /// Which way it goes.
+    pub side: Side,
+    /// What it asks for: a stop counts as what it becomes.
+    pub order_type: OrderType,
+    /// How long it stands.
+    pub time_in_force: TimeInForce,
+    /// How much is still asked.
+    pub qty: Qty,
+    /// Its limit, if it has one.
+    pub price: Option<Price>,
+}
+
+impl Incoming {
+    /// All of an order.
+    pub fn of(order: &NewOrder) -> Incoming {
+        let &NewOrder { side, order_type, time_in_force, qty, price, .. } = order;
+        Incoming { side, order_type, time_in_force, qty, price }
+    }
+}
+
 /// What became of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SimReport {
@@ -71,6 +96,16 @@ pub enum SimOutcome {
     Expired(Reason),
 }
 
+/// What becomes of what the account takes from the book of a market that does not know of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Taken {
+    /// It is gone until the level leaves or shrinks below it: the same liquidity never fills twice.
+    #[default]
+    Stays,
+    /// It is there again for the next order: as if others filled the gap at once.
+    IsReplenished,
+}
+
 /// One instrument's market: the source's book and the account's resting orders.
 #[derive(Debug, Clone, Default)]
 pub struct SimMarket {
@@ -79,6 +114,7 @@ pub struct SimMarket {
     asks: Resting,
     /// Resting orders whose place in the queue is not known yet.
     unplaced: usize,
+    taken: Taken,
     plan: Vec<PriceLevel>,
     done: Vec<(i64, Ticket)>,
 }
@@ -103,6 +139,11 @@ enum Stop {
 }
 
 impl SimMarket {
+    /// A market of which nothing is known.
+    pub fn new(taken: Taken) -> SimMarket {
+        SimMarket { taken, ..SimMarket::default() }
+    }
+
     /// The market's book.
     pub fn book(&self) -> &Book {
         &self.book
@@ -164,7 +205,7 @@ impl SimMarket {
     }
 
     /// Whether the order would not just rest.
-    pub fn would_take(&mut self, order: &NewOrder) -> bool {
+    pub fn would_take(&mut self, order: &Incoming) -> bool {
         self.plan(order) == Stop::OwnOrder || !self.plan.is_empty()
     }
 
@@ -176,7 +217,7 @@ impl SimMarket {
     }
 
     /// A new order.
-    pub fn place(&mut self, ticket: Ticket, order: &NewOrder, out: &mut Vec<SimReport>) {
+    pub fn place(&mut self, ticket: Ticket, order: &Incoming, out: &mut Vec<SimReport>) {
         let mut report = |body| out.push(SimReport { key: ticket.key, body });
         let stop = self.plan(order);
         if order.order_type == OrderType::LimitMaker
@@ -197,7 +238,10 @@ impl SimMarket {
             Side::Sell => &mut self.asks,
         };
         for &(price, qty) in &self.plan {
-            self.book.take(maker, price, qty);
+            match self.taken {
+                Taken::Stays => self.book.take(maker, price, qty),
+                Taken::IsReplenished => self.book.borrow(maker, price, qty),
+            }
             // It stood before the account's own orders at that price.
             let level = rank(maker, price);
             for (_, place) in own.range_mut((level, Ticket::FIRST)..=(level, Ticket::LAST)) {
@@ -219,6 +263,7 @@ impl SimMarket {
                 report(SimOutcome::Expired(reason));
             }
         }
+        self.book.give_back();
     }
 
     /// Puts an order of an earlier run back, at the back of the queue.
@@ -263,6 +308,7 @@ impl SimMarket {
         self.find_places();
         self.cross(Side::Buy, out);
         self.cross(Side::Sell, out);
+        self.book.give_back();
     }
 }
 
@@ -288,7 +334,7 @@ impl SimMarket {
     }
 
     /// Fills `plan` with what the order takes at once: price and quantity, best first.
-    fn plan(&mut self, order: &NewOrder) -> Stop {
+    fn plan(&mut self, order: &Incoming) -> Stop {
         let maker = order.side.opposite();
         let limit = order.price.map_or(i64::MAX, |price| rank(maker, price));
         let own = self.resting(maker).first_key_value();
@@ -455,7 +501,10 @@ impl SimMarket {
             while !left.is_zero() {
                 let Some((best, offered)) = self.reached(side, level) else { break };
                 let part = offered.min(left);
-                self.book.take(side.opposite(), best, part);
+                match self.taken {
+                    Taken::Stays => self.book.take(side.opposite(), best, part),
+                    Taken::IsReplenished => self.book.borrow(side.opposite(), best, part),
+                }
                 left = left.saturating_sub(part);
             }
             let Some(place) = self.resting_mut(side).get_mut(&(level, ticket)) else { return };

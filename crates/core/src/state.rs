@@ -8,11 +8,14 @@
 
 mod fact;
 mod index;
+mod orders;
 mod risk;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use index::Index;
+use orders::Orders;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use fact::{Fact, facts_from_json, facts_to_json};
@@ -54,7 +57,7 @@ struct Data {
     markets: Vec<Market>,
     source: Text,
     positions: BTreeMap<Symbol, u64>,
-    orders: Vec<Order>,
+    orders: Orders,
     recent: VecDeque<(EventId, Event)>,
 }
 
@@ -172,12 +175,17 @@ impl State {
 
     /// The order of that name, open or closed.
     pub fn order(&self, id: &ClientOrderId) -> Option<&Order> {
-        self.index.orders.get(id).and_then(|&key| self.data.orders.get(key))
+        self.order_key(id).and_then(|key| self.data.orders.get(key))
     }
 
     /// Every order in the order of creation, closed ones too.
-    pub fn orders(&self) -> &[Order] {
-        &self.data.orders
+    pub fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.data.orders.iter()
+    }
+
+    /// The same from position `from` on, each with its position.
+    pub fn orders_from(&self, from: usize) -> impl Iterator<Item = (usize, &Order)> {
+        (from..).zip(self.data.orders.iter_from(from))
     }
 
     /// The open orders, in the order of creation.
@@ -244,7 +252,13 @@ impl State {
 /// For the engine.
 impl State {
     pub(crate) fn order_key(&self, id: &ClientOrderId) -> Option<usize> {
-        self.index.orders.get(id).copied()
+        let last = self.index.last_looked_up.get();
+        if self.data.orders.get(last).is_some_and(|order| order.client_order_id() == *id) {
+            return Some(last);
+        }
+        let key = self.index.orders.get(id).copied()?;
+        self.index.last_looked_up.set(key);
+        Some(key)
     }
 
     pub(crate) fn order_at(&self, key: usize) -> Option<&Order> {
@@ -289,7 +303,7 @@ impl State {
     pub(crate) fn locks_needed(&self) -> Vec<(Asset, Money)> {
         let balances = self.data.ledger.balances();
         let mut needed: Vec<_> = balances.iter().map(|b| (b.asset, Money::ZERO)).collect();
-        for order in &self.data.orders {
+        for order in self.data.orders.iter() {
             let Some(pair) = self.data.pairs.get(order.pair) else { continue };
             let lock = if order.price.is_some() || order.request.side == Side::Sell {
                 let lock = order.lock_after(order.remaining(), Money::ZERO);
@@ -354,14 +368,15 @@ impl State {
     fn apply_intent(&mut self, request: &NewOrder, qty: Qty, lock: Money, external: bool) {
         let Some(&pair) = self.index.pairs.get(&request.symbol) else { return };
         let Some(assets) = self.data.pairs.get(pair) else { return };
-        if self.index.orders.contains_key(&request.client_order_id) {
-            return;
-        }
+        let key = self.data.orders.len();
+        match self.index.orders.entry(request.client_order_id) {
+            Entry::Occupied(_) => return,
+            Entry::Vacant(entry) => entry.insert(key),
+        };
+        self.index.last_looked_up.set(key);
         if !lock.is_zero() {
             self.data.ledger.lock(assets.paid(request.side), lock);
         }
-        let key = self.data.orders.len();
-        self.index.orders.insert(request.client_order_id, key);
         self.index.open.insert(key);
         if let Some(at) = request.expire_ts_ns {
             self.index.expiring.insert((at, key));

@@ -104,25 +104,42 @@ fn rescale(mut mantissa: i128, decimals: i64, scale: u32) -> Result<i128, Decima
     Ok(mantissa)
 }
 
-/// Writes `mantissa * 10^-scale` in its shortest form with at least one digit after the point.
+/// Writes `mantissa * 10^-scale` in its shortest form with at least one digit after the point; `scale` is at
+/// most 19.
 pub fn write_decimal(out: &mut Vec<u8>, mantissa: i128, scale: u32) {
-    let unit = 10_u128.pow(scale);
     let magnitude = mantissa.unsigned_abs();
+    let unit = 10_u64.pow(scale);
+    // Divisions of 128 bits cost ten times as much: few numbers need one.
+    let (whole, mut fraction) = match u64::try_from(magnitude) {
+        Ok(magnitude) => (u128::from(magnitude / unit), magnitude % unit),
+        Err(_) => {
+            let whole = magnitude / u128::from(unit);
+            (whole, u64::try_from(magnitude - whole * u128::from(unit)).unwrap_or_default())
+        }
+    };
     if mantissa < 0 {
         out.push(b'-');
     }
-    let (whole, mut fraction) = (magnitude / unit, magnitude % unit);
     let mut buffer = itoa::Buffer::new();
-    out.extend_from_slice(buffer.format(whole).as_bytes());
-    out.push(b'.');
-    let mut width = scale.max(1);
-    while width > 1 && fraction % 10 == 0 {
-        fraction /= 10;
-        width -= 1;
+    out.extend_from_slice(match u64::try_from(whole) {
+        Ok(whole) => buffer.format(whole).as_bytes(),
+        Err(_) => buffer.format(whole).as_bytes(),
+    });
+    if fraction == 0 {
+        out.extend_from_slice(b".0");
+        return;
     }
+    let mut width = usize::try_from(scale).unwrap_or_default();
+    for (zeros, step) in [(8, 100_000_000), (4, 10_000), (2, 100), (1, 10)] {
+        while fraction.is_multiple_of(step) {
+            fraction /= step;
+            width -= zeros;
+        }
+    }
+    const ZEROS: &[u8; 19] = &[b'0'; 19];
     let digits = buffer.format(fraction).as_bytes();
-    let wanted = usize::try_from(width).unwrap_or(usize::MAX);
-    out.extend(std::iter::repeat_n(b'0', wanted.saturating_sub(digits.len())));
+    out.push(b'.');
+    out.extend_from_slice(ZEROS.get(digits.len()..width).unwrap_or_default());
     out.extend_from_slice(digits);
 }
 

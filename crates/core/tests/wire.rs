@@ -223,7 +223,11 @@ fn names_are_refused_at_the_door() {
 
 proptest! {
     #[test]
-    fn a_printed_number_parses_back(raw in any::<i64>(), wide in any::<i128>()) {
+    fn a_printed_number_parses_back(raw in any::<i64>(), wide in any::<i128>(), zeros in 0_u32..19) {
+        let round = Price::from_raw(raw / 10_i64.pow(zeros) * 10_i64.pow(zeros));
+        let text = round.to_string();
+        prop_assert_eq!(text.parse(), Ok(round));
+        prop_assert!(text.ends_with(".0") || !text.ends_with('0'), "{} is not the shortest", text);
         let price = Price::from_raw(raw);
         prop_assert_eq!(price.to_string().parse(), Ok(price));
         let json = serde_json::to_string(&price).unwrap();

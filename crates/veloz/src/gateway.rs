@@ -19,6 +19,7 @@ use veloz_core::limits::{
     ENGINE_UP_MS, JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENTS_COUNT,
     SERVICE_MARKET_QUEUE_BATCHES, VENUE_QUEUE_MESSAGES,
 };
+use veloz_core::sim::Taken;
 use veloz_core::state::State;
 use veloz_core::types::Symbol;
 
@@ -58,6 +59,11 @@ pub fn run(config: Config) -> Result<()> {
     runtime.block_on(serve(config))
 }
 
+/// What becomes of what an order took from the book.
+const fn taken(config: &Config) -> Taken {
+    if config.sim_replenished { Taken::IsReplenished } else { Taken::Stays }
+}
+
 /// Runs the engine alone, over standard input and output, until its input ends.
 ///
 /// # Errors
@@ -68,7 +74,8 @@ pub fn run_engine(config: Config) -> Result<()> {
     let engine = Engine::new(EngineConfig {
         instruments: plan.instruments.clone(),
         balances: config.sim_balances.clone(),
-        venue: Venue::Simulated,
+        taken: taken(&config),
+        ..EngineConfig::default()
     });
     let source = plan.source(&config, &engine);
     let clock = clock(&config, &engine)?;
@@ -151,7 +158,11 @@ async fn serve(config: Config) -> Result<()> {
     tracing::info!("stopping: no more orders are taken");
     stop(handle, (source, venue), service, stream, &mut signals).await?;
     server.shutdown(REQUEST_DRAIN).await;
-    // Whoever looks at the exit code only must hear of it too.
+    ended_well(&board)
+}
+
+/// Whoever looks at the exit code only must hear of an earlier failure too.
+fn ended_well(board: &HealthBoard) -> Result<()> {
     if let Some(problem) = board.read().problems.into_iter().next() {
         anyhow::bail!("stopped, but it had failed before: {}", problem.message);
     }
@@ -339,6 +350,8 @@ impl Store {
             instruments: plan.instruments.clone(),
             balances: config.sim_balances.clone(),
             venue: if config.engine_cmd.is_some() { Venue::External } else { Venue::Simulated },
+            taken: taken(config),
+            ..EngineConfig::default()
         };
         let mut engine = Engine::restore(engine_config, state);
         let clock = clock(config, &engine)?;

@@ -5,6 +5,7 @@ pub mod config;
 pub mod engine;
 pub mod frame;
 pub mod gateway;
+mod histogram;
 pub mod http;
 pub mod journal;
 pub mod market;

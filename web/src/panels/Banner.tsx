@@ -1,8 +1,12 @@
 // What kind of money this is, and whether the screen can be trusted: the first thing seen.
 
 import { useSignalEffect } from '@preact/signals';
-import { config, lastId, link, trouble } from '../store';
+import { help, nextTheme } from '../keys';
+import { theme } from '../settings';
+import { clock } from '../text';
+import { config, counted, currentAt, link, problems } from '../store';
 import type { Config } from '../types';
+import { wordsOf } from './Health';
 
 interface Mode {
   name: string;
@@ -11,7 +15,7 @@ interface Mode {
 }
 
 /** A mode that this page does not know is shown as the most dangerous one. */
-export function modeOf(now: Config): Mode {
+export function modeOf(now: Pick<Config, 'execution_mode' | 'market_source' | 'market_source_state'>): Mode {
   if (now.execution_mode === 'binance_testnet_spot') {
     return { name: 'TESTNET', kind: 'test', says: 'Orders go to the exchange’s test network. No real money.' };
   }
@@ -20,11 +24,11 @@ export function modeOf(now: Config): Mode {
   }
   const source = now.market_source;
   if (source === 'replay') {
-    return { name: 'REPLAY', kind: 'replay', says: `A recorded market (${now.market_source_state}); orders and money are simulated.` };
+    return { name: 'REPLAY', kind: 'replay', says: `A recorded market (${now.market_source_state}). Orders and money are simulated.` };
   }
-  if (source === 'sim') return { name: 'SIMULATION', kind: 'sim', says: 'The market, the orders and the money are simulated.' };
-  if (source === 'none') return { name: 'SIMULATION', kind: 'sim', says: 'No market source; orders and money are simulated.' };
-  return { name: 'SIMULATION', kind: 'sim', says: 'A real market; orders and money are simulated.' };
+  if (source === 'sim') return { name: 'SIMULATION', kind: 'sim', says: 'Market, orders and money are simulated.' };
+  if (source === 'none') return { name: 'SIMULATION', kind: 'sim', says: 'No market source. Orders and money are simulated.' };
+  return { name: 'SIMULATION', kind: 'sim', says: 'A real market. Orders and money are simulated.' };
 }
 
 export function Banner() {
@@ -38,8 +42,12 @@ export function Banner() {
   return (
     <header class="banner" data-mode={mode?.kind ?? 'unknown'}>
       <h1>VeloZ</h1>
-      <p class="mode"><strong id="mode">{mode?.name ?? '…'}</strong> <span>{mode?.says ?? 'asking the gateway what it trades'}</span></p>
+      <p class="mode"><strong id="mode">{mode?.name ?? '…'}</strong> <span>{mode?.says ?? 'Asking the gateway what it trades.'}</span></p>
       <Connection />
+      <div class="tools">
+        <button onClick={nextTheme} title="Dark, light, or as the system says (T)" aria-label={`Colours: ${theme.value}`}>{theme.value === 'auto' ? '◐' : theme.value === 'dark' ? '☾' : '☀'}</button>
+        <button onClick={() => { help.value = true; }} title="Keys (?)" aria-label="Keys">?</button>
+      </div>
     </header>
   );
 }
@@ -52,31 +60,46 @@ const WORDS = {
 };
 
 function Connection() {
-  const { phase, reconnects, gaps, holes } = link.value;
+  const { phase, reconnects, gaps, holes, lagMs } = link.value;
   return (
     <dl class="connection" data-phase={phase}>
       <div><dt class="hidden">Connection</dt><dd><span id="connection" role="status">{WORDS[phase]}</span></dd></div>
       <div><dt>Event</dt><dd><LastId /></dd></div>
+      <div title="How far this page was behind the gateway when it was last measured"><dt>Lag</dt><dd id="lag">{phase === 'live' && lagMs !== undefined ? `${lagMs} ms` : '—'}</dd></div>
       <div><dt>Reconnects</dt><dd id="reconnects">{reconnects}</dd></div>
-      <div data-bad={gaps > 0}><dt>Gaps</dt><dd id="gaps">{gaps}</dd></div>
+      <div data-bad={gaps > 0} title="Times that the state had to be taken anew"><dt>Gaps</dt><dd id="gaps">{gaps}</dd></div>
       <div data-bad={holes > 0} hidden={holes === 0}><dt>Holes</dt><dd id="holes">{holes}</dd></div>
     </dl>
   );
 }
 
 function LastId() {
-  return <output id="last-id">{String(lastId.read() ?? '—')}</output>;
+  return <output id="last-id">{String(counted().lastId ?? '—')}</output>;
 }
 
 /** What keeps the screen from being trusted, in words; nothing while all is well. */
 export function Notice() {
   const { phase, told } = link.value;
   if (phase === 'lost') {
-    return <p class="notice bad" role="alert">The connection to the gateway is lost. What is shown is as it was at event {lastId.now ?? 'none'}, and may have changed since. Trying again.</p>;
+    return <p class="notice bad" role="alert">The connection to the gateway is lost. What is shown is as it was at event {counted().lastId ?? 'none'}{currentAt.value > 0 ? `, ${clock(currentAt.value)}` : ''}, and may have changed since. Trying again.</p>;
   }
-  if (phase === 'behind') return <p class="notice" role="status">Connected again. The events that were missed are being read.</p>;
-  if (phase === 'connecting') return <p class="notice" role="status">Taking the state from the gateway. {told}</p>;
-  if (trouble.value !== '') return <p class="notice bad" role="alert">The gateway reports trouble: {trouble.value}</p>;
-  if (told !== '') return <p class="notice">The state was taken anew: {told}. Everything shown is current again.</p>;
+  if (phase === 'behind') return <p class="notice" role="status">Connected. The events that were missed are being read.</p>;
+  if (phase === 'connecting') return <p class="notice" role="status">Taking the state from the gateway. {told === '' ? 'If this stays: a browser opens six connections to a host; close other tabs of this page.' : `Why: ${told}.`}</p>;
+  const wrong = problems.value ?? [];
+  if (wrong.length > 0) {
+    return <p class="notice bad" role="alert">The gateway reports trouble: {wrong.map((problem) => `${wordsOf(problem.code)}: ${problem.message}`).join('; ')}</p>;
+  }
+  if (told !== '') return <Anew told={told} />;
   return null;
+}
+
+function Anew({ told }: { told: string }) {
+  return <p class="notice">The state was taken anew: {told}. Everything shown is current again.</p>;
+}
+
+/** Beside what may be old. */
+export function Stale() {
+  const { phase } = link.value;
+  if (phase === 'live') return null;
+  return <em class="stale">{phase === 'lost' && currentAt.value > 0 ? `stale, as of ${clock(currentAt.value)}` : 'not live'}</em>;
 }

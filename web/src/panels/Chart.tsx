@@ -1,18 +1,25 @@
-// Candles of the chosen symbol, from the event history and live, with the account's own fills.
+// Candles or a line of the chosen symbol, from the event history and live, with the account's own orders
+// and fills on it.
 
-import { effect, signal } from '@preact/signals';
+import { effect } from '@preact/signals';
 import {
-  CandlestickSeries, createChart, createSeriesMarkers, LineSeries,
-  type IChartApi, type ISeriesApi, type SeriesMarker, type Time as ChartTime, type UTCTimestamp,
+  CandlestickSeries, createChart, createSeriesMarkers, LineSeries, LineStyle,
+  type IChartApi, type IPriceLine, type ISeriesApi, type ISeriesMarkersPluginApi, type SeriesMarker, type Time as ChartTime, type UTCTimestamp,
 } from 'lightweight-charts';
 import { useEffect, useRef } from 'preact/hooks';
-import { places, shown } from '../decimal';
-import { candles, choose, fills, history, instrument, instruments, markets, secondOf, symbol } from '../store';
 import type { Candle } from '../candles';
+import { decimal, places, print, shown, subtract, toNumber } from '../decimal';
+import { chartKind, colours, interval } from '../settings';
+import { secondOf } from '../state';
+import { candles, choose, fills, history, instrument, instruments, markets, morePast, open, pastRead, symbol, trades } from '../store';
+import { priceOf, qtyOf, signClass } from '../text';
+import type { OrderState } from '../types';
+import { Stale } from './Banner';
 
-const INTERVALS: [string, number][] = [['1s', 1], ['5s', 5], ['15s', 15], ['1m', 60], ['5m', 300]];
-const interval = signal(5);
-const line = signal(false);
+export const INTERVALS: [string, number][] = [['1s', 1], ['5s', 5], ['15s', 15], ['1m', 60], ['5m', 300], ['15m', 900], ['1h', 3600]];
+const MOST_MARKS = 200;
+/** Bars before the oldest one in view at which more of the past is read. */
+const NEAR_BARS = 20;
 type Series = ISeriesApi<'Candlestick'> | ISeriesApi<'Line'>;
 
 /** The chart draws times as UTC; moved by the offset it shows local time. */
@@ -24,15 +31,17 @@ function css(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+const step = () => Number(interval.value);
+
 function point(candle: Candle) {
   const time = local(candle.time);
-  return line.value ? { time, value: candle.close } : { ...candle, time };
+  return chartKind.value === 'line' ? { time, value: candle.close } : { ...candle, time };
 }
 
 function addSeries(chart: IChartApi): Series {
   const digits = places(instrument.value?.tick ?? '0.01');
   const priceFormat = { type: 'price', precision: digits, minMove: 1 / 10 ** digits } as const;
-  if (line.value) return chart.addSeries(LineSeries, { color: css('--accent'), lineWidth: 2, priceFormat });
+  if (chartKind.value === 'line') return chart.addSeries(LineSeries, { color: css('--accent'), lineWidth: 2, priceFormat });
   const [up, down] = [css('--buy'), css('--sell')];
   return chart.addSeries(CandlestickSeries, {
     upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false, priceFormat,
@@ -42,21 +51,55 @@ function addSeries(chart: IChartApi): Series {
 function theme(chart: IChartApi): void {
   const grid = { color: css('--line') };
   chart.applyOptions({
-    layout: { background: { color: css('--panel') }, textColor: css('--muted'), fontSize: 11 },
+    layout: { background: { color: css('--panel') }, textColor: css('--muted'), fontSize: 11, fontFamily: 'system-ui, sans-serif' },
     grid: { vertLines: grid, horzLines: grid },
   });
 }
 
 function ownFills(): SeriesMarker<ChartTime>[] {
-  const step = interval.value;
-  return fills.read().filter((fill) => fill.symbol === symbol.value).reverse().map((fill) => {
+  const mine = fills.read().items.filter((fill) => fill.symbol === symbol.value).slice(-MOST_MARKS);
+  const marks = mine.map((fill) => {
     const second = secondOf(fill.ts_ns);
     const buy = fill.side === 'BUY';
     return {
-      time: local(second - (second % step)), position: buy ? 'belowBar' : 'aboveBar',
-      shape: buy ? 'arrowUp' : 'arrowDown', color: css(buy ? '--buy' : '--sell'),
-    };
+      time: local(second - (second % step())), price: toNumber(fill.price), position: buy ? 'atPriceBottom' : 'atPriceTop',
+      shape: buy ? 'arrowUp' : 'arrowDown', color: css(buy ? '--buy-mark' : '--sell-mark'), size: 1.2,
+    } as SeriesMarker<ChartTime>;
   });
+  return marks.sort((a, b) => Number(a.time) - Number(b.time));
+}
+
+/** A line at the price of each own open order, and of its stop. */
+class OwnOrders {
+  #lines = new Map<string, { line: IPriceLine; text: string }>();
+
+  constructor(readonly series: Series) {}
+
+  show(orders: OrderState[]): void {
+    const wanted = new Map(orders.flatMap((order) => this.#of(order)));
+    for (const [key, { line, text }] of this.#lines) {
+      if (wanted.get(key)?.text === text) continue;
+      this.series.removePriceLine(line);
+      this.#lines.delete(key);
+    }
+    for (const [key, { text, options }] of wanted) {
+      if (!this.#lines.has(key)) this.#lines.set(key, { text, line: this.series.createPriceLine(options) });
+    }
+  }
+
+  #of(order: OrderState) {
+    const color = css(order.side === 'BUY' ? '--buy-mark' : '--sell-mark');
+    const [all, done] = [decimal(order.order_qty), decimal(order.executed_qty)];
+    const rest = all && done ? qtyOf(print(subtract(all, done)), instrument.peek()) : '';
+    const line = (price: string | undefined, name: string, lineStyle: LineStyle) => {
+      if (price === undefined) return [];
+      const title = `${order.side} ${rest}${name}`;
+      const options = { price: toNumber(price), color, lineWidth: 1 as const, lineStyle, axisLabelVisible: true, title };
+      return [[order.client_order_id + name, { text: `${price} ${title} ${color}`, options }] as const];
+    };
+    const stop = order.triggered === true ? undefined : order.stop_price;
+    return [...line(order.limit_price, '', LineStyle.Dashed), ...line(stop, ' stop', LineStyle.Dotted)];
+  }
 }
 
 function draw(element: HTMLElement): () => void {
@@ -64,41 +107,68 @@ function draw(element: HTMLElement): () => void {
     autoSize: true,
     // Its logo needs an inline style, which the page's policy forbids: the notice stands in the footer.
     layout: { attributionLogo: false },
-    timeScale: { timeVisible: true, secondsVisible: true, rightOffset: 4 },
+    timeScale: { timeVisible: true, secondsVisible: true, rightOffset: 4, borderVisible: false },
     rightPriceScale: { borderVisible: false },
   });
   let series: Series | undefined;
-  let marks: { setMarkers(list: SeriesMarker<ChartTime>[]): void } | undefined;
+  let marks: ISeriesMarkersPluginApi<ChartTime> | undefined;
+  let orders: OwnOrders | undefined;
+  const ownOpen = () => [...open.read().values()].filter((order) => order.symbol === symbol.value);
   const whole = (): void => {
     theme(chart);
+    const data = candles().at(step()).map(point) as never[];
     if (series) chart.removeSeries(series);
     series = addSeries(chart);
-    series.setData((candles.now.get(symbol.value)?.at(interval.value) ?? []).map(point) as never);
+    series.setData(data);
     marks = createSeriesMarkers<ChartTime>(series as never, ownFills());
+    orders = new OwnOrders(series);
+    orders.show(ownOpen());
   };
-  const scheme = matchMedia('(prefers-color-scheme: dark)');
-  scheme.addEventListener('change', whole);
+  const untracked = (read: () => unknown[], act: () => void) => effect(() => {
+    read();
+    // What `act` reads must not draw all of it anew.
+    queueMicrotask(act);
+  });
   const stops = [
-    effect(() => {
-      void [history.value, instrument.value, line.value];
-      whole();
-    }),
-    effect(() => {
-      void [symbol.value, interval.value];
+    untracked(() => [history.value, instrument.value, chartKind.value, colours.value], whole),
+    untracked(() => [symbol.value, interval.value], () => {
       whole();
       chart.timeScale().scrollToRealTime();
     }),
     effect(() => {
-      const newest = candles.read().get(symbol.value)?.newestAt(interval.value);
-      if (newest && series) series.update(point(newest) as never);
+      const newest = candles().newestAt(step());
+      try {
+        if (newest && series) series.update(point(newest) as never);
+      } catch {
+        // Older than what is drawn: the trade is in the candles, and in the next whole drawing.
+      }
     }),
-    effect(() => marks?.setMarkers(ownFills())),
+    effect(() => {
+      const list = ownFills();
+      marks?.setMarkers(list);
+    }),
+    effect(() => {
+      const list = ownOpen();
+      orders?.show(list);
+    }),
   ];
+  chart.timeScale().subscribeVisibleLogicalRangeChange((range) => {
+    if (range && range.from < NEAR_BARS) void morePast();
+  });
   return () => {
-    scheme.removeEventListener('change', whole);
     for (const stop of stops) stop();
     chart.remove();
   };
+}
+
+export function turnInterval(by: number): void {
+  const at = INTERVALS.findIndex(([, seconds]) => seconds === step());
+  interval.value = String(INTERVALS[(at + by + INTERVALS.length) % INTERVALS.length]?.[1] ?? 5);
+}
+
+export function turnSymbol(by: number): void {
+  const names = [...instruments.value.keys()];
+  choose(names[(names.indexOf(symbol.value) + by + names.length) % names.length] ?? symbol.value);
 }
 
 export function Chart() {
@@ -114,18 +184,37 @@ export function Chart() {
           </select>
         </label>
         <Price />
+        <Stale />
         <span class="space" />
         <div class="choices" role="group" aria-label="Interval">
-          {INTERVALS.map(([name, seconds]) => <button key={name} aria-pressed={interval.value === seconds} onClick={() => { interval.value = seconds; }}>{name}</button>)}
-          <button aria-pressed={line.value} onClick={() => { line.value = !line.value; }}>Line</button>
+          {INTERVALS.map(([name, seconds]) => <button key={name} aria-pressed={step() === seconds} onClick={() => { interval.value = String(seconds); }}>{name}</button>)}
+        </div>
+        <div class="choices" role="group" aria-label="Drawn as">
+          <button aria-pressed={chartKind.value === 'candles'} onClick={() => { chartKind.value = 'candles'; }}>Candles</button>
+          <button aria-pressed={chartKind.value === 'line'} onClick={() => { chartKind.value = 'line'; }}>Line</button>
         </div>
       </div>
-      <div class="canvas" ref={place} role="img" aria-label={`Price chart of ${symbol.value}; the numbers are in the book and the last trades`} />
+      <div class="canvas" ref={place} role="img" aria-label={`Price chart of ${symbol.value}; the numbers are in the book, the trades and the orders`} />
+      <Nothing />
     </section>
   );
 }
 
+function Nothing() {
+  if (trades.read().items.length > 0) return null;
+  return <p class="over">{pastRead.value ? `No trade of ${symbol.value} is kept. The chart grows with the first one.` : 'Reading what happened before.'}</p>;
+}
+
 function Price() {
   const market = markets.read().get(symbol.value);
-  return <output id="last-price" class={`last ${market?.side === 'SELL' ? 'sell' : 'buy'}`}>{market ? shown(market.price, places(instrument.value?.tick ?? '1')) : 'no price yet'}</output>;
+  const of = instrument.value;
+  const list = trades.read().items;
+  const [now, before] = [decimal(market?.price), decimal(list[0]?.price)];
+  const change = now && before ? subtract(now, before).units : 0n;
+  return (
+    <>
+      <output id="last-price" class={`last ${signClass(change)}`}>{market ? priceOf(market.price, of) : 'no price yet'}</output>
+      {market?.bid && market.ask ? <span class="touch"><span class="buy">{shown(market.bid, places(of?.tick ?? '1'))}</span> / <span class="sell">{shown(market.ask, places(of?.tick ?? '1'))}</span></span> : null}
+    </>
+  );
 }

@@ -1,33 +1,44 @@
-// Open orders with their cancels, what became of orders, and fills.
+// Open orders with what can be done to them, positions, what became of orders, and fills: sorted, filtered,
+// and downloaded as they are shown.
 
-import { signal } from '@preact/signals';
-import type { ComponentChildren } from 'preact';
-import { post } from '../api';
-import { places, shown } from '../decimal';
-import { fills, instruments, openOrders, updates } from '../store';
-import { Empty, sideClass, Time } from '../text';
+import { computed, signal, type Signal } from '@preact/signals';
+import { messageOf, post } from '../api';
+import { download } from '../csv';
+import { add, decimal, gain, magnitude, multiply, places, print, round, shown, ZERO, type Decimal } from '../decimal';
+import { averageCost, unrealized, type Position } from '../pnl';
+import { inWords } from '../reasons';
+import { closed, countedFrom, fills, instruments, live, markets, open, positions, symbol } from '../store';
+import { arrange, tableCsv, type Sort } from '../table';
+import { priceOf, qtyOf, sideClass, signClass, Time, utc } from '../text';
+import { TIFS, TYPES } from '../ticket';
+import type { Fill, Numbered, OrderState } from '../types';
+import { amending, Amend } from './Amend';
+import { Stale } from './Banner';
+import { Ask } from './Dialog';
+import { jump, searchLog } from './Log';
+import { sorting, Table, type Shown } from './Table';
+import { closePosition } from './Ticket';
 
-type Tab = 'open' | 'history' | 'fills';
-const tab = signal<Tab>('open');
+export const TABS = ['open', 'positions', 'history', 'fills'] as const;
+export type Tab = (typeof TABS)[number];
+export const tab = signal<Tab>('open');
+const filter = signal('');
+const onlyChosen = signal(false);
 const told = signal('');
 const leaving = signal<ReadonlySet<string>>(new Set());
+/** Cancel all waits for a yes. */
+export const askingAll = signal(false);
 
-/** A price at its instrument's precision, and a quantity. */
-function priceOf(text: string | undefined, name: string | undefined): string {
-  return shown(text, places(instruments.value.get(name ?? '')?.tick ?? '1'));
-}
-
-function qtyOf(text: string | undefined, name: string | undefined): string {
-  return shown(text, places(instruments.value.get(name ?? '')?.lot ?? '1'));
-}
+const sorts: Record<Tab, Signal<Sort | undefined>> = { open: sorting(), positions: sorting(), history: sorting(), fills: sorting() };
+const of = (name: string | undefined) => instruments.value.get(name ?? '');
 
 async function cancel(id: string): Promise<void> {
   leaving.value = new Set(leaving.value).add(id);
   try {
     await post('/api/cancel', { client_order_id: id });
-    told.value = '';
+    told.value = `${id} is cancelled.`;
   } catch (error) {
-    told.value = `${id} was not cancelled: ${error instanceof Error ? error.message : String(error)}`;
+    told.value = `${id} was not cancelled: ${messageOf(error)}`;
   } finally {
     const left = new Set(leaving.value);
     left.delete(id);
@@ -38,32 +49,159 @@ async function cancel(id: string): Promise<void> {
 async function cancelAll(): Promise<void> {
   try {
     const { cancelled } = await post<{ cancelled: string[] }>('/api/cancel_all', {});
-    told.value = `${cancelled.length} cancelled`;
+    told.value = `${cancelled.length} cancelled.`;
   } catch (error) {
-    told.value = `Not cancelled: ${error instanceof Error ? error.message : String(error)}`;
+    told.value = `Not cancelled: ${messageOf(error)}`;
   }
+}
+
+const typeName = (order: OrderState) => (order.order_type && Object.hasOwn(TYPES, order.order_type) ? TYPES[order.order_type as keyof typeof TYPES] : (order.order_type ?? ''));
+
+function tifTitle(order: OrderState): string {
+  const words = TIFS[(order.time_in_force ?? '') as keyof typeof TIFS] ?? order.time_in_force ?? '';
+  return order.expire_ts_ns ? `${words}, to ${utc(order.expire_ts_ns)}` : words;
+}
+
+/** What both kinds of orders show. */
+const ORDER: Record<string, Shown<OrderState>> = {
+  side: { key: 'side', name: 'Side', kind: 'text', value: (row) => row.side ?? '', class: (row) => sideClass(row.side) },
+  symbol: { key: 'symbol', name: 'Symbol', kind: 'text', value: (row) => row.symbol ?? '' },
+  type: { key: 'type', name: 'Type', kind: 'text', value: (row) => row.order_type ?? '', show: typeName },
+  tif: { key: 'tif', name: 'TIF', kind: 'text', value: (row) => row.time_in_force ?? '', title: tifTitle },
+  price: { key: 'price', name: 'Price', kind: 'number', value: (row) => row.limit_price ?? '', show: (row) => priceOf(row.limit_price, of(row.symbol)) || 'market' },
+  stop: { key: 'stop', name: 'Stop', kind: 'number', value: (row) => row.stop_price ?? '', show: (row) => `${priceOf(row.stop_price, of(row.symbol))}${row.triggered ? ' ✓' : ''}`, title: (row) => (row.stop_price ? (row.triggered ? 'The price has reached it' : 'Waits for the price') : '') },
+  qty: { key: 'qty', name: 'Quantity', kind: 'number', value: (row) => row.order_qty ?? '', show: (row) => qtyOf(row.order_qty, of(row.symbol)) },
+  done: { key: 'done', name: 'Executed', kind: 'number', value: (row) => row.executed_qty, show: (row) => qtyOf(row.executed_qty, of(row.symbol)) },
+  average: { key: 'average', name: 'Average', kind: 'number', value: (row) => row.avg_price, show: (row) => (decimal(row.avg_price)?.units === 0n ? '' : averageOf(row)), title: (row) => row.avg_price },
+  status: { key: 'status', name: 'Status', kind: 'text', value: (row) => row.status ?? '' },
+  reason: { key: 'reason', name: 'Reason', kind: 'text', value: (row) => row.reason ?? '', show: (row) => inWords(row.reason, of(row.symbol)), title: (row) => row.reason ?? '' },
+  changed: { key: 'changed', name: 'Changed', kind: 'time', value: (row) => row.last_ts_ns ?? '', show: (row) => <Time ns={row.last_ts_ns} /> },
+  id: { key: 'id', name: 'Id', kind: 'text', value: (row) => row.client_order_id, title: (row) => `${row.client_order_id}: its events`, show: (row) => <button class="link" onClick={() => searchLog(row.client_order_id)}>{row.client_order_id}</button> },
+};
+
+function columns<T>(...keys: string[]): Shown<T>[] {
+  return keys.flatMap((key) => (ORDER[key] ? [ORDER[key] as unknown as Shown<T>] : []));
+}
+
+/** The average is rounded already; two digits more than the price has are enough to see. */
+function averageOf(row: OrderState): string {
+  const value = decimal(row.avg_price);
+  const digits = places(of(row.symbol)?.tick ?? '1');
+  return value ? shown(print(round(value, digits + 2)), digits) : '';
+}
+
+const EVENT: Shown<{ id: number }> = { key: 'event', name: 'Event', kind: 'number', value: (row) => String(row.id), show: (row) => <button class="link" aria-label={`Event ${row.id} in the log`} onClick={() => void jump(row.id)}>{row.id}</button> };
+
+const OPEN_COLUMNS = columns<OrderState>('side', 'symbol', 'type', 'price', 'stop', 'qty', 'done', 'status', 'tif', 'changed', 'id');
+const CLOSED_COLUMNS: Shown<Numbered<OrderState>>[] = [
+  ...columns<Numbered<OrderState>>('changed', 'side', 'symbol', 'type', 'price', 'qty', 'done', 'average', 'status', 'reason', 'id'), EVENT,
+];
+const FILL_COLUMNS: Shown<Numbered<Fill>>[] = [
+  { key: 'changed', name: 'Time', kind: 'time', value: (row) => row.ts_ns, show: (row) => <Time ns={row.ts_ns} /> },
+  { key: 'side', name: 'Side', kind: 'text', value: (row) => row.side ?? '', class: (row) => sideClass(row.side) },
+  { key: 'symbol', name: 'Symbol', kind: 'text', value: (row) => row.symbol },
+  { key: 'price', name: 'Price', kind: 'number', value: (row) => row.price, show: (row) => priceOf(row.price, of(row.symbol)) },
+  { key: 'qty', name: 'Quantity', kind: 'number', value: (row) => row.qty, show: (row) => qtyOf(row.qty, of(row.symbol)) },
+  { key: 'worth', name: 'Worth', kind: 'number', value: worthOf, show: (row) => shown(worthOf(row), places(of(row.symbol)?.tick ?? '1')) },
+  { key: 'fee', name: 'Fee', kind: 'number', value: (row) => row.fee ?? '', show: (row) => shown(row.fee) },
+  { key: 'asset', name: 'In', kind: 'text', value: (row) => row.fee_asset ?? '' },
+  { key: 'liquidity', name: 'Liquidity', kind: 'text', value: (row) => row.liquidity ?? '' },
+  { key: 'trade', name: 'Trade', kind: 'number', value: (row) => row.trade_id ?? '' },
+  { key: 'id', name: 'Order', kind: 'text', value: (row) => row.client_order_id, title: (row) => row.client_order_id, show: (row) => <button class="link" onClick={() => searchLog(row.client_order_id)}>{row.client_order_id}</button> },
+  EVENT,
+];
+
+function worthOf(fill: Fill): string {
+  const [qty, price] = [decimal(fill.qty), decimal(fill.price)];
+  return qty && price ? print(multiply(qty, price)) : '';
+}
+
+interface Held extends Position {
+  symbol: string;
+  last: Decimal | undefined;
+}
+
+/** The digits that gains are shown with: those of the coarsest price in that quote asset; on hover, all. */
+function moneyDigits(row: Held): number {
+  const quote = of(row.symbol)?.quote;
+  const ticks = [...instruments.value.values()].filter((other) => other.quote === quote).map((other) => places(other.tick));
+  return Math.max(2, Math.min(8, ...ticks));
+}
+
+const priceDigits = (row: Held) => places(of(row.symbol)?.tick ?? '1');
+const open_ = (row: Held) => (row.last ? unrealized(row, row.last) : undefined);
+const money = (value: Decimal | undefined, row: Held) => (value ? `${gain(value, moneyDigits(row))}` : '—');
+
+const POSITION_COLUMNS: Shown<Held>[] = [
+  { key: 'symbol', name: 'Symbol', kind: 'text', value: (row) => row.symbol },
+  { key: 'qty', name: 'Quantity', kind: 'number', value: (row) => print(row.qty), show: (row) => qtyOf(print(row.qty), of(row.symbol)), class: (row) => signClass(row.qty.units) },
+  { key: 'average', name: 'Average cost', kind: 'number', value: (row) => print(averageCost(row, 8) ?? ZERO), show: (row) => (row.qty.units === 0n ? '' : shown(print(averageCost(row, priceDigits(row)) ?? ZERO), priceDigits(row))), title: (row) => print(averageCost(row, 12) ?? ZERO) },
+  { key: 'price', name: 'Last', kind: 'number', value: (row) => (row.last ? print(row.last) : ''), show: (row) => (row.last ? priceOf(print(row.last), of(row.symbol)) : '—') },
+  { key: 'unrealized', name: 'Unrealized', kind: 'number', value: (row) => print(open_(row) ?? ZERO), show: (row) => money(open_(row), row), class: (row) => signClass(open_(row)?.units ?? 0n), title: (row) => print(open_(row) ?? ZERO) },
+  { key: 'realized', name: 'Realized', kind: 'number', value: (row) => print(row.realized), show: (row) => money(row.realized, row), class: (row) => signClass(row.realized.units), title: (row) => print(row.realized) },
+  { key: 'quote', name: 'In', kind: 'text', value: (row) => of(row.symbol)?.quote ?? '' },
+  { key: 'fees', name: 'Fees paid', kind: 'text', value: (row) => [...row.fees].map(([asset, fee]) => `${print(fee)} ${asset}`).join(' + ') },
+  { key: 'fills', name: 'Fills', kind: 'number', value: (row) => String(row.fills) },
+];
+
+const held = computed<Held[]>(() => {
+  if (countedFrom() === undefined) return [];
+  const prices = markets.read();
+  return [...positions.read()].map(([name, position]) => ({ ...position, symbol: name, last: decimal(prices.get(name)?.price) }));
+});
+
+/** The rows of the tab that is shown, and their columns, as a file would have them. */
+function chosenRows<T extends { symbol?: string }>(name: Tab, rows: readonly T[], all: readonly Shown<T>[]): T[] {
+  const own = onlyChosen.value ? rows.filter((row) => row.symbol === symbol.value) : rows;
+  return arrange(own, all, sorts[name].value, filter.value);
+}
+
+const rowsOf = {
+  open: () => chosenRows('open', [...open.read().values()].reverse(), OPEN_COLUMNS),
+  positions: () => chosenRows('positions', held.value, POSITION_COLUMNS),
+  history: () => chosenRows('history', [...closed.read().values()].reverse(), CLOSED_COLUMNS),
+  fills: () => chosenRows('fills', fills.read().items.toReversed(), FILL_COLUMNS),
+};
+
+function save(): void {
+  const now = tab.value;
+  const text = now === 'open' ? tableCsv(rowsOf.open(), OPEN_COLUMNS)
+    : now === 'positions' ? tableCsv(rowsOf.positions(), POSITION_COLUMNS)
+      : now === 'history' ? tableCsv(rowsOf.history(), CLOSED_COLUMNS) : tableCsv(rowsOf.fills(), FILL_COLUMNS);
+  download(`veloz-${now}-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.csv`, text);
 }
 
 export function Orders() {
   return (
     <section class="panel orders" aria-labelledby="orders-title">
       <h2 id="orders-title" class="hidden">Orders</h2>
-      <div class="bar" role="tablist" aria-label="Orders">
-        <TabButton name="open"><OpenCount /></TabButton>
-        <TabButton name="history">History</TabButton>
-        <TabButton name="fills">Fills</TabButton>
+      <div class="bar">
+        <div class="tabs" role="tablist" aria-label="Orders">
+          {TABS.map((name) => <TabButton key={name} name={name} />)}
+        </div>
+        <Stale />
+        <Earned />
         <span class="space" />
         <span class="told" role="status">{told.value}</span>
+        <label class="check"><input type="checkbox" checked={onlyChosen.value} onChange={(e) => { onlyChosen.value = e.currentTarget.checked; }} />{symbol.value} only</label>
+        <input id="orders-filter" type="search" placeholder="Filter" aria-label="Filter the rows" value={filter.value} onInput={(e) => { filter.value = e.currentTarget.value; }} />
+        <button id="csv" onClick={save} title="The rows shown, with every digit">CSV</button>
         <CancelAll />
       </div>
-      <div class="scroll" role="tabpanel" id="orders-panel" aria-labelledby={`tab-${tab.value}`} tabIndex={0}>
-        {tab.value === 'open' ? <Open /> : tab.value === 'history' ? <History /> : <Fills />}
+      <div class="tabpanel" role="tabpanel" id="orders-panel" aria-labelledby={`tab-${tab.value}`}>
+        {tab.value === 'open' ? <Open /> : tab.value === 'positions' ? <Positions /> : tab.value === 'history' ? <History /> : <Fills />}
       </div>
+      {amending.value ? <Amend order={amending.value} /> : null}
+      {askingAll.value ? (
+        <Ask title="Cancel all orders?" yes={`Cancel ${open.now.size}`} danger onYes={() => void cancelAll()} close={() => { askingAll.value = false; }}>
+          <p>Every open order of every symbol is cancelled.</p>
+        </Ask>
+      ) : null}
     </section>
   );
 }
 
-const TABS: Tab[] = ['open', 'history', 'fills'];
+const NAMES: Record<Tab, string> = { open: 'Open', positions: 'Positions', history: 'History', fills: 'Fills' };
 
 function onTabKey(event: KeyboardEvent): void {
   const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0;
@@ -73,76 +211,63 @@ function onTabKey(event: KeyboardEvent): void {
   document.getElementById(`tab-${next}`)?.focus();
 }
 
-function TabButton({ name, children }: { name: Tab; children: ComponentChildren }) {
+function TabButton({ name }: { name: Tab }) {
   const chosen = tab.value === name;
   return (
     <button id={`tab-${name}`} role="tab" aria-selected={chosen} aria-controls="orders-panel" tabIndex={chosen ? 0 : -1}
-      onClick={() => { tab.value = name; }} onKeyDown={onTabKey}>{children}</button>
+      onClick={() => { tab.value = name; }} onKeyDown={onTabKey}>{NAMES[name]}{name === 'open' ? <OpenCount /> : null}</button>
   );
 }
 
 function OpenCount() {
-  return <>Open ({openOrders.read().size})</>;
+  return <> <span class="count">{open.read().size}</span></>;
 }
 
 function CancelAll() {
-  return <button class="danger" disabled={openOrders.read().size === 0} onClick={() => void cancelAll()}>Cancel all</button>;
+  return <button class="danger" disabled={open.read().size === 0} onClick={() => { askingAll.value = true; }} title="Asks first (Shift+C)">Cancel all</button>;
 }
+
+/** What all positions earn, by quote asset. */
+function Earned() {
+  const sums = new Map<string, Decimal>();
+  for (const row of held.value) {
+    const quote = of(row.symbol)?.quote ?? '';
+    sums.set(quote, add(sums.get(quote) ?? ZERO, add(row.realized, open_(row) ?? ZERO)));
+  }
+  if (sums.size === 0) return null;
+  return <span class="earned" title="Realized and unrealized, fees included">PnL {[...sums].map(([quote, sum]) => <span key={quote} class={signClass(sum.units)}>{gain(sum, 2)} {quote} </span>)}</span>;
+}
+
+const nothing = (none: string) => (filter.value !== '' || onlyChosen.value ? 'No row passes the filter.' : live.value ? none : 'Not known yet.');
 
 function Open() {
-  const orders = [...openOrders.read().values()].reverse();
+  const actions = (order: OrderState) => (
+    <>
+      <button class="small" aria-label={`Amend ${order.client_order_id}`} onClick={() => { amending.value = order; }}>Amend</button>
+      <button class="small" disabled={leaving.value.has(order.client_order_id)} aria-label={`Cancel ${order.client_order_id}`} onClick={() => void cancel(order.client_order_id)}>Cancel</button>
+    </>
+  );
+  return <Table id="open-orders" label="Open orders" columns={OPEN_COLUMNS} rows={rowsOf.open()} keyOf={(row) => row.client_order_id} sort={sorts.open} actions={actions} empty={nothing('No open orders. Place one with the ticket: B to buy, S to sell.')} />;
+}
+
+function Positions() {
+  const from = countedFrom();
+  const empty = from === undefined ? 'Counting the fills in the log.' : 'No position: nothing has been filled yet.';
+  const actions = (row: Held) => (row.qty.units > 0n ? <button class="small" title="Fills in the ticket; nothing is sent" aria-label={`Close ${row.symbol}`} onClick={() => closePosition(row.symbol, print(magnitude(row.qty)))}>Close…</button> : null);
   return (
-    <table id="open-orders">
-      <thead><tr><th scope="col">Side</th><th scope="col" class="n">Price</th><th scope="col" class="n">Quantity</th><th scope="col" class="n">Executed</th><th scope="col">Status</th><th scope="col">Symbol</th><th scope="col">Changed</th><th scope="col">Id</th><th scope="col" class="act"><span class="hidden">Cancel</span></th></tr></thead>
-      <tbody>
-        {orders.length === 0 ? <Empty columns={9}>No open orders. Place one with the ticket.</Empty> : null}
-        {orders.map((order) => (
-          <tr key={order.client_order_id}>
-            <td class={sideClass(order.side)}>{order.side}</td><td class="n">{priceOf(order.limit_price, order.symbol)}</td>
-            <td class="n">{qtyOf(order.order_qty, order.symbol)}</td><td class="n">{qtyOf(order.executed_qty, order.symbol)}</td>
-            <td>{order.status}</td><td>{order.symbol}</td><td><Time ns={order.last_ts_ns} /></td><td class="id" title={order.client_order_id}>{order.client_order_id}</td>
-            <td class="act"><button class="small" disabled={leaving.value.has(order.client_order_id)} aria-label={`Cancel ${order.client_order_id}`} onClick={() => void cancel(order.client_order_id)}>Cancel</button></td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
+    <>
+      <Table id="positions" label="Positions" columns={POSITION_COLUMNS} rows={rowsOf.positions()} keyOf={(row) => row.symbol} sort={sorts.positions} actions={actions} empty={nothing(empty)} />
+      <p class="how">Average cost, fees included, valued at the last price. Counted from your fills{from !== undefined && from > 1 ? ` since event ${from}, the oldest that is kept` : ''}; what the account held before is not in it.</p>
+    </>
   );
 }
 
+const byStatus = (row: OrderState) => ({ 'data-status': row.status });
+
 function History() {
-  const rows = updates.read();
-  return (
-    <table id="order-history">
-      <thead><tr><th scope="col">Time</th><th scope="col">Side</th><th scope="col" class="n">Price</th><th scope="col" class="n">Quantity</th><th scope="col">Status</th><th scope="col">Reason</th><th scope="col">Symbol</th><th scope="col">Id</th><th scope="col" class="n">Event</th></tr></thead>
-      <tbody>
-        {rows.length === 0 ? <Empty columns={9}>Nothing has happened to an order yet.</Empty> : null}
-        {rows.map((row) => (
-          <tr key={row.id}>
-            <td><Time ns={row.ts_ns} /></td><td class={sideClass(row.side)}>{row.side}</td>
-            <td class="n">{priceOf(row.price, row.symbol) || 'market'}</td><td class="n">{qtyOf(row.qty, row.symbol)}</td><td data-status={row.status}>{row.status}</td><td>{row.reason}</td>
-            <td>{row.symbol}</td><td class="id" title={row.client_order_id}>{row.client_order_id}</td><td class="n">{row.id}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
+  return <Table id="order-history" label="Order history" columns={CLOSED_COLUMNS} rows={rowsOf.history()} keyOf={(row) => row.client_order_id} sort={sorts.history} rowProps={byStatus} empty={nothing('No order has ended yet.')} />;
 }
 
 function Fills() {
-  const rows = fills.read();
-  return (
-    <table id="fills">
-      <thead><tr><th scope="col">Time</th><th scope="col">Side</th><th scope="col" class="n">Price</th><th scope="col" class="n">Quantity</th><th scope="col" class="n">Fee</th><th scope="col">Liquidity</th><th scope="col">Symbol</th><th scope="col">Id</th><th scope="col" class="n">Event</th></tr></thead>
-      <tbody>
-        {rows.length === 0 ? <Empty columns={9}>No fills yet.</Empty> : null}
-        {rows.map((row) => (
-          <tr key={row.id}>
-            <td><Time ns={row.ts_ns} /></td><td class={sideClass(row.side)}>{row.side}</td>
-            <td class="n">{priceOf(row.price, row.symbol)}</td><td class="n">{qtyOf(row.qty, row.symbol)}</td><td class="n">{shown(row.fee)} {row.fee_asset}</td><td>{row.liquidity}</td>
-            <td>{row.symbol}</td><td class="id" title={row.client_order_id}>{row.client_order_id}</td><td class="n">{row.id}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
+  return <Table id="fills" label="Fills" columns={FILL_COLUMNS} rows={rowsOf.fills()} keyOf={(row) => row.id} sort={sorts.fills} empty={nothing('No fills yet.')} />;
 }

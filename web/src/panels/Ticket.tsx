@@ -1,213 +1,291 @@
 // The order ticket: checks while one types, says what it costs, and never sends one order twice. An order
 // whose outcome is not known is sent again under its own id, which places nothing if it was placed.
 
-import { computed, signal } from '@preact/signals';
-import { post, Refusal, Unknown } from '../api';
-import { add, compare, decimal, isMultiple, multiply, places, print, roundUp, shown, type Decimal } from '../decimal';
-import { balances, book, instrument, live, markets, symbol } from '../store';
-import type { Instrument, Side } from '../types';
+import { computed, signal, type Signal } from '@preact/signals';
+import { messageOf, post, Refusal, Unknown } from '../api';
+import { compare, decimal, divide, floorTo, places, print, shown, subtract } from '../decimal';
+import { inWords } from '../reasons';
+import { confirmFrom } from '../settings';
+import { balances, book, choose, config, instrument, instruments, live, markets, symbol } from '../store';
+import * as rules from '../ticket';
+import { TIFS, TYPES, type Draft, type Field, type OrderType, type Tif } from '../ticket';
+import type { Side } from '../types';
+import { modeOf } from './Banner';
+import { Ask } from './Dialog';
 
-type OrderType = 'LIMIT' | 'MARKET' | 'LIMIT_MAKER';
+const FRESH: Draft = { side: 'BUY', type: 'LIMIT', tif: 'GTC', qty: '', inQuote: false, price: '', stop: '', minutes: '60', reduceOnly: false };
+const PORTIONS = [25, 50, 75, 100];
+/** A limit so many percent through the market is asked about. */
+const FAR_PERCENT = 5;
+const UNSURE_KEY = 'veloz.unsure';
 
-const side = signal<Side>('BUY');
-const type = signal<OrderType>('LIMIT');
-const tif = signal('GTC');
-const qty = signal('');
-const price = signal('');
+const draft = signal<Draft>(FRESH);
 const busy = signal(false);
 const answer = signal<{ good: boolean; text: string } | undefined>(undefined);
-/** Sent, and not known to have been taken or refused. */
-const unsure = signal<Record<string, unknown> | undefined>(undefined);
-const confirming = signal(false);
+/** Sent, and not known to have been taken or refused; kept over a reload. */
+const unsure = signal<Record<string, unknown> | undefined>(recall());
+const confirming = signal<string | undefined>(undefined);
+
+function recall(): Record<string, unknown> | undefined {
+  try {
+    const kept: unknown = JSON.parse(sessionStorage.getItem(UNSURE_KEY) ?? 'null');
+    return typeof kept === 'object' && kept !== null ? (kept as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function doubt(body: Record<string, unknown> | undefined): void {
+  unsure.value = body;
+  try {
+    if (body) sessionStorage.setItem(UNSURE_KEY, JSON.stringify(body));
+    else sessionStorage.removeItem(UNSURE_KEY);
+  } catch {
+    // Storage is switched off: it is known as long as the page stands.
+  }
+}
+
+export function change(part: Partial<Draft>): void {
+  draft.value = { ...draft.value, ...part };
+}
 
 /** The price of a level that was clicked. */
 export function usePrice(text: string): void {
-  price.value = print(decimal(text) ?? { units: 0n, scale: 0 }, places(instrument.value?.tick ?? '1'));
-  if (type.value === 'MARKET') type.value = 'LIMIT';
-  confirming.value = false;
+  const price = print(decimal(text) ?? { units: 0n, scale: 0 }, places(instrument.value?.tick ?? '1'));
+  change(rules.hasLimit(draft.value.type) ? { price } : rules.hasStop(draft.value.type) ? { stop: price } : { type: 'LIMIT', price });
 }
 
-export function pick(next: Side): void {
-  side.value = next;
-  confirming.value = false;
+export function pick(side: Side): void {
+  change({ side });
   document.getElementById('qty')?.focus();
 }
 
-/** What is wrong with what was typed; `undefined` while it can be sent. */
-function problem(of: Instrument, amount: Decimal | undefined, limit: Decimal | undefined): string | undefined {
-  const step = (text: string) => decimal(text) ?? { units: 1n, scale: 0 };
-  if (!amount || amount.units <= 0n) return qty.value === '' ? 'Enter a quantity.' : 'The quantity is not a number above zero.';
-  if (!isMultiple(amount, step(of.lot))) return `The quantity must be a multiple of ${of.lot}.`;
-  if (compare(amount, step(of.min_qty)) < 0) return `The least quantity is ${of.min_qty}.`;
-  if (type.value === 'MARKET') return undefined;
-  if (!limit || limit.units <= 0n) return price.value === '' ? 'Enter a price.' : 'The price is not a number above zero.';
-  if (!isMultiple(limit, step(of.tick))) return `The price must be a multiple of ${of.tick}.`;
-  const least = step(of.min_notional);
-  if (compare(multiply(amount, limit), least) < 0) return `The order must be worth ${of.min_notional} ${of.quote} at least.`;
-  return undefined;
+export function pickType(type: OrderType, focus: string): void {
+  change({ type });
+  requestAnimationFrame(() => document.getElementById(focus)?.focus());
 }
 
-/** What a market order would pay in the book that is shown; the limit's worth for others. */
-function worth(amount: Decimal, limit: Decimal | undefined): Decimal | undefined {
-  if (type.value !== 'MARKET') return limit && multiply(amount, limit);
-  const levels = side.value === 'BUY' ? book.now?.asks : book.now?.bids;
-  let left = amount;
-  let total: Decimal = { units: 0n, scale: 0 };
-  for (const [levelPrice, levelQty] of levels ?? []) {
-    const at = decimal(levelPrice);
-    const there = decimal(levelQty);
-    if (!at || !there) continue;
-    const taken = compare(there, left) < 0 ? there : left;
-    total = add(total, multiply(at, taken));
-    left = add(left, { units: -taken.units, scale: taken.scale });
-    if (left.units <= 0n) return total;
-  }
-  return undefined;
+/** Fills in a market order against a position; nothing is sent. */
+export function closePosition(name: string, held: string): void {
+  choose(name);
+  const of = instruments.value.get(name);
+  const free = decimal(balances.now.get(of?.base ?? '')?.free);
+  const [all, lot] = [decimal(held), decimal(of?.lot)];
+  const most = all && free && compare(free, all) < 0 ? free : all;
+  const qty = most && lot ? print(floorTo(most, lot)) : held;
+  change({ ...FRESH, side: 'SELL', type: 'MARKET', qty });
+  document.getElementById('qty')?.focus();
 }
 
-const check = computed(() => {
+const around = computed(() => {
   const of = instrument.value;
-  return of && problem(of, decimal(qty.value), decimal(price.value));
+  if (!of) return undefined;
+  const asset = draft.value.side === 'BUY' ? of.quote : of.base;
+  return { of, free: decimal(balances.read().get(asset)?.free), book: book.read(), last: decimal(markets.read().get(symbol.value)?.price) };
 });
+const problem = computed(() => around.value && rules.problem(draft.value, around.value));
+/** Only what a person sees of it: a market that moves does not draw the form anew. */
+const check = computed(() => problem.value?.text ?? '');
+const wrongField = computed<Field | undefined>(() => problem.value?.field);
 
 function freshId(): string {
   const random = crypto.getRandomValues(new Uint32Array(2));
   return `web-${Date.now().toString(36)}-${[...random].map((n) => n.toString(36)).join('')}`;
 }
 
-function order(): Record<string, unknown> {
-  const body: Record<string, unknown> = {
-    side: side.value, symbol: symbol.value, qty: qty.value, type: type.value, client_order_id: freshId(),
-  };
-  if (type.value !== 'MARKET') body['price'] = price.value;
-  if (type.value === 'LIMIT') body['time_in_force'] = tif.value;
-  return body;
+/** A replay's clock is the record's. */
+function gatewayMs(): number {
+  const at = markets.now.get(symbol.value)?.ts_ns;
+  return config.value?.market_source === 'replay' && at ? Number(at.slice(0, -6)) : Date.now();
 }
 
 async function send(body: Record<string, unknown>): Promise<void> {
   busy.value = true;
-  confirming.value = false;
   try {
     const placed = await post<{ client_order_id: string; status: string; executed_qty: string; reason?: string }>('/api/order', body);
-    unsure.value = undefined;
-    const why = placed.reason ? ` (${placed.reason})` : '';
-    answer.value = { good: true, text: `${placed.client_order_id}: ${placed.status}${why}, executed ${shown(placed.executed_qty)}` };
+    doubt(undefined);
+    const why = placed.reason ? ` ${inWords(placed.reason, instrument.value)}` : '';
+    answer.value = { good: true, text: `${placed.status}, executed ${shown(placed.executed_qty)}.${why}` };
   } catch (error) {
-    if (error instanceof Refusal) {
-      unsure.value = undefined;
-      answer.value = { good: false, text: `Refused: ${error.reason || error.message}` };
-    } else {
-      unsure.value = error instanceof Unknown ? body : undefined;
-      answer.value = { good: false, text: `Not known whether it was placed: ${error instanceof Error ? error.message : String(error)}` };
-    }
+    const refused = error instanceof Refusal;
+    doubt(error instanceof Unknown ? body : undefined);
+    answer.value = { good: false, text: refused ? refusal(error) : `Not known whether it was placed: ${messageOf(error)}` };
   } finally {
     busy.value = false;
   }
 }
 
+/** In words, and the gateway's own code or message. */
+function refusal(error: Refusal): string {
+  const code = error.reason || error.code;
+  const words = inWords(code, instrument.value);
+  return words === code ? `Refused: ${error.message}` : `Refused: ${words} (${code})`;
+}
+
 function submit(event: Event): void {
   event.preventDefault();
-  if (busy.value || unsure.value || check.value !== undefined || !live.value) return;
-  if (large() && !confirming.value) {
-    confirming.value = true;
-    return;
-  }
-  void send(order());
+  if (busy.value || unsure.value || problem.value || !live.value || !around.value) return;
+  const why = doubts();
+  if (why === '') go();
+  else confirming.value = why;
 }
 
-/** Half of what is free, or more. */
-function large(): boolean {
-  const { needed, free } = needs();
-  return needed !== undefined && free !== undefined && compare(add(needed, needed), free) >= 0;
+function go(): void {
+  void send(rules.body(draft.value, symbol.value, freshId(), gatewayMs()));
 }
 
-/** What the order takes from the account, and what is free of it. */
-function needs(): { asset: string; needed: Decimal | undefined; free: Decimal | undefined } {
-  const of = instrument.value;
-  const amount = decimal(qty.value);
-  const asset = (side.value === 'BUY' ? of?.quote : of?.base) ?? '';
-  const needed = amount && (side.value === 'BUY' ? worth(amount, decimal(price.value)) : amount);
-  return { asset, needed, free: decimal(balances.now.get(asset)?.free) };
+/** Why it is asked about before it is sent; empty when it is not. */
+function doubts(): string {
+  if (!around.value) return '';
+  const { total } = rules.estimate(draft.value, around.value);
+  const from = decimal(confirmFrom.value);
+  const far = rules.through(draft.value, around.value.last);
+  const reasons = [];
+  if (!total) reasons.push('What it costs is not known: the book does not tell.');
+  else if (from && compare(total, from) >= 0) reasons.push(`It is worth ${shown(confirmFrom.value)} ${around.value.of.quote} or more.`);
+  if (far >= FAR_PERCENT) reasons.push(`Its price is ${far} % through the market.`);
+  return reasons.join(' ');
 }
 
 export function Ticket() {
   const of = instrument.value;
   if (!of) return null;
-  const last = markets.read().get(symbol.value)?.price ?? '';
-  const limited = type.value !== 'MARKET';
-  const label = `${side.value === 'BUY' ? 'Buy' : 'Sell'} ${of.base}`;
+  const { side, type, tif, reduceOnly } = draft.value;
+  const label = `${side === 'BUY' ? 'Buy' : 'Sell'} ${of.base}`;
+  const mode = config.value && modeOf(config.value);
+  const quoted = rules.inQuote(draft.value);
   return (
     <section class="panel ticket" aria-labelledby="ticket-title">
-      <h2 id="ticket-title">Order</h2>
-      <form onSubmit={submit} autocomplete="off" noValidate>
+      <h2 id="ticket-title">Order <span class="muted">{mode && mode.kind !== 'real' ? 'no real money' : ''}</span>{mode?.kind === 'real' ? <strong class="real">REAL MONEY</strong> : null}</h2>
+      <form id="ticket" onSubmit={submit} autocomplete="off" noValidate>
         <fieldset class="sides" disabled={busy.value}>
           <legend class="hidden">Side</legend>
-          <Choice name="side" value="BUY" chosen={side} hint="B">Buy</Choice>
-          <Choice name="side" value="SELL" chosen={side} hint="S">Sell</Choice>
+          <Choice value="BUY" hint="B">Buy</Choice>
+          <Choice value="SELL" hint="S">Sell</Choice>
         </fieldset>
         <div class="pair">
           <label>Type
-            <select id="type" value={type.value} onChange={(e) => { type.value = e.currentTarget.value as OrderType; confirming.value = false; }}>
-              <option value="LIMIT">Limit</option><option value="MARKET">Market</option><option value="LIMIT_MAKER">Post only</option>
+            <select id="type" value={type} onChange={(e) => change({ type: e.currentTarget.value as OrderType })}>
+              {Object.entries(TYPES).map(([name, words]) => <option key={name} value={name}>{words}</option>)}
             </select>
           </label>
           <label>In force
-            <select id="tif" value={type.value === 'LIMIT' ? tif.value : ''} disabled={type.value !== 'LIMIT'} onChange={(e) => { tif.value = e.currentTarget.value; confirming.value = false; }}>
-              {type.value === 'LIMIT' ? null : <option value="">{type.value === 'MARKET' ? 'Immediate' : 'Until cancelled'}</option>}
-              <option value="GTC">Until cancelled</option><option value="IOC">Immediate, else expire</option><option value="FOK">All or nothing</option>
+            <select id="tif" value={rules.hasTif(type) ? tif : ''} disabled={!rules.hasTif(type)} onChange={(e) => change({ tif: e.currentTarget.value as Tif })}>
+              {rules.hasTif(type) ? null : <option value="">{type === 'LIMIT_MAKER' ? 'Until cancelled' : 'Immediate'}</option>}
+              {Object.entries(TIFS).map(([name, words]) => <option key={name} value={name}>{words}</option>)}
             </select>
           </label>
         </div>
-        <Field id="qty" label={`Quantity (${of.base})`} value={qty} hint={of.lot} />
-        {limited ? <Field id="price" label={`Price (${of.quote})`} value={price} hint={shown(last, places(of.tick))} /> : null}
-        <Estimate of={of} />
-        <p id="ticket-check" class="check" aria-live="polite">{check.value ?? ''}</p>
-        <button class={`send ${side.value === 'BUY' ? 'buy' : 'sell'}`} disabled={busy.value || unsure.value !== undefined || check.value !== undefined || !live.value}>
-          {confirming.value ? `Large order. ${label}: press again` : label}
-        </button>
+        <div class="amount">
+          <Input field="qty" label={quoted ? `Amount (${of.quote})` : `Quantity (${of.base})`} hint={quoted ? of.min_notional : of.lot} />
+          {type === 'MARKET' ? <button type="button" class="unit" onClick={() => change({ inQuote: !draft.value.inQuote, qty: '' })} aria-label={`Enter the amount in ${quoted ? of.base : of.quote}`}>{quoted ? of.quote : of.base} ⇄</button> : null}
+        </div>
+        <Portions />
+        {rules.hasStop(type) ? <Input field="stop" label={`Stop price (${of.quote})`} hint={of.tick} /> : null}
+        {rules.hasLimit(type) ? <PriceInput /> : null}
+        {rules.hasTif(type) && tif === 'GTD' ? <Input field="minutes" label="For how many minutes" hint="60" /> : null}
+        {side === 'SELL' ? <label class="check"><input id="reduce-only" type="checkbox" checked={reduceOnly} onChange={(e) => change({ reduceOnly: e.currentTarget.checked })} />Reduce only: no more than is free</label> : null}
+        <Estimated />
+        <p id="ticket-check" class="check-text" aria-live="polite">{check.value}</p>
+        <button class={`send ${side === 'BUY' ? 'buy' : 'sell'}`} disabled={busy.value || unsure.value !== undefined || problem.value !== undefined || !live.value}>{label}</button>
       </form>
-      <p id="ticket-answer" class={`answer ${answer.value?.good ? 'good' : 'bad'}`} role="status">{answer.value?.text ?? ''}</p>
-      {unsure.value ? <button class="again" disabled={busy.value} onClick={() => unsure.value && void send(unsure.value)}>Send the same order again</button> : null}
+      <p id="ticket-answer" class={`answer ${answer.value?.good ? 'good' : 'bad'}`} role="status">{answer.value?.text ?? (unsure.value ? 'Not known whether the last order was placed.' : '')}</p>
+      {unsure.value ? <Unsure body={unsure.value} /> : null}
+      <label class="threshold">Ask from ({of.quote})
+        <input id="confirm-from" inputMode="decimal" value={confirmFrom.value} title="Orders worth as much or more are asked about first; 0: every order" onChange={(e) => { if (decimal(e.currentTarget.value)) confirmFrom.value = e.currentTarget.value; else e.currentTarget.value = confirmFrom.value; }} />
+      </label>
+      {confirming.value !== undefined ? <Confirm why={confirming.value} label={label} /> : null}
     </section>
   );
 }
 
-function Choice(props: { name: string; value: Side; chosen: typeof side; hint: string; children: string }) {
+function Unsure({ body }: { body: Record<string, unknown> }) {
+  return (
+    <div class="buttons">
+      <button class="again" disabled={busy.value} onClick={() => void send(body)} title="Under its own id: it is placed once, however often it is sent">Send the same order again</button>
+      <button onClick={() => { doubt(undefined); answer.value = undefined; }} title="See under Open and History whether it is there">Leave it</button>
+    </div>
+  );
+}
+
+function Confirm({ why, label }: { why: string; label: string }) {
+  const { side, type, price, stop, qty } = draft.value;
+  const of = instrument.value;
+  const unit = rules.inQuote(draft.value) ? of?.quote : of?.base;
+  const at = [rules.hasStop(type) ? `stop ${shown(stop)}` : '', rules.hasLimit(type) ? `at ${shown(price)}` : ''].filter(Boolean).join(', ');
+  return (
+    <Ask title="Send this order?" yes={label} buy={side === 'BUY'} sell={side === 'SELL'} onYes={go} close={() => { confirming.value = undefined; }}>
+      <p class="big"><span class={side === 'BUY' ? 'buy' : 'sell'}>{side}</span> {shown(qty)} {unit} <span class="muted">{TYPES[type]}</span> {at}</p>
+      <Estimated />
+      <p>{why}</p>
+    </Ask>
+  );
+}
+
+function Choice(props: { value: Side; hint: string; children: string }) {
   return (
     <label class={props.value === 'BUY' ? 'buy' : 'sell'} title={`Key ${props.hint}`}>
-      <input type="radio" name={props.name} value={props.value} checked={props.chosen.value === props.value} onChange={() => { props.chosen.value = props.value; confirming.value = false; }} />
+      <input type="radio" name="side" value={props.value} checked={draft.value.side === props.value} onChange={() => change({ side: props.value })} />
       {props.children}
     </label>
   );
 }
 
-function Field(props: { id: string; label: string; value: typeof qty; hint: string }) {
+function Input({ field, label, hint, value }: { field: Field; label: string; hint: string; value?: Signal<string> }) {
+  const text = value?.value ?? draft.value[field];
   return (
-    <label>{props.label}
-      <input id={props.id} inputMode="decimal" spellcheck={false} placeholder={props.hint} value={props.value.value} aria-describedby="ticket-check"
-        onInput={(e) => { props.value.value = e.currentTarget.value.trim(); confirming.value = false; }} />
+    <label>{label}
+      <input id={field} inputMode="decimal" spellcheck={false} placeholder={hint} value={text} aria-describedby="ticket-check"
+        aria-invalid={text !== '' && wrongField.value === field} onInput={(e) => change({ [field]: e.currentTarget.value.trim() })} onKeyDown={(e) => nudge(e, field)} />
     </label>
   );
 }
 
-function Estimate({ of }: { of: Instrument }) {
-  balances.read();
-  if (type.value === 'MARKET') book.read();
-  const amount = decimal(qty.value);
-  const total = amount && worth(amount, decimal(price.value));
-  const { asset, needed, free } = needs();
-  const rate = decimal(of.taker_fee);
-  // The fee is taken from what is received.
-  const received = side.value === 'BUY' ? amount : total;
-  const feeAsset = side.value === 'BUY' ? of.base : of.quote;
-  const fee = received && rate && roundUp(multiply(received, rate), Number(side.value === 'BUY' ? of.base_decimals : of.quote_decimals));
+function PriceInput() {
+  const of = instrument.value;
+  const last = markets.read().get(symbol.value)?.price ?? '';
+  return <Input field="price" label={`Price (${of?.quote})`} hint={shown(last, places(of?.tick ?? '1'))} />;
+}
+
+/** Arrow up and down: one step of the price or the quantity. */
+function nudge(event: KeyboardEvent, field: Field): void {
+  const sign = event.key === 'ArrowUp' ? 1n : event.key === 'ArrowDown' ? -1n : 0n;
+  const of = instrument.value;
+  const size = decimal(field === 'qty' ? of?.lot : field === 'minutes' ? '1' : of?.tick);
+  const now = decimal(draft.value[field]);
+  if (sign === 0n || !size || !now || !of) return;
+  event.preventDefault();
+  const next = subtract(now, { units: -sign * size.units, scale: size.scale });
+  if (next.units > 0n) change({ [field]: print(next, places(field === 'qty' ? of.lot : field === 'minutes' ? '1' : of.tick)) });
+}
+
+function Portions() {
+  const use = (percent: number) => {
+    const qty = around.value && rules.portion(percent, draft.value, around.value);
+    if (qty !== undefined) change({ qty });
+  };
+  return (
+    <div class="portions" role="group" aria-label="Part of what is free">
+      {PORTIONS.map((percent) => <button key={percent} type="button" onClick={() => use(percent)}>{percent} %</button>)}
+    </div>
+  );
+}
+
+function Estimated() {
+  if (!around.value) return null;
+  const { of, free } = around.value;
+  const { side, type } = draft.value;
+  const { total, qty, needed, asset, fee, feeAsset, thin } = rules.estimate(draft.value, around.value);
   const short = needed && free && compare(needed, free) > 0;
   const digits = places(of.tick);
+  const average = type === 'MARKET' && total && qty ? divide(total, qty, digits + 2) : undefined;
   return (
     <dl class="estimate">
-      <div><dt>{side.value === 'BUY' ? 'Cost' : 'Proceeds'}{type.value === 'MARKET' ? ', about' : ''}</dt><dd>{total ? `${shown(print(total), digits)} ${of.quote}` : '—'}</dd></div>
+      <div><dt>{side === 'BUY' ? 'Cost' : 'Proceeds'}{type === 'MARKET' ? ', about' : ''}</dt><dd>{total ? `${shown(print(total), digits)} ${of.quote}` : '—'}</dd></div>
+      {average ? <div><dt>Average price, about</dt><dd>{shown(print(average), digits)}</dd></div> : null}
       <div><dt>Fee, at most</dt><dd>{fee ? `${shown(print(fee))} ${feeAsset}` : '—'}</dd></div>
-      <div data-bad={short === true}><dt>Free</dt><dd>{free ? `${shown(print(free))} ${asset}` : '—'}{short ? ' (too little)' : ''}</dd></div>
+      <div data-bad={short === true}><dt>Free</dt><dd>{free ? `${shown(print(free), digits)} ${asset}` : '—'}{short ? ' (too little)' : ''}</dd></div>
+      {thin ? <div data-bad="true"><dt>The book shown is smaller</dt><dd>the rest would expire</dd></div> : null}
     </dl>
   );
 }

@@ -10,7 +10,7 @@ use super::{Engine, Step};
 use crate::input::{AmendOrder, Answer, NewOrder, Refusal, bad};
 use crate::order::{Order, OrderType};
 use crate::risk::{self, Reason};
-use crate::sim::OrderKey;
+use crate::sim::{Incoming, OrderKey};
 use crate::state::Fact;
 use crate::types::{Money, Price, Qty, TsNs};
 
@@ -67,13 +67,13 @@ impl Engine {
         }
         let whole = NewOrder { qty, price, quote_qty: None, ..order.request.clone() };
         let rest = NewOrder { qty: qty.saturating_sub(order.executed_qty), ..whole.clone() };
-        let lock = lock_at_price(&rest).unwrap_or(order.locked);
+        let lock = lock_at_price(&rest, rest.qty).unwrap_or(order.locked);
         let instrument = self.instruments.get(index).ok_or(Reason::UnsupportedByEngine)?;
         let exposure = self.exposure((ts, index, instrument), &whole, (lock, 0), Some(order));
         risk::check(self.state.risk(), instrument, &whole, &exposure)?;
         if let (OrderType::LimitMaker, Some(market)) =
             (whole.order_type, self.markets.get_mut(index))
-            && market.sim.would_take(&rest)
+            && market.sim.would_take(&Incoming::of(&rest))
         {
             return Err(Reason::WouldTake);
         }
@@ -83,18 +83,18 @@ impl Engine {
     /// The venue takes the order as it is now; `old` is what it was.
     fn put_back(&mut self, ts: TsNs, index: usize, key: OrderKey, old: &Order, step: &mut Step) {
         let Some(order) = self.state.order_at(key) else { return };
-        let rest = order.rest();
+        let (side, remaining) = (order.request.side, order.remaining());
         let keeps_place = order.queued_at == old.queued_at;
         let Some(market) = self.markets.get_mut(index) else { return };
         let Some(old_price) = old.price.filter(|_| !order.is_dormant()) else {
             return self.tell_state(ts, key, step);
         };
         if keeps_place {
-            market.sim.shrink(old.ticket(key), rest.side, old_price, rest.qty);
+            market.sim.shrink(old.ticket(key), side, old_price, remaining);
             return self.tell_state(ts, key, step);
         }
-        market.sim.cancel(old.ticket(key), rest.side, old_price);
-        self.place(ts, index, key, &rest, step);
+        market.sim.cancel(old.ticket(key), side, old_price);
+        self.place(ts, index, key, step);
     }
 }
 

@@ -114,9 +114,8 @@ impl Engine {
         let order = state.request.as_ref().filter(|_| !state.status.is_final())?;
         order.check_domain().ok()?;
         let index = *self.index.get(&order.symbol)?;
-        let instrument = self.instruments.get(index)?.clone();
-        let (_, lock) = self.size(index, &instrument, order);
-        self.tell_context(index, &instrument, step);
+        let (_, lock) = self.size(index, order);
+        self.tell_context(index, step);
         let client_order_id = order.client_order_id;
         let order = order.clone();
         let sent_ts_ns = None;

@@ -8,10 +8,9 @@
 use super::sizing::lock_at_price;
 use super::{Engine, Step};
 use crate::input::{Answer, NewOrder, NewPair, Refusal};
-use crate::instrument::Instrument;
 use crate::order::{Order, OrderChange, TimeInForce};
 use crate::risk::Reason;
-use crate::sim::OrderKey;
+use crate::sim::{Incoming, OrderKey};
 use crate::state::Fact;
 use crate::types::{Money, Side, TsNs};
 
@@ -30,10 +29,10 @@ impl Engine {
             return Ok(answer);
         }
         pair.check_domain()?;
-        let (index, instrument) = self.traded(&pair.limit.symbol)?;
+        let index = self.traded(&pair.limit.symbol)?;
         let locks = locks(&pair);
-        let verdict = self.judge_pair(ts, index, &instrument, &pair, locks);
-        self.tell_context(index, &instrument, step);
+        let verdict = self.judge_pair(ts, index, &pair, locks);
+        self.tell_context(index, step);
         let [lock, excess] = if verdict.is_ok() { locks } else { [Money::ZERO; 2] };
         for (order, lock) in [(pair.limit.clone(), lock), (pair.stop.clone(), excess)] {
             let sent_ts_ns = self.sent_at(ts, &verdict);
@@ -42,7 +41,7 @@ impl Engine {
         for order in [&pair.limit, &pair.stop] {
             let key = self.state.order_key(&order.client_order_id).unwrap_or(OrderKey::MAX);
             match verdict {
-                Ok(()) => self.place(ts, index, key, order, step),
+                Ok(()) => self.place(ts, index, key, step),
                 Err(reason) => self.close(ts, key, (OrderChange::Reject, Some(reason)), step),
             }
         }
@@ -74,13 +73,12 @@ impl Engine {
         &mut self,
         ts: TsNs,
         index: usize,
-        instrument: &Instrument,
         pair: &NewPair,
         [lock, excess]: [Money; 2],
     ) -> Result<(), Reason> {
         let lock = lock.saturating_add(excess);
-        self.judge(ts, index, instrument, &pair.limit, (lock, 0))?;
-        self.judge(ts, index, instrument, &pair.stop, (lock, 1))?;
+        self.judge(ts, index, &pair.limit, (lock, 0))?;
+        self.judge(ts, index, &pair.stop, (lock, 1))?;
         let last = self.state.market(&pair.limit.symbol).map(|market| market.price);
         let beyond = |last| match pair.limit.side {
             Side::Buy => pair.limit.price < Some(last),
@@ -90,7 +88,7 @@ impl Engine {
             return Err(Reason::OcoPrices);
         }
         let market = self.markets.get_mut(index);
-        let takes = market.is_some_and(|market| market.sim.would_take(&pair.limit));
+        let takes = market.is_some_and(|market| market.sim.would_take(&Incoming::of(&pair.limit)));
         if takes { Err(Reason::WouldTake) } else { Ok(()) }
     }
 
@@ -117,7 +115,7 @@ impl Engine {
 
 /// What the limit order locks, and what the stop order needs beyond that.
 fn locks(pair: &NewPair) -> [Money; 2] {
-    let lock = |order| lock_at_price(order).unwrap_or_default();
+    let lock = |order: &NewOrder| lock_at_price(order, order.qty).unwrap_or_default();
     let (limit, stop) = (lock(&pair.limit), lock(&pair.stop));
     [limit, stop.saturating_sub(limit).max(Money::ZERO)]
 }

@@ -13,35 +13,31 @@ use crate::state::OpenOrders;
 use crate::types::{Asset, Money, Price, Qty, Side, TsNs};
 
 impl Engine {
-    /// The order with its quantity worked out, and what it would lock.
-    pub(super) fn size(
-        &self,
-        index: usize,
-        instrument: &Instrument,
-        order: &NewOrder,
-    ) -> (NewOrder, Money) {
+    /// The order's quantity, worked out, and what it would lock.
+    pub(super) fn size(&self, index: usize, order: &NewOrder) -> (Qty, Money) {
+        let Some(instrument) = self.instruments.get(index) else { return Default::default() };
         let sim = self.markets.get(index).map(|market| &market.sim);
-        let mut sized = order.clone();
+        let mut qty = order.qty;
         if let (Some(quote_qty), Some(sim)) = (order.quote_qty, sim) {
             let last = self.market_price(index, order);
-            sized.qty = sim.market_qty(order.side, quote_qty, last).floor_to(instrument.lot);
+            qty = sim.market_qty(order.side, quote_qty, last).floor_to(instrument.lot);
         }
         if order.reduce_only && order.side == Side::Sell {
             let free = Qty::of(self.state.free(instrument.base)).floor_to(instrument.lot);
-            sized.qty = sized.qty.min(free);
+            qty = qty.min(free);
         }
         let at_market = || match (order.quote_qty, self.venue) {
             (Some(quote_qty), _) => quote_qty,
             (None, Venue::Simulated) => {
-                sim.map(|sim| sim.market_cost(Side::Buy, sized.qty)).unwrap_or_default()
+                sim.map(|sim| sim.market_cost(Side::Buy, qty)).unwrap_or_default()
             }
             (None, Venue::External) => {
                 let price = self.market_price(index, order);
-                price.map(|price| Money::notional(price, sized.qty)).unwrap_or_default()
+                price.map(|price| Money::notional(price, qty)).unwrap_or_default()
             }
         };
-        let lock = lock_at_price(&sized).unwrap_or_else(at_market);
-        (sized, lock)
+        let lock = lock_at_price(order, qty).unwrap_or_else(at_market);
+        (qty, lock)
     }
 
     /// Whether a new order may go that would lock so much: `sized` has its quantity worked out, and `more`
@@ -50,10 +46,10 @@ impl Engine {
         &self,
         ts: TsNs,
         index: usize,
-        instrument: &Instrument,
         sized: &NewOrder,
         (lock, more): (Money, usize),
     ) -> Result<(), Reason> {
+        let instrument = self.instruments.get(index).ok_or(Reason::UnsupportedByEngine)?;
         let by_engine = sized.quote_qty.is_some()
             || sized.order_type.has_stop()
             || sized.time_in_force == TimeInForce::Gtd;
@@ -108,6 +104,7 @@ impl Engine {
                 .open_order_count()
                 .saturating_sub(old_open.count)
                 .saturating_add(more),
+            most_open_orders: self.most_open_orders,
             instrument_orders: open.count.saturating_add(more),
             instrument_notional: open.notional,
             position: if is_held { position() } else { Money::ZERO },
@@ -134,12 +131,10 @@ pub(super) fn paid(instrument: &Instrument, side: Side) -> Asset {
     }
 }
 
-/// What an order locks whose price is known: of a BUY its limit, or its stop when it has no limit.
-pub(super) fn lock_at_price(order: &NewOrder) -> Option<Money> {
+/// What so much of an order locks whose price is known: of a BUY its limit, or its stop when it has no limit.
+pub(super) fn lock_at_price(order: &NewOrder, qty: Qty) -> Option<Money> {
     match order.side {
-        Side::Sell => Some(order.qty.into()),
-        Side::Buy => {
-            order.price.or(order.stop_price).map(|price| Money::notional(price, order.qty))
-        }
+        Side::Sell => Some(qty.into()),
+        Side::Buy => order.price.or(order.stop_price).map(|price| Money::notional(price, qty)),
     }
 }

@@ -119,22 +119,17 @@ fn rank(order: &NewOrder) -> Option<(bool, i64)> {
 
 impl Engine {
     /// An order that may go comes to the built-in venue.
-    pub(super) fn place(
-        &mut self,
-        ts: TsNs,
-        index: usize,
-        key: OrderKey,
-        order: &NewOrder,
-        step: &mut Step,
-    ) {
+    pub(super) fn place(&mut self, ts: TsNs, index: usize, key: OrderKey, step: &mut Step) {
         let mut reports = std::mem::take(&mut self.reports);
         if let Some(market) = self.markets.get_mut(index) {
             match self.state.order_at(key) {
-                Some(known) if known.is_dormant() => {
-                    market.stops.insert(key, order);
+                Some(order) if order.is_dormant() => {
+                    market.stops.insert(key, &order.request);
                     reports.push(SimReport { key, body: SimOutcome::Accepted });
                 }
-                Some(known) => market.sim.place(known.ticket(key), order, &mut reports),
+                Some(order) => {
+                    market.sim.place(order.ticket(key), &order.incoming(), &mut reports);
+                }
                 None => {}
             }
         }
@@ -155,11 +150,11 @@ impl Engine {
             let queued_at = self.state.last_event_id();
             // The other order of its pair has locked a part of what it needs.
             let paired = self.open_other(key).is_some();
-            let lock = paired.then(|| lock_at_price(&rest)).flatten();
+            let lock = paired.then(|| lock_at_price(&rest, rest.qty)).flatten();
             self.tell(Fact::Triggered { client_order_id, ts_ns: ts, queued_at, lock }, step);
             self.end_other(ts, key, (OrderChange::Expire, Some(Reason::Oco)), step);
             if self.can_pay(index, &rest, lock.unwrap_or(locked)) {
-                self.place(ts, index, key, &rest, step);
+                self.place(ts, index, key, step);
             } else {
                 let reason = Some(Reason::InsufficientBalance);
                 self.close(ts, key, (OrderChange::Expire, reason), step);

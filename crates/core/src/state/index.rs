@@ -1,5 +1,6 @@
 //! What follows from the state's data, kept for speed.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
@@ -17,6 +18,8 @@ pub(super) struct Index {
     pub(super) expiring: BTreeSet<(TsNs, usize)>,
     pub(super) markets: FxHashMap<Symbol, usize>,
     pub(super) pairs: FxHashMap<Symbol, usize>,
+    /// The order that was looked up last: the one that the next look is about, as a rule.
+    pub(super) last_looked_up: Cell<usize>,
     /// What the open orders of each pair come to.
     pub(super) open_of_pair: Vec<OpenOrders>,
 }

@@ -9,10 +9,10 @@ mod reference;
 use std::io::Write;
 
 use reference::{Incoming, Kind, Levels, Reference};
-use veloz_core::input::{MarketBody, NewOrder};
+use veloz_core::input::MarketBody;
 use veloz_core::order::{OrderType, TimeInForce};
-use veloz_core::sim::{SimMarket, SimReport, Ticket};
-use veloz_core::types::{ClientOrderId, Price, Qty, Side, Symbol};
+use veloz_core::sim::{self, SimMarket, SimReport, Ticket};
+use veloz_core::types::{Price, Qty, Side};
 
 const SEEDS: u64 = 1_000;
 /// Of each seed.
@@ -145,8 +145,7 @@ fn ticket(key: usize) -> Ticket {
     Ticket { queued_at: 0, key }
 }
 
-fn new_order(order: &Incoming) -> NewOrder {
-    let (id, symbol) = (ClientOrderId::parse("x").unwrap(), Symbol::parse("BTCUSDT").unwrap());
+fn incoming(order: &Incoming) -> sim::Incoming {
     let (order_type, time_in_force) = match (order.kind, order.limit) {
         (_, None) => (OrderType::Market, TimeInForce::Ioc),
         (Kind::Gtc, _) => (OrderType::Limit, TimeInForce::Gtc),
@@ -154,12 +153,9 @@ fn new_order(order: &Incoming) -> NewOrder {
         (Kind::Fok, _) => (OrderType::Limit, TimeInForce::Fok),
         (Kind::PostOnly, _) => (OrderType::LimitMaker, TimeInForce::Gtc),
     };
-    NewOrder {
-        order_type,
-        time_in_force,
-        price: order.limit.map(Price::from_raw),
-        ..NewOrder::market(id, symbol, order.side, Qty::from_raw(order.lots))
-    }
+    let price = order.limit.map(Price::from_raw);
+    let (side, qty) = (order.side, Qty::from_raw(order.lots));
+    sim::Incoming { side, order_type, time_in_force, qty, price }
 }
 
 /// Does the same to both.
@@ -176,7 +172,7 @@ fn apply(
     let body = match what {
         Operation::Place(order) => {
             reference.place(*order);
-            return sim.place(ticket(order.key), &new_order(order), out);
+            return sim.place(ticket(order.key), &incoming(order), out);
         }
         Operation::Cancel(key) => {
             let (side, price) = price_of(reference, *key);

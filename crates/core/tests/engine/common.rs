@@ -46,6 +46,7 @@ pub(crate) fn config(venue: Venue) -> EngineConfig {
             .collect(),
         balances: vec![balance("USDT", "100000"), balance("BTC", "100"), balance("ETH", "1000")],
         venue,
+        ..EngineConfig::default()
     }
 }
 

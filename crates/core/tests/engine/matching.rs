@@ -1,8 +1,9 @@
 //! The simulated venue through the engine: what fills, at what price, and in which order it is told.
 
-use crate::common::{Rig, depth, id, quote, snapshot, symbol, trade};
-use veloz_core::engine::Venue;
+use crate::common::{Rig, config, depth, id, quote, snapshot, symbol, trade};
+use veloz_core::engine::{Engine, EngineConfig, Venue};
 use veloz_core::input::{Input, MarketBody, MarketData};
+use veloz_core::sim::Taken;
 
 /// What is done: an order, or something the market says.
 enum Do {
@@ -319,5 +320,33 @@ fn a_source_that_is_wrong_fills_nothing() {
             (Market(depth(11, 12, "-1 5, 0 5, 99 -3", &format!("{least} 1, 0 1"))), ""),
             (Order("c SELL 1 @ 98 IOC"), "c ACCEPTED; c EXPIRED self_trade; =c"),
         ],
+    );
+}
+
+/// One order takes no more than is shown; the next finds it again, whether it takes or rests.
+#[test]
+fn liquidity_may_be_replenished() {
+    let mut rig = Rig::new(Venue::Simulated);
+    let replenished = EngineConfig { taken: Taken::IsReplenished, ..config(Venue::Simulated) };
+    rig.engine = Engine::restore(replenished, rig.replayed());
+    rig.market(snapshot(10, "99 2, 98 5", "101 2, 102 5"));
+    for name in ["a", "b"] {
+        let shown = rig.order(&format!("{name} BUY 5 @ 101 IOC"));
+        let expected = format!(
+            "{name} ACCEPTED; {name} 2.0@101.0; {name} EXPIRED ioc_remainder; ={name}; account"
+        );
+        assert_eq!(shown, expected);
+    }
+    rig.order("c BUY 1 @ 100");
+    rig.order("d BUY 3 @ 100");
+    assert_eq!(
+        rig.market(depth(11, 11, "", "100 2")),
+        "c 1.0@100.0; c FILLED; =c; d 1.0@100.0; d PARTIALLY_FILLED; =d; account",
+        "one word of the source fills no more than it shows"
+    );
+    assert_eq!(
+        rig.market(depth(12, 12, "97 1", "")),
+        "d 2.0@100.0; d FILLED; =d; account",
+        "the next one all of it"
     );
 }

@@ -18,7 +18,7 @@ fn rig() -> Rig {
     let answer = rig.input(&Input::NewOrder(order("a BUY 3 @ 99")));
     assert_eq!(answer, Ok(Answer::Pending(id("a"))));
     assert!(rig.step.events.iter().all(|event| matches!(event, Event::Account(_))));
-    assert_eq!(rig.step.commands, vec![VenueCommand::Place(order("a BUY 3 @ 99"))]);
+    assert_eq!(rig.step.commands, vec![VenueCommand::Place(Box::new(order("a BUY 3 @ 99")))]);
     rig
 }
 

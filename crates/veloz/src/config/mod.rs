@@ -130,6 +130,8 @@ pub struct Config {
     pub sim_balances: Vec<(Asset, Money)>,
     /// What the simulated venue charges: maker, taker.
     pub sim_fees: (Qty, Qty),
+    /// Whether what the simulated venue takes is there again for the next order.
+    pub sim_replenished: bool,
     /// The exchange's list of instruments; the built-in ones without it.
     pub exchange_info: Option<PathBuf>,
     /// The capture to play.
@@ -264,6 +266,7 @@ impl Config {
             sim_interval: layers.get("VELOZ_SIM_INTERVAL_MS", |v| parse::millis(v, 0))?,
             sim_balances: layers.get("VELOZ_SIM_BALANCES", parse::balances)?,
             sim_fees: layers.get("VELOZ_SIM_FEES", parse::fees)?,
+            sim_replenished: layers.get("VELOZ_SIM_LIQUIDITY", parse::replenished)?,
             exchange_info: layers.get("VELOZ_EXCHANGE_INFO", parse::optional_path)?,
             replay_file: layers.get("VELOZ_REPLAY_FILE", parse::optional_path)?,
             replay_speed: layers.get("VELOZ_REPLAY_SPEED", parse::replay_speed)?,

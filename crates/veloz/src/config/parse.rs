@@ -73,6 +73,15 @@ pub(super) fn optional_path(text: &str) -> Parsed<Option<PathBuf>> {
     Ok((!text.is_empty()).then(|| PathBuf::from(text)))
 }
 
+/// Whether liquidity that was taken is there again at once.
+pub(super) fn replenished(text: &str) -> Parsed<bool> {
+    match text {
+        "consumed" => Ok(false),
+        "replenished" => Ok(true),
+        _ => Err("must be consumed or replenished".to_owned()),
+    }
+}
+
 pub(super) fn market_source(text: &str) -> Parsed<MarketSource> {
     match text {
         "sim" => Ok(MarketSource::Sim),

@@ -75,6 +75,11 @@ pub const VARIABLES: &[Variable] = &[
     variable("VELOZ_MARKET_SYMBOL", "BTCUSDT", "Symbol that is meant when none is named"),
     variable("VELOZ_MARKET_SYMBOLS", "", "Further symbols, comma-separated"),
     variable(
+        "VELOZ_SIM_LIQUIDITY",
+        "consumed",
+        "What an order takes from the book: consumed until the level changes, or replenished at once",
+    ),
+    variable(
         "VELOZ_EXCHANGE_INFO",
         "",
         "Instruments and filters: an answer of Binance's exchangeInfo, plain or .gz; built-in ones without",

@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, Uri, header};
 use veloz_core::limits::HTTP_PAGE_ITEMS;
 
-use crate::stream::filter::{Encoding, Kinds};
-use crate::stream::request::{RequestError, parse_id, parse_kinds};
+use crate::stream::filter::{Encoding, Filter};
+use crate::stream::request::{RequestError, parse_id, parse_kinds, parse_symbols};
 
 use super::error::ApiError;
 use super::query::Query;
@@ -22,11 +22,16 @@ pub(super) async fn page(State(app): Shared, uri: Uri) -> Answered {
     let after = query.get("after")?.map(|value| parse_id("after", value.as_bytes()));
     let after = after.transpose().map_err(text)?.unwrap_or(0);
     let limit = query.number("limit", DEFAULT_ITEMS, 1, HTTP_PAGE_ITEMS)?;
-    let kinds = query.get("types")?.map(parse_kinds).transpose().map_err(text)?;
-    let kinds = kinds.unwrap_or(Kinds::ALL);
+    let mut filter = Filter::default();
+    if let Some(types) = query.get("types")? {
+        filter.kinds = parse_kinds(types).map_err(text)?;
+    }
+    if let Some(symbols) = query.get("symbols")? {
+        filter.symbols = parse_symbols(symbols).map_err(text)?;
+    }
     let _permit = app.event_reads.acquire().await.map_err(closed)?;
     let pages = app.pages.clone();
-    let read = tokio::task::spawn_blocking(move || pages.read(after, limit, kinds));
+    let read = tokio::task::spawn_blocking(move || pages.read(after, limit, &filter));
     Ok(raw_json(read.await.map_err(closed)??))
 }
 

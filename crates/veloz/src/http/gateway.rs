@@ -1,10 +1,13 @@
 //! One request from its head to its answer.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, StatusCode, Version};
 use hyper::body::Incoming;
@@ -19,11 +22,12 @@ use super::error::ApiError;
 use super::guard::{Guard, is_preflight, is_stream};
 use super::metrics::{HttpMetrics, Refused};
 use super::router::{App, router};
-use super::{HttpConfig, HttpParts, Timeouts};
+use super::{HttpConfig, HttpParts, Timeouts, orders};
 
 /// What all connections share.
 pub(super) struct Gateway {
     guard: Guard,
+    app: Arc<App>,
     router: Router,
     stream: StreamHandle,
     metrics: HttpMetrics,
@@ -42,14 +46,12 @@ pub(super) enum Outcome {
 impl Gateway {
     /// Puts the layer together.
     pub(super) fn new(config: HttpConfig, parts: HttpParts) -> Gateway {
-        Gateway {
-            guard: Guard::new(config.allowed_hosts.clone(), config.allowed_origins.clone()),
-            stream: parts.stream.clone(),
-            metrics: parts.metrics.clone(),
-            timeouts: config.timeouts,
-            max_connections: config.max_connections,
-            router: router(App::new(config, parts)),
-        }
+        let guard = Guard::new(config.allowed_hosts.clone(), config.allowed_origins.clone());
+        let (stream, metrics) = (parts.stream.clone(), parts.metrics.clone());
+        let (timeouts, max_connections) = (config.timeouts, config.max_connections);
+        let app = Arc::new(App::new(config, parts));
+        let router = router(Arc::clone(&app));
+        Gateway { guard, app, router, stream, metrics, timeouts, max_connections }
     }
 
     /// Checks, reads and answers a request.
@@ -57,7 +59,7 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let cors = self.guard.cors(&parts.headers);
         let checked = match self.guard.check(&parts) {
-            Ok(()) if is_stream(&parts.method, &parts.uri) => match self.stream(&parts, &cors) {
+            Ok(()) if is_stream(&parts.method, &parts.uri) => match self.stream(&parts) {
                 Ok(attach) => return Outcome::Stream(Box::new(attach)),
                 Err(error) => Err(error),
             },
@@ -69,7 +71,7 @@ impl Gateway {
             Err(error) => error.into_response(),
         };
         let headers = response.headers_mut();
-        headers.extend(cors);
+        headers.extend(cors.lines());
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if !whole {
@@ -105,19 +107,16 @@ impl Gateway {
         self.timeouts
     }
 
-    fn stream(
-        &self,
-        parts: &Parts,
-        cors: &[(HeaderName, HeaderValue)],
-    ) -> Result<Attach, ApiError> {
+    fn stream(&self, parts: &Parts) -> Result<Attach, ApiError> {
         let request = StreamRequest::parse(parts.uri.query(), &parts.headers)
             .map_err(|error| ApiError::bad_params(error.to_string()))?;
         if self.connections() > self.max_connections {
             self.metrics.refused(Refused::TooMany);
             return Err(ApiError::too_many_connections());
         }
+        let cors = self.guard.cors(&parts.headers);
         let extra_headers = cors
-            .iter()
+            .lines()
             .filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value.to_str().ok()?)))
             .collect();
         Ok(Attach { request, http10: parts.version < Version::HTTP_11, extra_headers })
@@ -126,6 +125,15 @@ impl Gateway {
     async fn route(&self, parts: Parts, body: Bytes) -> Response {
         if is_preflight(&parts.method, &parts.headers) {
             return preflight();
+        }
+        // Orders and cancels come by the thousand: a router costs as much as reading them does.
+        if parts.method == Method::POST {
+            let app = || State(Arc::clone(&self.app));
+            match parts.uri.path() {
+                "/api/order" => return orders::place(app(), body).await.into_response(),
+                "/api/cancel" => return orders::cancel(app(), body).await.into_response(),
+                _ => {}
+            }
         }
         let is_options = parts.method == Method::OPTIONS;
         let request = Request::from_parts(parts, Body::from(body));

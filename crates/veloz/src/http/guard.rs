@@ -9,7 +9,6 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::uri::Authority;
 use http::{Method, StatusCode, Uri, Version};
 
 use super::error::ApiError;
@@ -42,16 +41,9 @@ impl Guard {
     }
 
     /// What the answer to a page of an allowed origin must carry, so that the page may read it.
-    pub(super) fn cors(&self, headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-        let mut cors = vec![(header::VARY, HeaderValue::from_static("Origin"))];
-        if let Some(origin) = headers.get(header::ORIGIN)
-            && self.check_origin(headers).is_ok()
-        {
-            cors.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone()));
-            let exposed = HeaderValue::from_static("Retry-After");
-            cors.push((header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed));
-        }
-        cors
+    pub(super) fn cors(&self, headers: &HeaderMap) -> Cors {
+        let origin = headers.get(header::ORIGIN);
+        Cors(origin.filter(|_| self.check_origin(headers).is_ok()).cloned())
     }
 
     fn check_host(&self, request: &Parts) -> Result<(), ApiError> {
@@ -64,14 +56,10 @@ impl Guard {
         if host.is_none() && request.version >= Version::HTTP_11 {
             return Err(ApiError::bad_params("the Host header is missing"));
         }
-        let host_is_own = host.is_none_or(|host| {
-            host.to_str().is_ok_and(|host| self.is_own(&host.to_ascii_lowercase()))
-        });
+        let host_is_own = host.is_none_or(|host| host.to_str().is_ok_and(|host| self.is_own(host)));
         // `GET http://name/path`: that name counts too.
-        let target_is_own = request
-            .uri
-            .authority()
-            .is_none_or(|target| self.is_own(&target.as_str().to_ascii_lowercase()));
+        let target_is_own =
+            request.uri.authority().is_none_or(|target| self.is_own(target.as_str()));
         if host_is_own && target_is_own {
             return Ok(());
         }
@@ -84,9 +72,7 @@ impl Guard {
 
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let mut origins = headers.get_all(header::ORIGIN).iter();
-        if origins.all(|origin| {
-            origin.to_str().is_ok_and(|origin| self.is_own_origin(&origin.to_ascii_lowercase()))
-        }) {
+        if origins.all(|origin| origin.to_str().is_ok_and(|origin| self.is_own_origin(origin))) {
             return Ok(());
         }
         Err(ApiError::new(
@@ -100,26 +86,49 @@ impl Guard {
         if self.origins.iter().any(|own| own.eq_ignore_ascii_case(origin)) {
             return true;
         }
-        let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-        host.is_some_and(|host| self.is_own(host))
+        let Some((scheme, host)) = origin.split_once("://") else { return false };
+        ["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme))
+            && self.is_own(host)
     }
 
-    /// Whether `host` (with or without a port, in lower case) is a name of this gateway.
+    /// Whether `host`, with or without a port, is a name of this gateway.
     fn is_own(&self, host: &str) -> bool {
         const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
-        let Ok(authority) = host.parse::<Authority>() else { return false };
-        // A user part or a trailing colon parses, but no client sends it.
-        let name = authority.host();
-        let plain = match authority.port() {
-            Some(port) => host.len() == name.len() + 1 + port.as_str().len(),
-            None => host == name,
+        // Nothing else is taken apart: what is not a known name and a port is foreign.
+        let name = match host.rsplit_once(':') {
+            // The colons of an address in brackets are its own.
+            Some((name, port)) if !port.ends_with(']') => {
+                if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+                    return false;
+                }
+                name
+            }
+            _ => host,
         };
-        plain
-            && (LOOPBACK.contains(&name)
-                || self
-                    .hosts
-                    .iter()
-                    .any(|own| own.eq_ignore_ascii_case(name) || own.eq_ignore_ascii_case(host)))
+        LOOPBACK.iter().any(|own| own.eq_ignore_ascii_case(name))
+            || self
+                .hosts
+                .iter()
+                .any(|own| own.eq_ignore_ascii_case(name) || own.eq_ignore_ascii_case(host))
+    }
+}
+
+/// The origin of a page that may read the answer, if a page asks.
+#[derive(Debug)]
+pub(super) struct Cors(Option<HeaderValue>);
+
+impl Cors {
+    /// The header lines, by name and value.
+    pub(super) fn lines(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let exposed = HeaderValue::from_static("Retry-After");
+        let allowed = self.0.map(|origin| {
+            [
+                (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin),
+                (header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed),
+            ]
+        });
+        std::iter::once((header::VARY, HeaderValue::from_static("Origin")))
+            .chain(allowed.into_iter().flatten())
     }
 }
 
@@ -178,6 +187,11 @@ mod tests {
         check(get("evil@localhost"), Some(421));
         check(get("localhost:"), Some(421));
         check(get("localhost:80:80"), Some(421));
+        check(get("localhost:80a"), Some(421));
+        check(get("[::1]"), None);
+        check(get("[::1]:"), Some(421));
+        check(get("::1"), Some(421));
+        check(get("[::2]"), Some(421));
         check(get("127.0.0.1/"), Some(421));
         check(get(""), Some(421));
         check(get("localhost").header("host", "localhost"), Some(400));
@@ -193,6 +207,8 @@ mod tests {
             Request::get("/health").header("host", "localhost:8080").header("origin", origin)
         };
         check(get("http://localhost:8080"), None);
+        check(get("HTTP://LocalHost:8080"), None);
+        check(get("ftp://localhost:8080"), Some(403));
         check(get("http://127.0.0.1:3000"), None);
         check(get("https://pages.example"), None);
         check(get("http://desk.example"), None);

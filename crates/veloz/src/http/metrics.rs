@@ -13,6 +13,8 @@ use prometheus_client::registry::Registry;
 #[derive(Debug, Clone, Default)]
 pub struct HttpMetrics {
     requests: Family<StatusLabel, Counter>,
+    /// The counter of the status that nearly all answers have.
+    ok: Counter,
     refused: Family<ReasonLabel, Counter>,
     timeouts: Counter,
     connections: Gauge<i64, AtomicI64>,
@@ -42,7 +44,8 @@ pub(super) enum Refused {
 impl HttpMetrics {
     /// Counters that `registry` shows.
     pub fn register(registry: &mut Registry) -> HttpMetrics {
-        let metrics = HttpMetrics::default();
+        let mut metrics = HttpMetrics::default();
+        metrics.ok = metrics.requests.get_or_create(&StatusLabel { status: 200 }).clone();
         registry.register(
             "veloz_http_requests",
             "Requests answered, by status",
@@ -67,7 +70,11 @@ impl HttpMetrics {
     }
 
     pub(super) fn answered(&self, status: StatusCode) {
-        self.requests.get_or_create(&StatusLabel { status: status.as_u16() }).inc();
+        if status == StatusCode::OK {
+            self.ok.inc();
+        } else {
+            self.requests.get_or_create(&StatusLabel { status: status.as_u16() }).inc();
+        }
     }
 
     pub(super) fn refused(&self, reason: Refused) {

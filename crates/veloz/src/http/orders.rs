@@ -41,9 +41,7 @@ pub(super) async fn cancel(State(app): Shared, body: Bytes) -> Answered {
         fields.text("client_order_id", parse_id)?.ok_or_else(|| missing("client_order_id"))?;
     let symbol = fields.text("symbol", parse_symbol)?;
     match app.service.submit(Input::Cancel(CancelOrder { client_order_id, symbol })).await? {
-        Answer::Cancelled(client_order_id) => {
-            json(&serde_json::json!({ "ok": true, "client_order_id": client_order_id }))
-        }
+        Answer::Cancelled(client_order_id) => json(&Cancelled { ok: true, client_order_id }),
         other => Err(unexpected(&other, "cancel")),
     }
 }
@@ -111,7 +109,7 @@ pub(super) async fn states(State(app): Shared, uri: Uri) -> Answered {
         if only_open.unwrap_or(false) {
             state.open_orders_from(after).take(limit).map(position).collect::<Vec<_>>()
         } else {
-            state.orders().iter().enumerate().skip(after).take(limit).map(position).collect()
+            state.orders_from(after).take(limit).map(position).collect()
         }
     };
     let orders = app.service.read(page).await?;
@@ -159,6 +157,13 @@ impl<'a> Placed<'a> {
             reason: &answer.reason,
         }
     }
+}
+
+/// The body of the answer to a cancel that was taken.
+#[derive(Debug, Serialize)]
+struct Cancelled {
+    ok: bool,
+    client_order_id: ClientOrderId,
 }
 
 /// The body of the answer to an amendment: the order as it stands now.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
-use http::{StatusCode, Uri, header};
+use http::{HeaderValue, StatusCode, Uri, header};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -86,13 +86,13 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
 }
 
 /// The router of all paths; what is not there is answered in JSON too.
-pub(super) fn router(app: App) -> Router {
+pub(super) fn router(app: Arc<App>) -> Router {
     let routes = routes().into_iter();
     routes
         .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .with_state(Arc::new(app))
+        .with_state(app)
 }
 
 /// 200 with JSON.
@@ -106,7 +106,10 @@ pub(super) fn json(value: &impl Serialize) -> Answered {
 
 /// 200 with JSON that is written already.
 pub(super) fn raw_json(body: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], Body::from(body)).into_response()
+    let mut response = Response::new(Body::from(body));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }
 
 /// `{"items":[...]}` of events in their wire form, each with its id at the end when it has one.

@@ -76,6 +76,9 @@ impl Collector for JournalCollector {
             "How long something written waits for the disk",
             lag,
         )?;
+        let syncs = self.active.sync_time();
+        let (name, help) = ("veloz_sync_seconds", "Time to bring what is written to the disk");
+        syncs.encode(encoder.encode_descriptor(name, help, None, syncs.metric_type())?)?;
         for (name, help, counter) in [
             ("compactions", "Segments rewritten without their market events", &counts.compactions),
             ("removed_segments", "Segments that retention removed", &counts.removals),

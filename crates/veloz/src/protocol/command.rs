@@ -190,7 +190,7 @@ fn kind(
 pub fn write_command(command: &VenueCommand, out: &mut Vec<u8>) {
     let line = match command {
         VenueCommand::Place(order) => {
-            let NewOrder { client_order_id, symbol, side, qty, order_type, .. } = order;
+            let NewOrder { client_order_id, symbol, side, qty, order_type, .. } = &**order;
             let (order_type, tif) = match (order_type, order.time_in_force) {
                 (OrderType::LimitMaker, _) => (OrderType::Limit.as_str(), "GTX"),
                 (order_type, tif) => (order_type.as_str(), tif.as_str()),
@@ -269,7 +269,7 @@ mod tests {
         ] {
             let order = limit(order_type, tif);
             let mut line = Vec::new();
-            write_command(&VenueCommand::Place(order.clone()), &mut line);
+            write_command(&VenueCommand::Place(Box::new(order.clone())), &mut line);
             let line = line.strip_suffix(b"\n").expect("a whole line");
             assert_eq!(parse(line), Ok(Some(Command::Order(order))));
         }

@@ -63,8 +63,19 @@ impl Driver {
     async fn run(mut self) {
         let mut idle = interval(Duration::from_millis(SERVICE_IDLE_MS));
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let spin = Duration::from_micros(
+            std::env::var("X_SPIN").ok().and_then(|s| s.parse().ok()).unwrap_or(0),
+        );
+        let mut gap = Duration::MAX;
         while self.service.phase() == Phase::Running {
+            let began = std::time::Instant::now();
+            if gap < spin {
+                while began.elapsed() < spin && self.inbox.is_empty() {
+                    tokio::task::yield_now().await;
+                }
+            }
             self.wait(&mut idle).await;
+            gap = began.elapsed();
             self.waits = self.service.turn(&self.inbox, &mut self.market, wall_ns());
         }
         let Driver { service, inbox, .. } = self;

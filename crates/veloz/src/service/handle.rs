@@ -108,6 +108,10 @@ impl Inbox {
         self.shared.wake.notified().await;
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.shared.lock().messages.is_empty()
+    }
+
     /// Moves the oldest `most` messages at most into `into`; whether more wait.
     pub(super) fn take(&self, into: &mut Vec<Message>, most: usize) -> bool {
         let mut queue = self.shared.lock();

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use crate::histogram::Histogram;
 
 /// The service's counters.
 #[derive(Debug)]
@@ -13,8 +14,10 @@ pub struct ServiceMetrics {
     pub inputs: Counter,
     /// Events stored and published.
     pub events: Counter,
+    /// Time to step the inputs of a batch and to encode what came of them.
+    pub decide_time: Histogram,
     /// Time to append a batch, its sync included where durability is `disk`.
-    pub append_seconds: Histogram,
+    pub append_time: Histogram,
 }
 
 impl ServiceMetrics {
@@ -23,7 +26,8 @@ impl ServiceMetrics {
         let metrics = ServiceMetrics {
             inputs: Counter::default(),
             events: Counter::default(),
-            append_seconds: Histogram::new(exponential_buckets(1e-6, 4.0, 12)),
+            decide_time: Histogram::default(),
+            append_time: Histogram::default(),
         };
         registry.register(
             "veloz_inputs",
@@ -32,9 +36,14 @@ impl ServiceMetrics {
         );
         registry.register("veloz_events", "Events stored and published", metrics.events.clone());
         registry.register(
+            "veloz_decide_seconds",
+            "Time to step the inputs of a batch and to encode their events",
+            metrics.decide_time.clone(),
+        );
+        registry.register(
             "veloz_append_seconds",
-            "Time to append a batch to the journal",
-            metrics.append_seconds.clone(),
+            "Time to append a batch to the journal, with its sync when durability is disk",
+            metrics.append_time.clone(),
         );
         Arc::new(metrics)
     }

@@ -97,6 +97,8 @@ pub struct Service {
     messages: Vec<Message>,
     /// First id and count of the batch's events.
     unpublished: Option<(EventId, u64)>,
+    /// When the batch's first input was taken.
+    begun: Option<Instant>,
     /// What waits for the batch to be stored.
     after: Vec<After>,
     phase: Phase,
@@ -145,6 +147,7 @@ impl Service {
             facts: Vec::new(),
             messages: Vec::new(),
             unpublished: None,
+            begun: None,
             after: Vec::new(),
             phase: Phase::Running,
             retention_in: 0,
@@ -263,6 +266,7 @@ impl Service {
 
     /// Steps one input and puts what came of it into the batch.
     fn step_at(&mut self, now: TsNs, input: &Input) -> Result<Answer, Refusal> {
+        self.begun.get_or_insert_with(Instant::now);
         let first_id = self.engine.state().last_event_id() + 1;
         let answer = self.engine.step(now, input, &mut self.step);
         self.metrics.inputs.inc();
@@ -305,7 +309,7 @@ impl Service {
     fn store(&mut self, now: TsNs) -> Result<(), JournalError> {
         let start = Instant::now();
         self.journal.append(&mut self.batch, now)?;
-        self.metrics.append_seconds.observe(start.elapsed().as_secs_f64());
+        self.metrics.append_time.observe(start.elapsed());
         Ok(())
     }
 

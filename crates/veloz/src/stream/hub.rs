@@ -172,6 +172,9 @@ impl<C: Connection> Hub<C> {
         if !inbox.batches.is_empty() {
             inbox.batches.drain(..).for_each(|batch| self.on_batch(&batch));
             self.turn_all(|subscriber, world| subscriber.advance(world));
+            if let Some(published) = inbox.published {
+                self.shared.delivered(published);
+            }
         }
         inbox.reads.drain(..).for_each(|done| self.on_read(done));
         if let Some(snapshot) = inbox.snapshot.take() {

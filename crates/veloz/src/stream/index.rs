@@ -66,7 +66,8 @@ impl FrameMeta {
         slice(bytes, self.start, self.end)
     }
 
-    fn of(frame: &Frame<'_>, start: u32) -> Option<FrameMeta> {
+    /// Of a frame that starts there; `None` when offsets cannot count so far.
+    pub fn of(frame: &Frame<'_>, start: u32) -> Option<FrameMeta> {
         let end = start.checked_add(u32::try_from(frame.bytes.len()).ok()?)?;
         let data = end.checked_sub(2)?.checked_sub(u32::try_from(frame.data.len()).ok()?)?;
         let find = |key: &[u8]| -> Option<Span> {

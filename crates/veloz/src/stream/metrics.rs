@@ -10,6 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::tail::Shared;
+use crate::histogram::Histogram;
 
 /// One number.
 #[derive(Debug, Default)]
@@ -110,6 +111,10 @@ pub struct StreamMetrics {
     pub log_read_bytes: Count,
     /// Batches that did not follow what was published before; the log was read instead.
     pub refused_batches: Count,
+    /// From the publishing of events to when the stream's thread has them.
+    pub(super) publish_lag: Histogram,
+    /// From the publishing of events to when they are sent to the last of all who are level.
+    pub(super) delivery_lag: Histogram,
     closes: [Count; CloseReason::ALL.len()],
 }
 
@@ -150,6 +155,21 @@ impl StreamMetrics {
         ]
     }
 
+    fn lags(&self) -> [(&'static str, &'static str, &Histogram); 2] {
+        [
+            (
+                "publish",
+                "From the publishing of events to when the stream's thread has them",
+                &self.publish_lag,
+            ),
+            (
+                "delivery",
+                "From the publishing of events to when the last level stream was sent them",
+                &self.delivery_lag,
+            ),
+        ]
+    }
+
     fn close_count(&self, reason: CloseReason) -> Option<&Count> {
         let at = CloseReason::ALL.iter().position(|known| *known == reason)?;
         self.closes.get(at)
@@ -182,6 +202,10 @@ impl Collector for StreamCollector {
                 None,
                 counter.metric_type(),
             )?)?;
+        }
+        for (name, help, lag) in metrics.lags() {
+            let name = format!("veloz_{name}_lag_seconds");
+            lag.encode(encoder.encode_descriptor(&name, help, None, lag.metric_type())?)?;
         }
         let first = ConstCounter::new(0_u64);
         let (name, help) = ("veloz_stream_closes", "Streams closed, by reason");

@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
-use veloz_core::event::EventKind;
 use veloz_core::limits::{HTTP_EVENTS_READ_BYTES, HTTP_EVENTS_SCAN_BYTES};
 use veloz_core::types::EventId;
 
 use super::control::{Gap, GapReason};
-use super::filter::{Encoding, Kinds};
-use crate::frame::frames;
+use super::filter::{Encoding, Filter};
+use super::index::FrameMeta;
+use crate::frame::{Frame, frames};
 use crate::journal::{Bounds, LogReader, Read};
 
 pub use crate::journal::LogError;
@@ -29,22 +29,22 @@ impl Pages {
         Pages { log }
     }
 
-    /// The JSON of the page behind `after` (0: from the oldest retained) of at most `limit` events of
-    /// these types. Blocks.
+    /// The JSON of the page behind `after` (0: from the oldest retained) of at most `limit` events that
+    /// pass the filter. Blocks.
     ///
     /// # Errors
     /// When the storage fails or is damaged.
-    pub fn read(&self, after: EventId, limit: usize, kinds: Kinds) -> Result<Vec<u8>, LogError> {
-        read_page(self.log.as_ref(), after, limit, kinds)
+    pub fn read(&self, after: EventId, limit: usize, filter: &Filter) -> Result<Vec<u8>, LogError> {
+        read_page(self.log.as_ref(), after, limit, filter)
     }
 }
 
 /// A page as it is written.
-struct Page {
+struct Page<'a> {
     json: Vec<u8>,
     count: usize,
     limit: usize,
-    kinds: Kinds,
+    filter: &'a Filter,
     /// The first id that is not looked at yet.
     from: EventId,
     requested: EventId,
@@ -55,7 +55,7 @@ fn read_page(
     log: &dyn LogReader,
     after: EventId,
     limit: usize,
-    kinds: Kinds,
+    filter: &Filter,
 ) -> Result<Vec<u8>, LogError> {
     let bounds = log.bounds();
     let gap = Gap::at_start(after, bounds);
@@ -64,7 +64,7 @@ fn read_page(
         _ => (after + 1).max(bounds.oldest),
     };
     let json = b"{\"items\":[".to_vec();
-    let mut page = Page { json, count: 0, limit, kinds, from, requested: after, gap };
+    let mut page = Page { json, count: 0, limit, filter, from, requested: after, gap };
     let mut scanned_bytes = 0;
     while page.count < limit && scanned_bytes < HTTP_EVENTS_SCAN_BYTES {
         match log.read(page.from, HTTP_EVENTS_READ_BYTES)? {
@@ -79,13 +79,13 @@ fn read_page(
     Ok(page.finish(log.bounds()))
 }
 
-impl Page {
+impl Page<'_> {
     /// Takes frames that stand for the ids up to `next`, as many as the page has room for.
     fn take(&mut self, bytes: &[u8], next: EventId, compacted: bool, log: &dyn LogReader) {
         for frame in frames(bytes) {
             self.hole_until(frame.id, compacted, log);
             self.from = frame.id + 1;
-            if !self.kinds.has(frame.kind) {
+            if !self.wants(&frame) {
                 continue;
             }
             if self.count > 0 {
@@ -104,9 +104,16 @@ impl Page {
         self.from = next;
     }
 
+    fn wants(&self, frame: &Frame<'_>) -> bool {
+        // Types first: most frames need no look at their text.
+        self.filter.kinds.has(frame.kind)
+            && FrameMeta::of(frame, 0)
+                .is_some_and(|meta| self.filter.passes_frame(frame.bytes, &meta))
+    }
+
     /// Tells of market events that were taken out, to those who asked for such.
     fn hole_until(&mut self, id: EventId, compacted: bool, log: &dyn LogReader) {
-        if compacted && id > self.from && self.gap.is_none() && self.kinds.has(EventKind::Market) {
+        if compacted && id > self.from && self.gap.is_none() && self.filter.wants_market() {
             self.gap(GapReason::Compacted, log.bounds());
         }
     }

@@ -149,7 +149,11 @@ fn parse_symbol(name: &'static str, text: &str) -> Result<Symbol, RequestError> 
     Symbol::parse(text).map_err(|error| bad(name, format!("a symbol, {}", error.allowed)))
 }
 
-fn parse_symbols(text: &str) -> Result<Vec<Symbol>, RequestError> {
+/// Reads a list of symbols, `BTCUSDT,ETHUSDT`.
+///
+/// # Errors
+/// When one is none, or there are too many.
+pub fn parse_symbols(text: &str) -> Result<Vec<Symbol>, RequestError> {
     let names: Vec<&str> = text.split(',').collect();
     if names.len() > STREAM_FILTER_SYMBOLS {
         return Err(bad("symbols", format!("at most {STREAM_FILTER_SYMBOLS} symbols")));

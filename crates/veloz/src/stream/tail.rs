@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use veloz_core::limits::STREAM_ATTACH_QUEUE_SOCKETS;
@@ -23,6 +24,8 @@ use super::{Attach, AttachError, Snapshot};
 pub(super) struct Inbox {
     pub(super) batches: VecDeque<Batch>,
     batch_bytes: usize,
+    /// When the oldest of these was published, somebody being subscribed.
+    pub(super) published: Option<Instant>,
     pub(super) sockets: Vec<(TcpStream, Attach)>,
     /// At most as many as reads may be under way.
     pub(super) reads: Vec<Done>,
@@ -73,6 +76,15 @@ impl Shared {
         std::mem::swap(&mut *inbox, into);
         inbox.watched = watched || !into.sockets.is_empty();
         inbox.shutdown = into.shutdown;
+        drop(inbox);
+        if let Some(published) = into.published {
+            self.metrics.publish_lag.observe(published.elapsed());
+        }
+    }
+
+    /// What was published then has been sent to every level subscriber.
+    pub(super) fn delivered(&self, published: Instant) {
+        self.metrics.delivery_lag.observe(published.elapsed());
     }
 
     pub(super) fn read_done(&self, done: Done) {
@@ -130,6 +142,7 @@ impl Shared {
             inbox.batch_bytes -= dropped;
         }
         if inbox.watched {
+            inbox.published.get_or_insert_with(Instant::now);
             self.wake(inbox);
         }
     }

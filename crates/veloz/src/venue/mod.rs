@@ -47,7 +47,6 @@ pub enum VenueMessage {
 
 /// What a venue is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all of them are commands")]
 pub enum VenueOrder {
     /// A command of the engine's.
     Command(VenueCommand),

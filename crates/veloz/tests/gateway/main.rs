@@ -19,6 +19,7 @@ mod bench;
 mod dashboard;
 mod engine;
 mod examples;
+mod exchange;
 mod faults;
 mod full_disk;
 mod journal;

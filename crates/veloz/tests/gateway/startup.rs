@@ -9,7 +9,7 @@ use crate::support::{Gateway, Options, eventually, skipped};
 
 /// Starts it, expects it to end by itself, and looks for the words in the one line that it says.
 #[track_caller]
-fn refused(options: &Options, dir: &Path, words: &[&str]) {
+pub(crate) fn refused(options: &Options, dir: &Path, words: &[&str]) {
     let output = run(options, dir);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "it started: {text}");
@@ -58,6 +58,7 @@ fn a_wrong_variable_is_named() {
         ("VELOZ_SIM_BALANCES", "USDT", &["ASSET=AMOUNT"]),
         ("VELOZ_SIM_BALANCES", "USDT=NaN", &[]),
         ("VELOZ_SIM_FEES", "maker=2", &[]),
+        ("VELOZ_SIM_LIQUIDITY", "endless", &["consumed", "replenished"]),
         ("VELOZ_MARKET_SYMBOL", "btc usdt", &[]),
         ("VELOZ_EXECUTION_MODE", "live", &["sim_engine"]),
         ("VELOZ_DURABILITY", "maybe", &["process", "disk"]),

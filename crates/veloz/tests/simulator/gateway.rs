@@ -95,6 +95,7 @@ pub(crate) fn engine_config() -> EngineConfig {
         instruments: SYMBOLS.iter().filter_map(instrument).collect(),
         balances: balances.to_vec(),
         venue: Venue::Simulated,
+        ..EngineConfig::default()
     }
 }
 

@@ -1,7 +1,13 @@
 //! What is in the log, against what was in it.
 
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use veloz::frame::frames;
 use veloz::journal::{JournalReader, LogReader, Read};
+use veloz::stream::filter::{Filter, Kinds};
+use veloz::stream::page::Pages;
 use veloz_core::event::EventKind;
 use veloz_core::types::EventId;
 
@@ -56,4 +62,61 @@ pub(crate) fn is_whole(reader: &JournalReader) -> bool {
             _ => return false,
         }
     }
+}
+
+/// A page of `GET /api/events`.
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(borrow)]
+    items: Vec<Item<'a>>,
+    next_after: EventId,
+    gap: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Item<'a> {
+    id: EventId,
+    event: String,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+/// A page has every event behind `after`, as it is stored, or tells of those that are gone. One that cannot be
+/// read for the disk's sake says nothing.
+pub(crate) fn check_page(
+    truth: &Truth,
+    reader: &Arc<JournalReader>,
+    after: EventId,
+    kinds: Kinds,
+) -> Check {
+    let pages = Pages::new(Arc::<JournalReader>::clone(reader));
+    let filter = Filter { kinds, ..Filter::default() };
+    let Ok(json) = pages.read(after, 40, &filter) else { return Ok(()) };
+    let page: Page<'_> = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
+    let oldest = reader.bounds().oldest;
+    let check_skipped = |ids: std::ops::Range<EventId>| {
+        for id in ids {
+            let Some(stored) = truth.get(id).filter(|stored| kinds.has(stored.kind)) else {
+                continue;
+            };
+            let gone = id < oldest || stored.kind == EventKind::Market;
+            if !gone || (page.gap.is_none() && after > 0 && id > after) {
+                return Err(format!("a page behind {after} leaves out event {id}"));
+            }
+        }
+        Ok(())
+    };
+    let mut next_id = after + 1;
+    for Item { id, event, data } in &page.items {
+        let stored = truth.get(*id).ok_or("a page has an event that is not stored")?;
+        if stored.kind.as_str() != event || stored.data != data.get().as_bytes() {
+            return Err(format!("a page has another event {id} than the stored one"));
+        }
+        if *id < next_id {
+            return Err(format!("a page has event {id} twice"));
+        }
+        check_skipped(next_id..*id)?;
+        next_id = id + 1;
+    }
+    check_skipped(next_id..(page.next_after + 1).max(next_id))
 }

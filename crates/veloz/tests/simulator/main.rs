@@ -16,6 +16,7 @@
 )]
 
 mod disk;
+mod file;
 mod flip;
 mod gateway;
 mod log;
@@ -23,6 +24,7 @@ mod market;
 mod plant;
 mod readers;
 mod regressions;
+mod report;
 mod traders;
 mod truth;
 mod world;
@@ -33,7 +35,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use plant::Plant;
-use world::{Report, run};
+use report::Report;
+use world::run;
 
 /// How long the seeds of `make test` may take.
 const SECONDS: u64 = 120;

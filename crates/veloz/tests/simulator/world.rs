@@ -1,74 +1,28 @@
 //! The loop: one seed, one thread, and everything that may go wrong in between.
 
-use std::fmt;
 use std::sync::Arc;
 
 use fastrand::Rng;
 use veloz::journal::{Journal, JournalReader, LogReader};
 use veloz::market::SourceMessage;
+use veloz::stream::filter::Kinds;
+use veloz_core::event::EventKind;
 use veloz_core::limits::{JOURNAL_SYNC_INTERVAL_MS, SERVICE_IDLE_MS};
 use veloz_core::types::TsNs;
 
 use crate::disk::{Disk, Faults};
 use crate::flip::{self, Rot};
 use crate::gateway::{Gateway, Settings, engine_config, replay, settings};
-use crate::log::{confirm, extend, is_whole};
+use crate::log::{check_page, confirm, extend, is_whole};
 use crate::market;
 use crate::plant::Plant;
 use crate::readers::{self, Reader};
+use crate::report::Report;
 use crate::traders::Traders;
 use crate::truth::{Check, Truth};
 
 const STEPS: u64 = 700;
 const READERS: usize = 6;
-
-/// What a run saw.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Report {
-    pub(crate) steps: u64,
-    pub(crate) events: u64,
-    pub(crate) delivered: u64,
-    pub(crate) answers: u64,
-    pub(crate) retried: u64,
-    pub(crate) kills: u64,
-    pub(crate) power_cuts: u64,
-    pub(crate) failures: u64,
-    pub(crate) resumes: u64,
-    pub(crate) gaps: u64,
-    pub(crate) flips: u64,
-    /// Of all bytes received, answers, and files at the end.
-    pub(crate) digest: u32,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { steps, events, delivered, answers, retried, kills, power_cuts, .. } = self;
-        let Report { failures, resumes, gaps, flips, digest, .. } = self;
-        write!(
-            f,
-            "{steps} steps, {events} events stored and {delivered} received, {answers} answers \
-             ({retried} to orders sent again), {kills} kills, {power_cuts} power cuts, {failures} failed \
-             disks, {resumes} resumes, {gaps} gaps, {flips} flipped bits, digest {digest:08x}"
-        )
-    }
-}
-
-impl Report {
-    pub(crate) fn add(&mut self, other: &Report) {
-        self.steps += other.steps;
-        self.events += other.events;
-        self.delivered += other.delivered;
-        self.answers += other.answers;
-        self.retried += other.retried;
-        self.kills += other.kills;
-        self.power_cuts += other.power_cuts;
-        self.failures += other.failures;
-        self.resumes += other.resumes;
-        self.gaps += other.gaps;
-        self.flips += other.flips;
-        self.digest ^= other.digest;
-    }
-}
 
 /// How a life ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,7 +133,8 @@ impl World {
             22..40 => self.serve()?,
             40..48 => self.feed(),
             48..62 => self.stream(),
-            62..68 => self.read_log(),
+            62..67 => self.read_log(),
+            67 => self.page()?,
             68..86 => self.read_stream()?,
             86..91 => self.connect(),
             91 => self.vanish(),
@@ -288,6 +243,14 @@ impl World {
         if let Some(gateway) = &mut self.gateway {
             gateway.read(|reads| self.rng.usize(0..reads));
         }
+    }
+
+    fn page(&mut self) -> Check {
+        let Some(gateway) = &self.gateway else { return Ok(()) };
+        let fills = Kinds::NONE.with(EventKind::Fill).with(EventKind::OrderUpdate);
+        let kinds = if self.rng.bool() { Kinds::ALL } else { fills };
+        let after = self.rng.u64(0..=self.truth.newest());
+        check_page(&self.truth, &gateway.reader, after, kinds)
     }
 
     fn read_stream(&mut self) -> Check {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use veloz::stream::filter::Kinds;
+use veloz::stream::filter::{Filter, Kinds};
 use veloz::stream::page::Pages;
 use veloz_core::event::EventKind;
-use veloz_core::types::EventId;
+use veloz_core::types::{EventId, Symbol};
 
 use crate::rig::MemoryLog;
 use crate::testing::event;
@@ -16,12 +16,12 @@ fn pages(
     log: &Arc<MemoryLog>,
     after: EventId,
     limit: usize,
-    kinds: Kinds,
+    filter: &Filter,
 ) -> (Vec<EventId>, Vec<String>) {
     let pages = Pages::new(log.clone());
     let (mut ids, mut gaps, mut after) = (Vec::new(), Vec::new(), after);
     loop {
-        let page = pages.read(after, limit, kinds).expect("a page");
+        let page = pages.read(after, limit, filter).expect("a page");
         let page: Value = serde_json::from_slice(&page).expect("JSON");
         let items = page["items"].as_array().expect("items");
         assert!(items.len() <= limit);
@@ -39,10 +39,19 @@ fn pages(
 }
 
 fn check(log: &Arc<MemoryLog>, after: EventId, kinds: Kinds, reasons: &[&str]) {
-    let ids = log.ids().into_iter().filter(|id| *id > after && kinds.has(event(*id).kind()));
+    check_filter(log, after, &Filter { kinds, ..Filter::default() }, reasons);
+}
+
+fn check_filter(log: &Arc<MemoryLog>, after: EventId, filter: &Filter, reasons: &[&str]) {
+    let passes = |id: EventId| {
+        let symbol = event(id).symbol();
+        filter.kinds.has(event(id).kind())
+            && (filter.symbols.is_empty() || symbol.is_none_or(|s| filter.symbols.contains(&s)))
+    };
+    let ids = log.ids().into_iter().filter(|id| *id > after && passes(*id));
     let ids: Vec<EventId> = ids.collect();
     for limit in [1, 2, 7, 1000] {
-        let (got, gaps) = pages(log, after, limit, kinds);
+        let (got, gaps) = pages(log, after, limit, filter);
         assert_eq!(got, ids, "after {after}, limit {limit}");
         // Each page tells of its own hole.
         assert!(gaps.iter().all(|gap| reasons.contains(&gap.as_str())), "{limit}: {gaps:?}");
@@ -63,6 +72,8 @@ fn pages_show_what_is_there_and_tell_what_is_not() {
         check(&log, 100, kinds, &[]);
         check(&log, 101, kinds, &["ahead"]);
     }
+    let symbols = vec![Symbol::parse("AAA").expect("a symbol")];
+    check_filter(&log, 42, &Filter { symbols, ..Filter::default() }, &[]);
     // Events 5, 11, … 47 are the market's.
     log.compact(0..50);
     check(&log, 0, Kinds::ALL, &["compacted"]);

@@ -171,7 +171,6 @@ impl Session {
 
 /// What goes to a process.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, on the writer's stack")]
 pub(super) enum Outgoing {
     Order(VenueOrder),
     Sign,

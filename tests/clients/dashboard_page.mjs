@@ -1,0 +1,52 @@
+// The dashboard in Chromium, for the tests of it: opens it, notes what must never happen, and looks things up.
+import { chromium } from 'playwright-core';
+import { launchOptions } from './chromium.mjs';
+
+export const PATIENCE_MS = 20_000;
+
+/** Opens the page and runs the story; what was wrong ends the process with 1. */
+export async function story(url, act, size = { width: 1280, height: 900 }, options = {}) {
+  const browser = await chromium.launch(launchOptions);
+  const page = await browser.newPage({ viewport: size, ...options });
+  page.setDefaultTimeout(PATIENCE_MS);
+  const problems = [];
+  page.on('pageerror', (error) => problems.push(String(error.stack ?? error)));
+  page.on('console', (message) => {
+    // A refusal, and a gateway that is away, are part of the story.
+    const expected = /Failed to load resource|ERR_CONNECTION|ERR_EMPTY|ERR_INCOMPLETE/.test(message.text());
+    if (message.type() === 'error' && !expected) problems.push(message.text());
+  });
+  page.on('request', (request) => {
+    const { protocol, origin } = new URL(request.url());
+    if (!['data:', 'blob:'].includes(protocol) && origin !== new URL(url).origin) problems.push(`asked another host: ${request.url()}`);
+  });
+  try {
+    await act(page, looks(page));
+    if (problems.length > 0) throw new Error('the page complained');
+    console.log('done');
+  } catch (error) {
+    console.error(error);
+    console.error(problems.join('\n'));
+    console.error(await page.locator('body').innerText().catch(() => 'no page'));
+    process.exitCode = 1;
+  }
+  await browser.close();
+}
+
+function looks(page) {
+  /** Waits until an element of this kind shows the text. */
+  const shows = (selector, text) => page.locator(selector).filter({ hasText: text }).first().waitFor();
+  /** The row of a table that holds all these texts. */
+  const row = (table, ...texts) => {
+    let rows = page.locator(`#${table} tbody tr:not(.space, .empty)`);
+    for (const text of texts) rows = rows.filter({ hasText: text });
+    return rows.first();
+  };
+  const tab = (name) => page.getByRole('tab', { name }).click();
+  const order = async (side, qty, price) => {
+    await page.getByRole('radio', { name: side }).check();
+    await page.locator('#qty').fill(qty);
+    await page.locator('#price').fill(price);
+  };
+  return { shows, row, tab, order };
+}

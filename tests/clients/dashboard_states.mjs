@@ -1,0 +1,152 @@
+// The dashboard for everyone: axe finds nothing in any state of it, keys do what the help says, and a gateway
+// that stands still, or a page that is hidden, shows nothing false.
+//   node dashboard_states.mjs URL
+// Says "stop" when the gateway may be stopped (SIGSTOP), and "go on" when it may be continued.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { story } from './dashboard_page.mjs';
+
+const url = process.argv[2];
+const axe = readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+
+async function accessible(page, state) {
+  const violations = await page.evaluate(async () => (await globalThis.axe.run()).violations.map(
+    ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html, any }) => `${html.slice(0, 200)} ${any.map((check) => check.message).join('; ')}`).slice(0, 3).join('\n')}`,
+  ));
+  assert.deepEqual(violations, [], state);
+}
+
+async function everyState(page, { shows, row, order }) {
+  await page.goto(url);
+  await shows('#connection', 'Live');
+  await order('Buy', '0.01', '1000');
+  await page.keyboard.press('Enter');
+  await row('open-orders', 'BUY').waitFor();
+  await page.evaluate(axe);
+  for (const theme of ['dark', 'light']) {
+    while (await page.locator('html').getAttribute('data-theme') !== theme) await page.getByRole('button', { name: /^Colours/ }).click();
+    for (const tab of ['1', '2', '3', '4']) {
+      await page.locator('body').press(tab);
+      await accessible(page, `${theme}, tab ${tab}`);
+    }
+    await page.locator('#log button.raw').first().click();
+    await accessible(page, `${theme}, an event`);
+  }
+  await page.setViewportSize({ width: 390, height: 844 });
+  for (const view of ['Market', 'Trade', 'Orders', 'Account', 'Events']) {
+    await page.getByRole('button', { name: view, exact: true }).click();
+    await accessible(page, `a phone, ${view}`);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= 390, `${view} is ${wide} pixels wide on a phone`);
+  }
+  await page.setViewportSize({ width: 1280, height: 900 });
+}
+
+async function keys(page, { shows, row }) {
+  const body = page.locator('body');
+  await body.press('?');
+  await shows('dialog', 'Stop trading and cancel all');
+  await accessible(page, 'the keys');
+  await page.keyboard.press('Escape');
+  await page.locator('dialog').waitFor({ state: 'detached' });
+  const at = () => page.evaluate(() => document.activeElement?.id);
+  await body.press('s');
+  assert.equal(await at(), 'qty');
+  await page.keyboard.press('Escape');
+  await body.press('/');
+  assert.equal(await at(), 'log-search');
+  await page.keyboard.press('Escape');
+  await body.press(']');
+  await shows('#last-price', /^[\d,.]+$/);
+  assert.equal(await page.locator('#symbol').inputValue(), 'ETHUSDT');
+  await body.press('1');
+  await row('open-orders', 'BUY').getByRole('button', { name: /^Amend/ }).click();
+  await accessible(page, 'the amendment');
+  await page.keyboard.press('Escape');
+  await body.press('Shift+C');
+  await shows('dialog', 'Every open order');
+  await accessible(page, 'a question');
+  await page.keyboard.press('Enter');
+  await shows('#open-orders', 'No open orders');
+  // The ticket can be reached and sent with the Tab key and Enter alone.
+  await page.locator('#symbol').focus();
+  const seen = new Set();
+  for (let i = 0; i < 40 && !seen.has('confirm-from'); i += 1) {
+    await page.keyboard.press('Tab');
+    seen.add(await at());
+  }
+  for (const id of ['type', 'tif', 'qty', 'price', 'confirm-from']) assert.ok(seen.has(id), `${id} is not reached: ${[...seen]}`);
+}
+
+/** Paused, the log stands; nothing is lost meanwhile. */
+async function pause(page, { shows }) {
+  await page.getByRole('button', { name: 'market', exact: true }).click();
+  await page.locator('body').press('p');
+  const first = () => page.locator('#log tbody tr:not(.space)').first().getAttribute('data-id');
+  const [stood, id] = [await first(), Number(await page.locator('#last-id').textContent())];
+  await page.waitForFunction((than) => Number(document.querySelector('#last-id').textContent) > than, id + 5);
+  assert.equal(await first(), stood);
+  await page.locator('body').press('p');
+  await page.waitForFunction((than) => Number(document.querySelector('#log tbody tr:not(.space)').dataset.id) > than, Number(stood));
+  await shows('#seen', 'none missing');
+}
+
+/** Playwright keeps every page visible; this does to it what a browser does to a tab that is hidden. */
+function hideable() {
+  const draw = globalThis.requestAnimationFrame.bind(globalThis);
+  let [hidden, waiting] = [false, []];
+  const frame = (callback) => draw((now) => (hidden ? waiting.push(callback) : callback(now)));
+  globalThis.requestAnimationFrame = frame;
+  Object.defineProperty(document, 'hidden', { get: () => hidden });
+  globalThis.hide = (now) => {
+    hidden = now;
+    document.dispatchEvent(new Event('visibilitychange'));
+    if (hidden) return;
+    const due = waiting;
+    waiting = [];
+    due.forEach(frame);
+  };
+}
+
+/** A hidden page draws nothing, and is right at once when it is shown. */
+async function hiddenPage(page, { shows }) {
+  const newest = async () => (await (await fetch(new URL('/api/events?limit=1', url))).json()).newest;
+  await page.evaluate(() => {
+    globalThis.drawn = 0;
+    globalThis.hide(true);
+    // What was drawn last is still on its way to the page.
+    setTimeout(() => {
+      new MutationObserver((changes) => { globalThis.drawn += changes.length; })
+        .observe(document.body, { subtree: true, childList: true, characterData: true, attributes: true });
+    });
+  });
+  const before = await page.locator('#last-id').textContent();
+  const until = (await newest()) + 60;
+  while (await newest() < until) await new Promise((resolve) => { setTimeout(resolve, 50); });
+  assert.equal(await page.evaluate(() => globalThis.drawn), 0, 'drawn while hidden');
+  assert.equal(await page.locator('#last-id').textContent(), before);
+  await page.evaluate(() => globalThis.hide(false));
+  await page.waitForFunction((id) => Number(document.querySelector('#last-id').textContent) >= id, until);
+  await shows('#seen', 'none missing');
+}
+
+/** A connection that stands open and says nothing is not called live. */
+async function still(page, { shows }) {
+  console.log('stop');
+  await shows('#connection', 'CONNECTION LOST');
+  await shows('.book .stale', 'stale, as of');
+  await accessible(page, 'lost');
+  console.log('go on');
+  await shows('#connection', 'Live');
+  await shows('#gaps', '0');
+  await shows('#seen', 'none missing');
+}
+
+await story(url, async (page, look) => {
+  await page.addInitScript(hideable);
+  await everyState(page, look);
+  await keys(page, look);
+  await pause(page, look);
+  await hiddenPage(page, look);
+  await still(page, look);
+});

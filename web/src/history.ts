@@ -1,0 +1,121 @@
+// What happened before the page came, read from the log in pages. Each reader stops when `stale` says that
+// its answer is no longer wanted.
+
+import { ask, get } from './api';
+import { parseExact, rawEvents } from './json';
+import { entryOf, type LogEntry, type State } from './state';
+import type { Kind } from './stream';
+import type { Fill, Market, Numbered, OrderState } from './types';
+
+const PAGE_EVENTS = 1_000;
+/** Events that a first look into the past covers, and each further one. */
+const FIRST_SPAN = 4_000;
+const MOST_PAGES_AT_ONCE = 24;
+
+type Recent = { id: string; type: string } & Record<string, unknown>;
+
+interface Page {
+  items: { id: string; event: string; data: unknown }[];
+  oldest: string;
+  next_after: string;
+  gap?: unknown;
+}
+
+/** What befell orders lately: at once. */
+export async function recentOrders(state: State, stale: () => boolean): Promise<void> {
+  const { items } = await get<{ items: Recent[] }>('/api/orders?limit=1000');
+  if (stale()) return;
+  const of = <T>(type: string) => items.filter((item) => item.type === type).map((item) => ({ ...item, id: Number(item.id) }) as unknown as Numbered<T>);
+  state.before(of<Fill>('fill'), of<OrderState>('order_state'));
+}
+
+/** The newest events of a page of the log, each with its own text. */
+export function entriesOf(page: string): LogEntry[] {
+  return rawEvents(page).map(({ id, kind, text }) => entryOf(kind as Kind, parseExact(text) as Record<string, unknown>, id, text));
+}
+
+const NO_MARKET = 'order_update,fill,order_state,account,error';
+const FEW_ORDER_EVENTS = 200;
+
+/** The last events up to this one, and what befell orders last: the log before anything new has come. */
+export async function recentEvents(state: State, upTo: number, stale: () => boolean): Promise<void> {
+  const { items } = await get<{ items: Recent[] }>(`/api/orders?limit=${FEW_ORDER_EVENTS}`);
+  const from = Math.min(upTo, ...items.map((item) => Number(item.id))) - 1;
+  const page = (types: string, after: number) => ask(`/api/events?limit=${PAGE_EVENTS}&after=${Math.max(0, after)}${types}`);
+  const pages = await Promise.all([page(`&types=${NO_MARKET}`, from), page('', upTo - PAGE_EVENTS)]);
+  if (stale()) return;
+  const known = new Map(pages.flatMap(entriesOf).map((entry) => [entry.id, entry]));
+  state.logBefore([...known.values()].filter((entry) => entry.id <= upTo).sort((a, b) => a.id - b.id));
+}
+
+/** Every fill and closed order that the log keeps up to this event. */
+export async function wholeAccount(state: State, upTo: number, stale: () => boolean): Promise<void> {
+  let after = 0;
+  let from = 1;
+  while (after < upTo) {
+    const page = await get<Page>(`/api/events?types=fill,order_state&limit=${PAGE_EVENTS}&after=${after}`);
+    if (stale()) return;
+    if (after === 0) from = Math.max(1, Number(page.oldest));
+    const items = page.items.map(({ id, event, data }) => ({ ...(data as object), id: Number(id), event }));
+    const due = items.filter((item) => item.id <= upTo);
+    const fills = due.filter((item) => item.event === 'fill') as unknown as Numbered<Fill>[];
+    for (const fill of fills) state.countBefore(fill);
+    state.before(fills, due.filter((item) => item.event === 'order_state') as unknown as Numbered<OrderState>[]);
+    const next = Number(page.next_after);
+    if (next <= after) break;
+    after = next;
+  }
+  state.counted(from);
+}
+
+/** The past of one symbol's trades, read backwards, some of it at a time. */
+export class Past {
+  #span = FIRST_SPAN;
+  #busy = false;
+  done = false;
+
+  /** Everything up to this event is still to be read. */
+  constructor(
+    readonly symbol: string,
+    public upTo: number,
+  ) {}
+
+  /** Reads on until there are some hundred trades more, or no past is left. */
+  async more(state: State, stale: () => boolean): Promise<boolean> {
+    if (this.#busy || this.done) return false;
+    this.#busy = true;
+    try {
+      let found = 0;
+      for (let pages = 0; pages < MOST_PAGES_AT_ONCE && found < PAGE_EVENTS && !this.done; pages += 1) {
+        const from = Math.max(0, this.upTo - this.#span);
+        const { trades, oldest } = await this.#read(from);
+        if (stale()) return false;
+        state.tradesBefore(trades);
+        found += trades.length;
+        this.upTo = from;
+        this.done = from === 0 || oldest > from;
+        this.#span = Math.min(trades.length < PAGE_EVENTS / 2 ? this.#span * 2 : this.#span, 64 * FIRST_SPAN);
+      }
+      return found > 0;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  async #read(from: number): Promise<{ trades: Numbered<Market>[]; oldest: number }> {
+    const trades: Numbered<Market>[] = [];
+    let [after, oldest] = [from, 0];
+    while (after < this.upTo) {
+      const query = new URLSearchParams({ types: 'market', symbols: this.symbol, limit: String(PAGE_EVENTS), after: String(after) });
+      const page = await get<Page>(`/api/events?${query}`);
+      oldest = Number(page.oldest);
+      for (const { id, data } of page.items) {
+        if (Number(id) <= this.upTo) trades.push({ ...(data as Market), id: Number(id) });
+      }
+      const next = Number(page.next_after);
+      if (next <= after) break;
+      after = next;
+    }
+    return { trades, oldest };
+  }
+}

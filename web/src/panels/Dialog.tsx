@@ -1,0 +1,48 @@
+// A question in front of the page: the browser keeps the focus in it, and Escape leaves it.
+
+import type { ComponentChildren } from 'preact';
+import { useLayoutEffect, useRef } from 'preact/hooks';
+
+interface Props {
+  title: string;
+  close: () => void;
+  children: ComponentChildren;
+  class?: string;
+}
+
+export function Dialog({ title, close, children, class: kind = '' }: Props) {
+  const place = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => {
+    const before = document.activeElement;
+    place.current?.showModal();
+    return () => {
+      if (before instanceof HTMLElement) before.focus();
+    };
+  }, []);
+  // A click beside the box is one on the dialog itself.
+  const beside = (event: MouseEvent) => event.target === place.current && close();
+  return (
+    <dialog ref={place} class={kind} aria-labelledby="dialog-title" onCancel={(event) => { event.preventDefault(); close(); }} onClick={beside}>
+      <div class="inside">
+        <h2 id="dialog-title">{title}</h2>
+        {children}
+      </div>
+    </dialog>
+  );
+}
+
+/** Enter says yes, unless it is still held down from before. */
+export function Ask(props: { title: string; children: ComponentChildren; yes: string; danger?: boolean; buy?: boolean; sell?: boolean; onYes: () => void; close: () => void }) {
+  const first = useRef<HTMLButtonElement>(null);
+  useLayoutEffect(() => first.current?.focus(), []);
+  const kind = props.buy ? 'send buy' : props.sell ? 'send sell' : props.danger ? 'danger solid' : 'solid';
+  return (
+    <Dialog title={props.title} close={props.close} class="question">
+      {props.children}
+      <div class="buttons end">
+        <button onClick={props.close}>Back <kbd>Esc</kbd></button>
+        <button ref={first} class={kind} onKeyDown={(event) => event.repeat && event.preventDefault()} onClick={() => { props.close(); props.onYes(); }}>{props.yes} <kbd>Enter</kbd></button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,67 @@
+// How the gateway is: engine, venue, disk, market, stream, and what this page has counted.
+
+import { config, counted, link, live, problems, risk } from '../store';
+
+/** Which part each code of `/health` speaks of. */
+const PARTS = {
+  Engine: /^(service|engine|shutting_down|no_answer)/,
+  'Log and disk': /^(journal|disk|storage)/,
+  Venue: /^(venue|binance|execution)/,
+  Stream: /^stream/,
+  Market: /^market/,
+} as const;
+
+const SAYS: Record<string, string> = {
+  service_died: 'the engine has stopped',
+  journal_failed: 'the log cannot be written',
+  stream_failed: 'the stream does not work',
+  no_answer: 'no answer',
+};
+
+export function wordsOf(code: string): string {
+  return SAYS[code] ?? code;
+}
+
+export function Health() {
+  const wrong = problems.value;
+  const now = config.value;
+  const market = now?.market_source_state ?? 'unknown';
+  const known = wrong !== undefined && link.value.phase !== 'lost';
+  return (
+    <section class="panel health" aria-labelledby="health-title">
+      <h2 id="health-title">Health</h2>
+      <dl>
+        {Object.entries(PARTS).map(([name, codes]) => {
+          const own = wrong?.filter((problem) => codes.test(problem.code)) ?? [];
+          const failed = name === 'Market' && market === 'failed';
+          const state = !known ? 'unknown' : own.length > 0 || failed ? 'bad' : 'good';
+          const fine = name === 'Market' ? `${now?.market_source ?? ''} ${market}` : name === 'Venue' && now?.execution_mode === 'sim_engine' ? 'simulated, works' : 'works';
+          const text = state === 'unknown' ? 'not known' : own.map((problem) => wordsOf(problem.code)).join(', ') || fine;
+          return <div key={name} data-state={state}><dt>{name}</dt><dd title={own.map((problem) => problem.message).join('\n')}>{text}</dd></div>;
+        })}
+        {others(wrong).map((problem) => <div key={problem.code} data-state="bad"><dt>{problem.code}</dt><dd>{problem.message}</dd></div>)}
+        <Counted />
+      </dl>
+    </section>
+  );
+}
+
+/** Codes that this page does not know are shown, never hidden. */
+function others(wrong: typeof problems.value) {
+  const known = Object.values(PARTS);
+  return (wrong ?? []).filter((problem) => !known.some((codes) => codes.test(problem.code)));
+}
+
+function Counted() {
+  const { seen, first, lastId } = counted();
+  const { holes } = link.value;
+  const whole = first === undefined || lastId === undefined || lastId - first + 1 === seen;
+  const state = !live.value ? 'unknown' : whole && holes === 0 ? 'good' : 'bad';
+  const limits = [risk.value?.max_order_notional && `${risk.value.max_order_notional} an order`, risk.value?.max_open_orders && `${risk.value.max_open_orders} open`].filter(Boolean).join(', ');
+  return (
+    <>
+      <div data-state={state}><dt>Events here</dt><dd><output id="seen" data-first={first} data-last={lastId} data-seen={seen}>{seen === 0 ? 'none since the snapshot' : `${seen}, ${whole ? 'none missing' : 'SOME MISSING'}`}</output></dd></div>
+      {limits === '' ? null : <div data-state="good"><dt>Limits</dt><dd>{limits}</dd></div>}
+    </>
+  );
+}

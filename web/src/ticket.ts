@@ -1,0 +1,208 @@
+// What an order ticket knows without a page: which fields a type has, which rule an order breaks, what it
+// costs. All arithmetic is exact.
+
+import { add, compare, decimal, divide, floorTo, isMultiple, multiply, negate, print, roundUp, ZERO, type Decimal } from './decimal';
+import type { Book, Instrument, Side } from './types';
+
+export const TYPES = {
+  LIMIT: 'Limit',
+  MARKET: 'Market',
+  LIMIT_MAKER: 'Post only',
+  STOP_LOSS: 'Stop loss',
+  STOP_LOSS_LIMIT: 'Stop loss limit',
+  TAKE_PROFIT: 'Take profit',
+  TAKE_PROFIT_LIMIT: 'Take profit limit',
+} as const;
+export type OrderType = keyof typeof TYPES;
+
+export const TIFS = {
+  GTC: 'Until cancelled',
+  IOC: 'Immediate, rest ends',
+  FOK: 'All or nothing',
+  GTD: 'For a time',
+} as const;
+export type Tif = keyof typeof TIFS;
+
+export interface Draft {
+  side: Side;
+  type: OrderType;
+  tif: Tif;
+  /** In base; of a MARKET order in quote when `inQuote`. */
+  qty: string;
+  inQuote: boolean;
+  price: string;
+  stop: string;
+  /** GTD: how long from now. */
+  minutes: string;
+  reduceOnly: boolean;
+}
+
+export interface Around {
+  of: Instrument;
+  free: Decimal | undefined;
+  book: Book | undefined;
+  last: Decimal | undefined;
+}
+
+export type Field = 'qty' | 'price' | 'stop' | 'minutes';
+export interface Problem {
+  field: Field;
+  text: string;
+}
+
+export const hasLimit = (type: OrderType): boolean => type === 'LIMIT' || type === 'LIMIT_MAKER' || type.endsWith('_LIMIT');
+export const hasStop = (type: OrderType): boolean => type.startsWith('STOP_') || type.startsWith('TAKE_');
+/** LIMIT_MAKER always rests until it is cancelled; an order without a limit is always immediate. */
+export const hasTif = (type: OrderType): boolean => hasLimit(type) && type !== 'LIMIT_MAKER';
+export const inQuote = (draft: Draft): boolean => draft.inQuote && draft.type === 'MARKET';
+
+const step = (text: string): Decimal => decimal(text) ?? { units: 1n, scale: 0 };
+
+/** The first rule that the draft breaks; `undefined` while it can be sent. */
+export function problem(draft: Draft, around: Around): Problem | undefined {
+  return amountProblem(draft, around) ?? priceProblem(draft, around) ?? worthProblem(draft, around);
+}
+
+function amountProblem(draft: Draft, { of }: Around): Problem | undefined {
+  const field = 'qty';
+  const amount = decimal(draft.qty);
+  if (!amount || amount.units <= 0n) {
+    return { field, text: draft.qty === '' ? 'Enter a quantity.' : 'The quantity is not a number above zero.' };
+  }
+  if (inQuote(draft)) return undefined;
+  if (!isMultiple(amount, step(of.lot))) return { field, text: `The quantity must be a multiple of ${of.lot}.` };
+  if (compare(amount, step(of.min_qty)) < 0) return { field, text: `The least quantity is ${of.min_qty}.` };
+  if (compare(amount, step(of.max_qty)) > 0) return { field, text: `The largest quantity is ${of.max_qty}.` };
+  return undefined;
+}
+
+function priceProblem(draft: Draft, { of, last }: Around): Problem | undefined {
+  const check = (field: 'price' | 'stop', text: string, name: string): Problem | undefined => {
+    const value = decimal(text);
+    if (!value || value.units <= 0n) {
+      return { field, text: text === '' ? `Enter a ${name}.` : `The ${name} is not a number above zero.` };
+    }
+    return isMultiple(value, step(of.tick)) ? undefined : { field, text: `The ${name} must be a multiple of ${of.tick}.` };
+  };
+  if (hasStop(draft.type)) {
+    const wrong = check('stop', draft.stop, 'stop price') ?? triggerProblem(draft, last);
+    if (wrong) return wrong;
+  }
+  if (hasLimit(draft.type)) {
+    const wrong = check('price', draft.price, 'price');
+    if (wrong) return wrong;
+  }
+  if (hasTif(draft.type) && draft.tif === 'GTD' && !(Number(draft.minutes) > 0)) {
+    return { field: 'minutes', text: 'Enter for how many minutes it stands.' };
+  }
+  return undefined;
+}
+
+/** A STOP_LOSS sells at or below its stop and buys at or above; a TAKE_PROFIT the other way. */
+function triggerProblem(draft: Draft, last: Decimal | undefined): Problem | undefined {
+  const stop = decimal(draft.stop);
+  if (!stop || !last) return undefined;
+  const below = (draft.side === 'SELL') === draft.type.startsWith('STOP_');
+  const reached = below ? compare(last, stop) <= 0 : compare(last, stop) >= 0;
+  return reached ? { field: 'stop', text: `The last price has reached it: it must be ${below ? 'below' : 'above'} ${print(last)}.` } : undefined;
+}
+
+function worthProblem(draft: Draft, around: Around): Problem | undefined {
+  const { of } = around;
+  const { total, needed, asset } = estimate(draft, around);
+  if (total && compare(total, step(of.min_notional)) < 0) {
+    return { field: 'qty', text: `The order must be worth ${of.min_notional} ${of.quote} at least.` };
+  }
+  if (draft.reduceOnly && draft.side === 'BUY') return { field: 'qty', text: 'Reduce-only orders sell.' };
+  // What a market order costs is a guess; the gateway decides.
+  const sure = hasLimit(draft.type) || draft.side === 'SELL' || inQuote(draft);
+  if (sure && !draft.reduceOnly && needed && around.free && compare(needed, around.free) > 0) {
+    return { field: 'qty', text: `There is not enough ${asset} free.` };
+  }
+  return undefined;
+}
+
+export interface Estimate {
+  /** In quote: paid or received, before the fee. */
+  total: Decimal | undefined;
+  /** In base. */
+  qty: Decimal | undefined;
+  /** What the order takes from the account, and of what. */
+  needed: Decimal | undefined;
+  asset: string;
+  fee: Decimal | undefined;
+  feeAsset: string;
+  /** The book ends before the order does. */
+  thin: boolean;
+}
+
+/** What the order costs or brings; a market order walks the book that is shown. */
+export function estimate(draft: Draft, { of, book }: Around): Estimate {
+  const buy = draft.side === 'BUY';
+  const amount = decimal(draft.qty);
+  const walked = amount && draft.type === 'MARKET' ? walk((buy ? book?.asks : book?.bids) ?? [], amount, inQuote(draft)) : undefined;
+  const price = decimal(hasLimit(draft.type) ? draft.price : draft.stop);
+  const total = draft.type === 'MARKET' ? walked?.total : amount && price && multiply(amount, price);
+  const qty = draft.type === 'MARKET' ? walked?.qty : amount;
+  const rate = decimal(of.taker_fee);
+  // The fee is taken from what is received.
+  const received = buy ? qty : total;
+  const fee = received && rate && roundUp(multiply(received, rate), Number(buy ? of.base_decimals : of.quote_decimals));
+  const needed = buy ? (inQuote(draft) ? amount : total) : qty;
+  return { total, qty, needed, asset: buy ? of.quote : of.base, fee, feeAsset: buy ? of.base : of.quote, thin: walked?.thin ?? false };
+}
+
+/** Takes so much, base or quote, from these levels. */
+function walk(levels: readonly (readonly [string, string])[], amount: Decimal, quote: boolean) {
+  let [left, total, qty, thin] = [amount, ZERO, ZERO, true];
+  for (const [levelPrice, levelQty] of levels) {
+    const [price, there] = [decimal(levelPrice), decimal(levelQty)];
+    if (!price || !there) continue;
+    const all = quote ? multiply(price, there) : there;
+    const last = compare(all, left) >= 0;
+    const taken = last ? (quote ? (divide(left, price, 8) ?? ZERO) : left) : there;
+    qty = add(qty, taken);
+    total = add(total, quote && last ? left : multiply(price, taken));
+    left = add(left, negate(last ? left : all));
+    if (last) {
+      thin = false;
+      break;
+    }
+  }
+  return levels.length === 0 ? undefined : { total, qty, thin };
+}
+
+/** So many percent of what is free, in whole lots. */
+export function portion(percent: number, draft: Draft, { of, free, book, last }: Around): string | undefined {
+  if (!free) return undefined;
+  const share = multiply(free, { units: BigInt(percent), scale: 2 });
+  if (draft.side === 'SELL') return print(floorTo(share, step(of.lot)));
+  if (inQuote(draft)) return print(floorTo(share, { units: 1n, scale: Math.min(Number(of.quote_decimals), 2) }));
+  const typed = hasLimit(draft.type) ? draft.price : hasStop(draft.type) ? draft.stop : (book?.asks[0]?.[0] ?? '');
+  const price = decimal(typed) ?? last;
+  const qty = price && divide(share, price, 8);
+  return qty && print(floorTo(qty, step(of.lot)));
+}
+
+/** How far the limit is through the market, in whole percent; 0 when it is not. */
+export function through(draft: Draft, last: Decimal | undefined): number {
+  const price = hasLimit(draft.type) && !hasStop(draft.type) ? decimal(draft.price) : undefined;
+  if (!price || !last || last.units === 0n) return 0;
+  const over = draft.side === 'BUY' ? add(price, negate(last)) : add(last, negate(price));
+  const share = divide(multiply(over, { units: 100n, scale: 0 }), last, 0);
+  return share && share.units > 0n ? Number(share.units) : 0;
+}
+
+/** The body of `POST /api/order`; `nowMs` is the gateway's time. */
+export function body(draft: Draft, symbol: string, id: string, nowMs: number): Record<string, unknown> {
+  const { side, type, tif } = draft;
+  const order: Record<string, unknown> = { side, symbol, type, client_order_id: id };
+  order[inQuote(draft) ? 'quote_qty' : 'qty'] = draft.qty;
+  if (hasLimit(type)) order['price'] = draft.price;
+  if (hasStop(type)) order['stop_price'] = draft.stop;
+  if (hasTif(type)) order['time_in_force'] = tif;
+  // Whole milliseconds in nanoseconds: digits enough for a JSON number to stay exact.
+  if (hasTif(type) && tif === 'GTD') order['expire_ts_ns'] = Math.round(nowMs + Number(draft.minutes) * 60_000) * 1e6;
+  if (draft.reduceOnly && side === 'SELL') order['reduce_only'] = true;
+  return order;
+}

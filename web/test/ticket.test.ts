@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { decimal, print } from '../src/decimal';
+import { body, estimate, portion, problem, through, type Around, type Draft } from '../src/ticket';
+
+const OF = {
+  symbol: 'BTCUSDT', base: 'BTC', quote: 'USDT', tick: '0.01', lot: '0.001', min_qty: '0.001', max_qty: '9000.0', min_notional: '5.0',
+  base_decimals: '8', quote_decimals: '8', maker_fee: '0.001', taker_fee: '0.001',
+};
+const AROUND: Around = {
+  of: OF, free: decimal('1000'), last: decimal('100'),
+  book: { symbol: 'BTCUSDT', ts_ns: '1', bids: [['99.0', '1.0'], ['98.0', '2.0']], asks: [['101.0', '1.0'], ['102.0', '4.0']] },
+};
+const LIMIT: Draft = { side: 'BUY', type: 'LIMIT', tif: 'GTC', qty: '1', inQuote: false, price: '100', stop: '', minutes: '5', reduceOnly: false };
+const wrong = (part: Partial<Draft>, around: Partial<Around> = {}) => problem({ ...LIMIT, ...part }, { ...AROUND, ...around })?.text ?? '';
+
+describe('the ticket checks as one types', () => {
+  for (const [part, text] of [
+    [{}, ''],
+    [{ qty: '' }, 'Enter a quantity.'],
+    [{ qty: '-1' }, 'not a number above zero'],
+    [{ qty: '0.0005' }, 'multiple of 0.001'],
+    [{ qty: '9001' }, 'largest quantity is 9000.0'],
+    [{ price: '' }, 'Enter a price.'],
+    [{ price: '100.005' }, 'multiple of 0.01'],
+    [{ qty: '0.001' }, 'worth 5.0 USDT'],
+    [{ qty: '10.001' }, 'not enough USDT free'],
+    [{ type: 'STOP_LOSS_LIMIT', stop: '' }, 'Enter a stop price.'],
+    [{ type: 'STOP_LOSS_LIMIT', stop: '99' }, 'must be above 100'],
+    [{ type: 'STOP_LOSS_LIMIT', stop: '101' }, ''],
+    [{ type: 'TAKE_PROFIT_LIMIT', stop: '101' }, 'must be below 100'],
+    [{ side: 'SELL', type: 'STOP_LOSS', stop: '101' }, 'must be below 100'],
+    [{ side: 'SELL', type: 'TAKE_PROFIT', stop: '101' }, ''],
+    [{ tif: 'GTD', minutes: '0' }, 'how many minutes'],
+    [{ type: 'MARKET', price: '', qty: '500', inQuote: true }, ''],
+    [{ type: 'MARKET', price: '', qty: '1000.1', inQuote: true }, 'not enough USDT free'],
+    [{ side: 'SELL', qty: '1001' }, 'not enough BTC free'],
+    [{ side: 'SELL', qty: '1001', reduceOnly: true }, ''],
+  ] as [Partial<Draft>, string][]) {
+    it(`${JSON.stringify(part)}: ${text}`, () => (text === '' ? expect(wrong(part)).toBe('') : expect(wrong(part)).toContain(text)));
+  }
+});
+
+const costs = (part: Partial<Draft>) => {
+  const { total, qty, fee, needed, thin } = estimate({ ...LIMIT, ...part }, AROUND);
+  return [total, qty, fee, needed].map((value) => (value ? print(value) : '')).concat(String(thin)).join(' ');
+};
+
+describe('what an order costs', () => {
+  it('is its limit, its stop, or what the book asks', () => {
+    expect(costs({ qty: '2' })).toBe('200 2 0.002 200 false');
+    expect(costs({ type: 'STOP_LOSS', stop: '110', qty: '2' })).toBe('220 2 0.002 220 false');
+    expect(costs({ type: 'MARKET', qty: '2' })).toBe('203 2 0.002 203 false');
+    expect(costs({ type: 'MARKET', qty: '6' })).toBe('509 5 0.005 509 true');
+    expect(costs({ type: 'MARKET', qty: '203', inQuote: true })).toBe('203 2 0.002 203 false');
+    expect(costs({ type: 'MARKET', side: 'SELL', qty: '2' })).toBe('197 2 0.197 2 false');
+  });
+  it('is a part of what is free, in whole lots', () => {
+    expect(portion(50, LIMIT, AROUND)).toBe('5');
+    expect(portion(33, { ...LIMIT, price: '99.99' }, AROUND)).toBe('3.3');
+    expect(portion(25, { ...LIMIT, side: 'SELL' }, { ...AROUND, free: decimal('0.0099') })).toBe('0.002');
+    expect(portion(100, { ...LIMIT, type: 'MARKET', inQuote: true }, { ...AROUND, free: decimal('10.129') })).toBe('10.12');
+  });
+  it('is told when its price is far through the market', () => {
+    expect(through({ ...LIMIT, price: '110' }, decimal('100'))).toBe(10);
+    expect(through({ ...LIMIT, price: '90' }, decimal('100'))).toBe(0);
+    expect(through({ ...LIMIT, side: 'SELL', price: '90' }, decimal('100'))).toBe(10);
+  });
+});
+
+describe('what is sent', () => {
+  const sent = (part: Partial<Draft>) => JSON.stringify(body({ ...LIMIT, ...part }, 'BTCUSDT', 'id', 1_704_067_200_123));
+  it('has the fields of its type and no other', () => {
+    expect(sent({})).toBe('{"side":"BUY","symbol":"BTCUSDT","type":"LIMIT","client_order_id":"id","qty":"1","price":"100","time_in_force":"GTC"}');
+    expect(sent({ type: 'LIMIT_MAKER', tif: 'IOC' })).not.toContain('time_in_force');
+    expect(sent({ type: 'MARKET', inQuote: true })).toBe('{"side":"BUY","symbol":"BTCUSDT","type":"MARKET","client_order_id":"id","quote_qty":"1"}');
+    expect(sent({ type: 'STOP_LOSS', stop: '99' })).toContain('"stop_price":"99"');
+    expect(sent({ side: 'SELL', reduceOnly: true })).toContain('"reduce_only":true');
+    expect(sent({ reduceOnly: true })).not.toContain('reduce_only');
+  });
+  it('ends at an exact nanosecond', () => {
+    expect(sent({ tif: 'GTD' })).toContain('"expire_ts_ns":1704067500123000000');
+  });
+});

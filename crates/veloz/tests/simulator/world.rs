@@ -229,6 +229,13 @@ impl World {
         if self.settings.syncs_first() {
             self.truth.durable = self.truth.newest();
         }
+        self.hear()
+    }
+
+    /// The clients hear what was answered, to be called before the disk is looked at again: an answer is judged
+    /// by what the service knew when it gave it.
+    fn hear(&mut self) -> Check {
+        let running = self.gateway.as_ref().is_some_and(Gateway::is_running);
         let has_room = self.looked_calm && self.disk.faults().is_calm();
         if self.disk.is_dead() { Ok(()) } else { self.traders.hear(&self.truth, running, has_room) }
     }
@@ -438,6 +445,7 @@ impl World {
         }
         let reader = Arc::clone(&gateway.reader);
         self.disk.look(|| extend(&mut self.truth, &reader))?;
+        self.hear()?;
         let state = serde_json::to_string(&state).map_err(|error| error.to_string())?;
         let whole = self.disk.look(|| is_whole(&reader));
         for from_scratch in [false, true] {

@@ -294,6 +294,8 @@ pub const SERVICE_QUEUE_MESSAGES: usize = 4_096;
 pub const SERVICE_BATCH_INPUTS: usize = 256;
 /// A batch of that size takes no more, so that it stays below the journal's limit.
 pub const SERVICE_BATCH_BYTES: usize = 16 * MIB;
+/// How long a busy service stays awake for the next message.
+pub const SERVICE_SPIN_US: u64 = 100;
 /// How often an idle service looks after itself.
 pub const SERVICE_IDLE_MS: u64 = 250;
 /// Batches of a market source that wait for the service; then the source waits.

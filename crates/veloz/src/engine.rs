@@ -71,7 +71,7 @@ fn stop_on_signals() -> Result<Receiver<Stop>> {
         runtime.block_on(signals.next());
         // Full: it is stopping already.
         let _ = told.try_send(Stop);
-        runtime.block_on(tokio::time::sleep(Duration::from_millis(ENGINE_STOP_GRACE_MS)));
+        std::thread::sleep(Duration::from_millis(ENGINE_STOP_GRACE_MS));
         std::process::exit(1);
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;

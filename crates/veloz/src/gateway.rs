@@ -136,11 +136,8 @@ async fn serve(config: Config) -> Result<()> {
     let waker = handle.clone();
     let source =
         source.map(|source| market::start(source, market_out, move || waker.wake())).transpose()?;
-    let engine_speaks = venue.is_some() && source.is_none();
-    let control = SourceControl::of(source.as_ref(), engine_speaks);
-    if let Some(venue) = &venue {
-        wait_for_venue(venue).await;
-    }
+    let control = SourceControl::of(source.as_ref(), venue.is_some() && source.is_none());
+    wait_for_venue(venue.as_ref()).await;
 
     let metrics = HttpMetrics::register(&mut registry);
     let server = HttpServer::start(
@@ -161,7 +158,11 @@ async fn serve(config: Config) -> Result<()> {
     tracing::info!("stopping: no more orders are taken");
     stop(handle, (source, venue), service, stream, &mut signals).await?;
     server.shutdown(REQUEST_DRAIN).await;
-    // Whoever looks at the exit code only must hear of it too.
+    ended_well(&board)
+}
+
+/// Whoever looks at the exit code only must hear of an earlier failure too.
+fn ended_well(board: &HealthBoard) -> Result<()> {
     if let Some(problem) = board.read().problems.into_iter().next() {
         anyhow::bail!("stopped, but it had failed before: {}", problem.message);
     }
@@ -204,8 +205,8 @@ fn start_venue(
 }
 
 /// Gives the engine the time to say that it works. One that does not is told by `/health`.
-async fn wait_for_venue(venue: &StdioVenue) {
-    let port = venue.port();
+async fn wait_for_venue(venue: Option<&StdioVenue>) {
+    let Some(port) = venue.map(StdioVenue::port) else { return };
     let deadline = tokio::time::Instant::now() + Duration::from_millis(2 * ENGINE_UP_MS);
     while port.is_ready().is_err() && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(5)).await;

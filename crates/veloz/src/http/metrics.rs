@@ -41,10 +41,25 @@ pub(super) enum Refused {
     Stream,
 }
 
+impl Refused {
+    /// The name in the metrics.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Refused::TooMany => "too_many_connections",
+            Refused::NoHandles => "out_of_file_handles",
+            Refused::Stream => "stream_unavailable",
+        }
+    }
+}
+
 impl HttpMetrics {
     /// Counters that `registry` shows.
     pub fn register(registry: &mut Registry) -> HttpMetrics {
         let mut metrics = HttpMetrics::default();
+        // Each reason is shown from the start, also one that never comes.
+        for reason in [Refused::TooMany, Refused::NoHandles, Refused::Stream] {
+            drop(metrics.refused.get_or_create(&ReasonLabel { reason: reason.as_str() }));
+        }
         metrics.ok = metrics.requests.get_or_create(&StatusLabel { status: 200 }).clone();
         registry.register(
             "veloz_http_requests",
@@ -78,12 +93,7 @@ impl HttpMetrics {
     }
 
     pub(super) fn refused(&self, reason: Refused) {
-        let reason = match reason {
-            Refused::TooMany => "too_many_connections",
-            Refused::NoHandles => "out_of_file_handles",
-            Refused::Stream => "stream_unavailable",
-        };
-        self.refused.get_or_create(&ReasonLabel { reason }).inc();
+        self.refused.get_or_create(&ReasonLabel { reason: reason.as_str() }).inc();
     }
 
     pub(super) fn timed_out(&self) {

@@ -8,12 +8,12 @@
 //! every other task has one: neither a market at full speed nor a crowd of clients keeps the other waiting.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use veloz_core::limits::SERVICE_IDLE_MS;
+use veloz_core::limits::{SERVICE_IDLE_MS, SERVICE_SPIN_US};
 
 use super::handle::Inbox;
 use super::health::HealthBoard;
@@ -28,7 +28,8 @@ use crate::market::SourceMessage;
 pub fn start(mut parts: Parts, inbox: Inbox) -> JoinHandle<()> {
     let notice = DeathNotice { health: Arc::clone(&parts.health), expected: false };
     let market = parts.market.take().unwrap_or_else(never);
-    let driver = Driver { service: Service::new(parts), inbox, market, waits: false };
+    let driver =
+        Driver { service: Service::new(parts), inbox, market, waits: false, pause: Duration::MAX };
     tokio::spawn(async move {
         let mut notice = notice;
         driver.run().await;
@@ -51,31 +52,25 @@ impl Drop for DeathNotice {
     }
 }
 
+/// How long the service stays awake for the next message, where the last one came as soon: an idle one sleeps.
+const SPIN: Duration = Duration::from_micros(SERVICE_SPIN_US);
+
 struct Driver {
     service: Service,
     inbox: Inbox,
     market: Receiver<SourceMessage>,
     /// Whether more waits than the last turn took.
     waits: bool,
+    /// How long it waited for the last one.
+    pause: Duration,
 }
 
 impl Driver {
     async fn run(mut self) {
         let mut idle = interval(Duration::from_millis(SERVICE_IDLE_MS));
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let spin = Duration::from_micros(
-            std::env::var("X_SPIN").ok().and_then(|s| s.parse().ok()).unwrap_or(0),
-        );
-        let mut gap = Duration::MAX;
         while self.service.phase() == Phase::Running {
-            let began = std::time::Instant::now();
-            if gap < spin {
-                while began.elapsed() < spin && self.inbox.is_empty() {
-                    tokio::task::yield_now().await;
-                }
-            }
             self.wait(&mut idle).await;
-            gap = began.elapsed();
             self.waits = self.service.turn(&self.inbox, &mut self.market, wall_ns());
         }
         let Driver { service, inbox, .. } = self;
@@ -90,14 +85,26 @@ impl Driver {
 
     /// Comes back when there is something to do. When there is already, every other task has a turn first.
     async fn wait(&mut self, idle: &mut Interval) {
+        let begun = Instant::now();
         if self.waits {
             tokio::task::yield_now().await;
+        } else if self.pause < SPIN {
+            self.spin(begun).await;
         }
         tokio::select! {
             biased;
             _ = idle.tick() => self.service.look_after_itself(wall_ns()),
             () = self.inbox.woken(), if !self.waits => {}
             () = std::future::ready(()), if self.waits => {}
+        }
+        self.pause = begun.elapsed();
+    }
+
+    /// Lets the other tasks run, for a little while without sleeping: when one message soon follows another,
+    /// as from a client that waits for each answer, to be woken takes longer than to wait.
+    async fn spin(&mut self, begun: Instant) {
+        while self.inbox.is_empty() && self.market.is_empty() && begun.elapsed() < SPIN {
+            tokio::task::yield_now().await;
         }
     }
 }

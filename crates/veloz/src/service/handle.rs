@@ -108,6 +108,7 @@ impl Inbox {
         self.shared.wake.notified().await;
     }
 
+    /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.shared.lock().messages.is_empty()
     }

@@ -289,6 +289,9 @@ impl Service {
     }
 
     fn finish_steps(&mut self, now: TsNs) {
+        if let Some(begun) = self.begun.take() {
+            self.metrics.decide_time.observe(begun.elapsed());
+        }
         if !self.batch.is_empty() {
             match self.store(now) {
                 Ok(()) => self.publish(),

@@ -50,6 +50,7 @@ fuzz: ## every parser of outside bytes with libFuzzer, two at a time, a minute e
 soak: setup ## about an hour: a thousand cuts for each kind of client, 500 kills, half an hour under load
 	cargo test --release --locked --package veloz --test gateway --no-run
 	VELOZ_CUTS=1000 cargo test --release --locked --package veloz --test gateway resume -- --nocapture
+	VELOZ_CUTS=1000 cargo test --release --locked --package veloz --test gateway a_busy_market -- --nocapture
 	VELOZ_KILLS=500 cargo test --release --locked --package veloz --test gateway kills -- --nocapture
 	VELOZ_SOAK_S=1800 cargo test --release --locked --package veloz --test gateway soak -- --nocapture
 	cp target/soak.svg docs/soak.svg

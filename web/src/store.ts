@@ -19,6 +19,8 @@ export const instruments = signal<ReadonlyMap<string, Instrument>>(new Map());
 export const risk = signal<Risk | undefined>(undefined);
 /** What the gateway says is wrong with itself; `undefined` while it has not answered. */
 export const problems = signal<readonly Problem[] | undefined>(undefined);
+/** What may not work for long. */
+export const warnings = signal<readonly Problem[]>([]);
 export const symbol = signal('');
 export const instrument = computed(() => instruments.value.get(symbol.value));
 
@@ -140,8 +142,9 @@ export function choose(name: string): void {
 
 export async function askHealth(): Promise<void> {
   try {
-    await get('/health');
+    const { warnings: told = [] } = await get<{ warnings?: Problem[] }>('/health');
     problems.value = [];
+    warnings.value = told;
   } catch (error) {
     const told = error instanceof Refusal ? error.problems : [];
     problems.value = told.length > 0 ? told : [{ code: 'no_answer', message: messageOf(error) }];

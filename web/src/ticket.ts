@@ -12,6 +12,7 @@ export const TYPES = {
   STOP_LOSS_LIMIT: 'Stop loss limit',
   TAKE_PROFIT: 'Take profit',
   TAKE_PROFIT_LIMIT: 'Take profit limit',
+  OCO: 'Limit and stop (OCO)',
 } as const;
 export type OrderType = keyof typeof TYPES;
 
@@ -50,10 +51,10 @@ export interface Problem {
   text: string;
 }
 
-export const hasLimit = (type: OrderType): boolean => type === 'LIMIT' || type === 'LIMIT_MAKER' || type.endsWith('_LIMIT');
-export const hasStop = (type: OrderType): boolean => type.startsWith('STOP_') || type.startsWith('TAKE_');
-/** LIMIT_MAKER always rests until it is cancelled; an order without a limit is always immediate. */
-export const hasTif = (type: OrderType): boolean => hasLimit(type) && type !== 'LIMIT_MAKER';
+export const hasLimit = (type: OrderType): boolean => type === 'LIMIT' || type === 'LIMIT_MAKER' || type === 'OCO' || type.endsWith('_LIMIT');
+export const hasStop = (type: OrderType): boolean => type === 'OCO' || type.startsWith('STOP_') || type.startsWith('TAKE_');
+/** LIMIT_MAKER and OCO orders always rest until they are cancelled; an order without a limit is always immediate. */
+export const hasTif = (type: OrderType): boolean => hasLimit(type) && type !== 'LIMIT_MAKER' && type !== 'OCO';
 export const inQuote = (draft: Draft): boolean => draft.inQuote && draft.type === 'MARKET';
 
 const step = (text: string): Decimal => decimal(text) ?? { units: 1n, scale: 0 };
@@ -89,7 +90,7 @@ function priceProblem(draft: Draft, { of, last }: Around): Problem | undefined {
     if (wrong) return wrong;
   }
   if (hasLimit(draft.type)) {
-    const wrong = check('price', draft.price, 'price');
+    const wrong = check('price', draft.price, 'price') ?? pairProblem(draft, last);
     if (wrong) return wrong;
   }
   if (hasTif(draft.type) && draft.tif === 'GTD' && !(Number(draft.minutes) > 0)) {
@@ -102,9 +103,18 @@ function priceProblem(draft: Draft, { of, last }: Around): Problem | undefined {
 function triggerProblem(draft: Draft, last: Decimal | undefined): Problem | undefined {
   const stop = decimal(draft.stop);
   if (!stop || !last) return undefined;
-  const below = (draft.side === 'SELL') === draft.type.startsWith('STOP_');
+  const below = (draft.side === 'SELL') === !draft.type.startsWith('TAKE_');
   const reached = below ? compare(last, stop) <= 0 : compare(last, stop) >= 0;
   return reached ? { field: 'stop', text: `The last price has reached it: it must be ${below ? 'below' : 'above'} ${print(last)}.` } : undefined;
+}
+
+/** The limit of a pair is on the other side of the last price than its stop. */
+function pairProblem(draft: Draft, last: Decimal | undefined): Problem | undefined {
+  const price = decimal(draft.price);
+  if (draft.type !== 'OCO' || !price || !last) return undefined;
+  const sell = draft.side === 'SELL';
+  const beyond = sell ? compare(price, last) > 0 : compare(price, last) < 0;
+  return beyond ? undefined : { field: 'price', text: `The price must be ${sell ? 'above' : 'below'} ${print(last)}, the last one.` };
 }
 
 function worthProblem(draft: Draft, around: Around): Problem | undefined {
@@ -141,7 +151,8 @@ export function estimate(draft: Draft, { of, book }: Around): Estimate {
   const buy = draft.side === 'BUY';
   const amount = decimal(draft.qty);
   const walked = amount && draft.type === 'MARKET' ? walk((buy ? book?.asks : book?.bids) ?? [], amount, inQuote(draft)) : undefined;
-  const price = decimal(hasLimit(draft.type) ? draft.price : draft.stop);
+  // Of a pair that buys, the stop is the dearer one.
+  const price = decimal(hasLimit(draft.type) && !(draft.type === 'OCO' && buy) ? draft.price : draft.stop);
   const total = draft.type === 'MARKET' ? walked?.total : amount && price && multiply(amount, price);
   const qty = draft.type === 'MARKET' ? walked?.qty : amount;
   const rate = decimal(of.taker_fee);
@@ -193,16 +204,20 @@ export function through(draft: Draft, last: Decimal | undefined): number {
   return share && share.units > 0n ? Number(share.units) : 0;
 }
 
-/** The body of `POST /api/order`; `nowMs` is the gateway's time. */
+/** Where a body goes: pairs have an endpoint of their own. */
+export const pathOf = (order: Record<string, unknown>): string => (order['type'] === undefined ? '/api/oco' : '/api/order');
+
+/** The body of `POST /api/order` or `/api/oco`; `nowMs` is the gateway's time. */
 export function body(draft: Draft, symbol: string, id: string, nowMs: number): Record<string, unknown> {
   const { side, type, tif } = draft;
-  const order: Record<string, unknown> = { side, symbol, type, client_order_id: id };
+  const order: Record<string, unknown> = { side, symbol, client_order_id: id };
+  if (type !== 'OCO') order['type'] = type;
   order[inQuote(draft) ? 'quote_qty' : 'qty'] = draft.qty;
   if (hasLimit(type)) order['price'] = draft.price;
   if (hasStop(type)) order['stop_price'] = draft.stop;
   if (hasTif(type)) order['time_in_force'] = tif;
   // Whole milliseconds in nanoseconds: digits enough for a JSON number to stay exact.
   if (hasTif(type) && tif === 'GTD') order['expire_ts_ns'] = Math.round(nowMs + Number(draft.minutes) * 60_000) * 1e6;
-  if (draft.reduceOnly && side === 'SELL') order['reduce_only'] = true;
+  if (draft.reduceOnly && side === 'SELL' && type !== 'OCO') order['reduce_only'] = true;
   return order;
 }

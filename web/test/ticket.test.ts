@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decimal, print } from '../src/decimal';
-import { body, estimate, portion, problem, through, type Around, type Draft } from '../src/ticket';
+import { body, estimate, pathOf, portion, problem, through, type Around, type Draft } from '../src/ticket';
 
 const OF = {
   symbol: 'BTCUSDT', base: 'BTC', quote: 'USDT', tick: '0.01', lot: '0.001', min_qty: '0.001', max_qty: '9000.0', min_notional: '5.0',
@@ -30,6 +30,9 @@ describe('the ticket checks as one types', () => {
     [{ type: 'TAKE_PROFIT_LIMIT', stop: '101' }, 'must be below 100'],
     [{ side: 'SELL', type: 'STOP_LOSS', stop: '101' }, 'must be below 100'],
     [{ side: 'SELL', type: 'TAKE_PROFIT', stop: '101' }, ''],
+    [{ type: 'OCO', price: '99', stop: '101' }, ''],
+    [{ type: 'OCO', price: '101', stop: '102' }, 'must be below 100'],
+    [{ side: 'SELL', type: 'OCO', price: '101', stop: '101' }, 'must be below 100'],
     [{ tif: 'GTD', minutes: '0' }, 'how many minutes'],
     [{ type: 'MARKET', price: '', qty: '500', inQuote: true }, ''],
     [{ type: 'MARKET', price: '', qty: '1000.1', inQuote: true }, 'not enough USDT free'],
@@ -49,6 +52,7 @@ describe('what an order costs', () => {
   it('is its limit, its stop, or what the book asks', () => {
     expect(costs({ qty: '2' })).toBe('200 2 0.002 200 false');
     expect(costs({ type: 'STOP_LOSS', stop: '110', qty: '2' })).toBe('220 2 0.002 220 false');
+    expect(costs({ type: 'OCO', price: '99', stop: '110', qty: '2' })).toBe('220 2 0.002 220 false');
     expect(costs({ type: 'MARKET', qty: '2' })).toBe('203 2 0.002 203 false');
     expect(costs({ type: 'MARKET', qty: '6' })).toBe('509 5 0.005 509 true');
     expect(costs({ type: 'MARKET', qty: '203', inQuote: true })).toBe('203 2 0.002 203 false');
@@ -70,11 +74,13 @@ describe('what an order costs', () => {
 describe('what is sent', () => {
   const sent = (part: Partial<Draft>) => JSON.stringify(body({ ...LIMIT, ...part }, 'BTCUSDT', 'id', 1_704_067_200_123));
   it('has the fields of its type and no other', () => {
-    expect(sent({})).toBe('{"side":"BUY","symbol":"BTCUSDT","type":"LIMIT","client_order_id":"id","qty":"1","price":"100","time_in_force":"GTC"}');
+    expect(sent({})).toBe('{"side":"BUY","symbol":"BTCUSDT","client_order_id":"id","type":"LIMIT","qty":"1","price":"100","time_in_force":"GTC"}');
     expect(sent({ type: 'LIMIT_MAKER', tif: 'IOC' })).not.toContain('time_in_force');
-    expect(sent({ type: 'MARKET', inQuote: true })).toBe('{"side":"BUY","symbol":"BTCUSDT","type":"MARKET","client_order_id":"id","quote_qty":"1"}');
+    expect(sent({ type: 'MARKET', inQuote: true })).toBe('{"side":"BUY","symbol":"BTCUSDT","client_order_id":"id","type":"MARKET","quote_qty":"1"}');
     expect(sent({ type: 'STOP_LOSS', stop: '99' })).toContain('"stop_price":"99"');
     expect(sent({ side: 'SELL', reduceOnly: true })).toContain('"reduce_only":true');
+    expect(sent({ type: 'OCO', stop: '110' })).toBe('{"side":"BUY","symbol":"BTCUSDT","client_order_id":"id","qty":"1","price":"100","stop_price":"110"}');
+    expect(pathOf({ type: 'LIMIT' }) + pathOf({})).toBe('/api/order/api/oco');
     expect(sent({ reduceOnly: true })).not.toContain('reduce_only');
   });
   it('ends at an exact nanosecond', () => {

@@ -4,7 +4,7 @@ import { useSignalEffect } from '@preact/signals';
 import { help, nextTheme } from '../keys';
 import { theme } from '../settings';
 import { clock } from '../text';
-import { config, counted, currentAt, link, problems } from '../store';
+import { config, counted, currentAt, link, problems, warnings } from '../store';
 import type { Config } from '../types';
 import { wordsOf } from './Health';
 
@@ -88,6 +88,9 @@ export function Notice() {
   const wrong = problems.value ?? [];
   if (wrong.length > 0) {
     return <p class="notice bad" role="alert">The gateway reports trouble: {wrong.map((problem) => `${wordsOf(problem.code)}: ${problem.message}`).join('; ')}</p>;
+  }
+  if (warnings.value.length > 0) {
+    return <p class="notice bad" role="alert">{warnings.value.map((warning) => `${wordsOf(warning.code)}: ${warning.message}`).join('; ')}</p>;
   }
   if (told !== '') return <Anew told={told} />;
   return null;

@@ -1,6 +1,6 @@
 // How the gateway is: engine, venue, disk, market, stream, and what this page has counted.
 
-import { config, counted, link, live, problems, risk } from '../store';
+import { config, counted, link, live, problems, risk, warnings } from '../store';
 
 /** Which part each code of `/health` speaks of. */
 const PARTS = {
@@ -15,6 +15,9 @@ const SAYS: Record<string, string> = {
   service_died: 'the engine has stopped',
   journal_failed: 'the log cannot be written',
   stream_failed: 'the stream does not work',
+  storage_low: 'the disk is getting full',
+  storage_full: 'the disk is full',
+  storage_unavailable: 'the data directory cannot be written',
   no_answer: 'no answer',
 };
 
@@ -33,11 +36,12 @@ export function Health() {
       <dl>
         {Object.entries(PARTS).map(([name, codes]) => {
           const own = wrong?.filter((problem) => codes.test(problem.code)) ?? [];
+          const soon = warnings.value.filter((warning) => codes.test(warning.code));
           const failed = name === 'Market' && market === 'failed';
-          const state = !known ? 'unknown' : own.length > 0 || failed ? 'bad' : 'good';
+          const state = !known ? 'unknown' : own.length > 0 || failed ? 'bad' : soon.length > 0 ? 'warned' : 'good';
           const fine = name === 'Market' ? `${now?.market_source ?? ''} ${market}` : name === 'Venue' && now?.execution_mode === 'sim_engine' ? 'simulated, works' : 'works';
-          const text = state === 'unknown' ? 'not known' : own.map((problem) => wordsOf(problem.code)).join(', ') || fine;
-          return <div key={name} data-state={state}><dt>{name}</dt><dd title={own.map((problem) => problem.message).join('\n')}>{text}</dd></div>;
+          const text = state === 'unknown' ? 'not known' : [...own, ...soon].map((problem) => wordsOf(problem.code)).join(', ') || fine;
+          return <div key={name} data-state={state}><dt>{name}</dt><dd title={[...own, ...soon].map((problem) => problem.message).join('\n')}>{text}</dd></div>;
         })}
         {others(wrong).map((problem) => <div key={problem.code} data-state="bad"><dt>{problem.code}</dt><dd>{problem.message}</dd></div>)}
         <Counted />

@@ -99,13 +99,19 @@ function gatewayMs(): number {
   return config.value?.market_source === 'replay' && at ? Number(at.slice(0, -6)) : Date.now();
 }
 
+interface Placed {
+  status: string;
+  executed_qty: string;
+  reason?: string;
+}
+
 async function send(body: Record<string, unknown>): Promise<void> {
   busy.value = true;
   try {
-    const placed = await post<{ client_order_id: string; status: string; executed_qty: string; reason?: string }>('/api/order', body);
+    const placed = await post<Placed & { orders?: Placed[] }>(rules.pathOf(body), body);
     doubt(undefined);
     const why = placed.reason ? ` ${inWords(placed.reason, instrument.value)}` : '';
-    answer.value = { good: true, text: `${placed.status}, executed ${shown(placed.executed_qty)}.${why}` };
+    answer.value = placed.orders ? { good: true, text: 'Both are ACCEPTED; the first that is executed ends the other.' } : { good: true, text: `${placed.status}, executed ${shown(placed.executed_qty)}.${why}` };
   } catch (error) {
     const refused = error instanceof Refusal;
     doubt(error instanceof Unknown ? body : undefined);
@@ -171,7 +177,7 @@ export function Ticket() {
           </label>
           <label>In force
             <select id="tif" value={rules.hasTif(type) ? tif : ''} disabled={!rules.hasTif(type)} onChange={(e) => change({ tif: e.currentTarget.value as Tif })}>
-              {rules.hasTif(type) ? null : <option value="">{type === 'LIMIT_MAKER' ? 'Until cancelled' : 'Immediate'}</option>}
+              {rules.hasTif(type) ? null : <option value="">{rules.hasLimit(type) ? 'Until cancelled' : 'Immediate'}</option>}
               {Object.entries(TIFS).map(([name, words]) => <option key={name} value={name}>{words}</option>)}
             </select>
           </label>
@@ -184,7 +190,7 @@ export function Ticket() {
         {rules.hasStop(type) ? <Input field="stop" label={`Stop price (${of.quote})`} hint={of.tick} /> : null}
         {rules.hasLimit(type) ? <PriceInput /> : null}
         {rules.hasTif(type) && tif === 'GTD' ? <Input field="minutes" label="For how many minutes" hint="60" /> : null}
-        {side === 'SELL' ? <label class="check"><input id="reduce-only" type="checkbox" checked={reduceOnly} onChange={(e) => change({ reduceOnly: e.currentTarget.checked })} />Reduce only: no more than is free</label> : null}
+        {side === 'SELL' && type !== 'OCO' ? <label class="check"><input id="reduce-only" type="checkbox" checked={reduceOnly} onChange={(e) => change({ reduceOnly: e.currentTarget.checked })} />Reduce only: no more than is free</label> : null}
         <Estimated />
         <p id="ticket-check" class="check-text" aria-live="polite">{check.value}</p>
         <button class={`send ${side === 'BUY' ? 'buy' : 'sell'}`} disabled={busy.value || unsure.value !== undefined || problem.value !== undefined || !live.value}>{label}</button>

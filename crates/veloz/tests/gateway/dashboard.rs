@@ -71,6 +71,17 @@ fn a_busy_market_neither_stops_nor_fills_the_page() {
     println!("{}", page.lines().join("\n"));
 }
 
+/// They are looked at by people; README shows one of them.
+#[test]
+fn pictures_from_a_phone_to_a_wide_screen() {
+    let gateway = Gateway::start(Options::default().env("VELOZ_MARKET_SYMBOLS", "ETHUSDT"));
+    eventually("the market has gone on for a while", || (gateway.newest() > 300).then_some(()));
+    let directory = root().join("target/dashboard");
+    let directory = directory.to_str().expect("UTF-8");
+    let mut page = open("dashboard_pictures.mjs", &gateway.url("/"), &[directory]);
+    wait_for(&mut page, "taken");
+}
+
 /// A script of `tests/clients` at work on the page.
 fn open(script: &str, url: &str, more: &[&str]) -> ClientProcess {
     needed("tests/clients/node_modules/playwright-core");

@@ -7,6 +7,7 @@
 mod bodies;
 mod captures;
 mod decimals;
+mod engine;
 mod facts;
 mod frames;
 mod journal;
@@ -21,6 +22,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("bodies", bodies::check),
     ("captures", captures::check),
     ("decimals", decimals::check),
+    ("engine", engine::check),
     ("facts", facts::check),
     ("frames", frames::check),
     ("journal", journal::check),

@@ -119,4 +119,4 @@ macro_rules! driven {
     };
 }
 
-driven!(bodies, captures, decimals, facts, frames, journal, queries, sse);
+driven!(bodies, captures, decimals, engine, facts, frames, journal, queries, sse);

@@ -219,6 +219,9 @@ pub const JOURNAL_BACKGROUND_QUEUE_COUNT: usize = 4;
 /// How often a look at a directory that another process changes meanwhile is tried.
 pub const JOURNAL_LOOKS_COUNT: usize = 5;
 
+/// How many snapshots are made while the log grows by a segment, as long as the state is small beside it.
+pub const JOURNAL_SNAPSHOTS_PER_SEGMENT: u64 = 4;
+
 /// Snapshots kept beside the log.
 pub const JOURNAL_SNAPSHOTS_COUNT: usize = 2;
 
@@ -228,6 +231,12 @@ pub const JOURNAL_SNAPSHOT_MAX_BYTES: u64 = 4 << 30;
 /// How long written bytes may wait for the disk with `process` durability, at most half of what is
 /// promised (100 ms), since a sync takes time too.
 pub const JOURNAL_SYNC_INTERVAL_MS: u64 = 50;
+
+/// So many bytes do not wait for that: the sooner a sync begins, the shorter it is.
+pub const JOURNAL_SYNC_BYTES: u64 = 8 << 20;
+
+/// Near the end of a segment it is fewer, but never fewer than that.
+pub const JOURNAL_SYNC_MIN_BYTES: u64 = 512 << 10;
 
 const MIB: usize = 1 << 20;
 /// Levels a side of a book frame.

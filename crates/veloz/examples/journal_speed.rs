@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use veloz::frame::write_frame;
 use veloz::journal::{Batch, Durability, Journal, JournalConfig, JournalReader, LogReader, Read};
 use veloz_core::event::{Event, Market};
+use veloz_core::types::EventId;
 
 const STEPS_PER_BATCH: u64 = 64;
 const READ_BYTES: usize = 256 << 10;
@@ -67,7 +68,44 @@ fn measure(dir: &Path, events: u64) -> anyhow::Result<()> {
 fn append(dir: &Path, durability: Durability, batches: u64) -> anyhow::Result<(Duration, usize)> {
     let config = JournalConfig { durability, ..JournalConfig::default() };
     let (mut journal, _, _) = Journal::open(dir, config)?;
-    let event = Event::Market(Market {
+    let mut batch = Batch::new();
+    let mut took = Duration::ZERO;
+    let event = event()?;
+    for _ in 0..batches {
+        encode(&mut batch, journal.next_id(), &event);
+        let started = Instant::now();
+        journal.append(&mut batch, 1)?;
+        took += started.elapsed();
+    }
+    Ok((took, batch.size_bytes()))
+}
+
+/// Writes as many bytes to one file, batch by batch. Each batch is encoded first, as for the journal, so that
+/// neither side has the processor's caches for itself.
+fn write(path: &Path, bytes: usize, batches: u64, sync: bool) -> anyhow::Result<Duration> {
+    let mut file = File::create(path)?;
+    let mut batch = Batch::new();
+    let mut took = Duration::ZERO;
+    let (event, mut next_id) = (event()?, 1);
+    let mut out = Vec::with_capacity(bytes);
+    for _ in 0..batches {
+        encode(&mut batch, next_id, &event);
+        next_id += STEPS_PER_BATCH;
+        out.clear();
+        batch.frames().for_each(|frames| out.extend_from_slice(frames));
+        out.resize(bytes, b'x');
+        let started = Instant::now();
+        file.write_all(&out)?;
+        if sync {
+            file.sync_data()?;
+        }
+        took += started.elapsed();
+    }
+    Ok(took)
+}
+
+fn event() -> anyhow::Result<Event> {
+    Ok(Event::Market(Market {
         symbol: "BTCUSDT".parse()?,
         ts_ns: 1_704_067_200_000_000_000,
         price: "50000.5".parse()?,
@@ -76,35 +114,14 @@ fn append(dir: &Path, durability: Durability, batches: u64) -> anyhow::Result<(D
         side: None,
         bid: None,
         ask: None,
-    });
-    let mut batch = Batch::new();
-    let mut encoding = Duration::ZERO;
-    let started = Instant::now();
-    for _ in 0..batches {
-        let encode = Instant::now();
-        batch.clear();
-        let first_id = journal.next_id();
-        for id in first_id..first_id + STEPS_PER_BATCH {
-            batch.step(id, 1, &[], |out| write_frame(out, id, &event));
-        }
-        encoding += encode.elapsed();
-        journal.append(&mut batch, 1)?;
-    }
-    let took = started.elapsed().saturating_sub(encoding);
-    Ok((took, batch.size_bytes()))
+    }))
 }
 
-fn write(path: &Path, bytes: usize, batches: u64, sync: bool) -> anyhow::Result<Duration> {
-    let batch = vec![b'x'; bytes];
-    let mut file = File::create(path)?;
-    let started = Instant::now();
-    for _ in 0..batches {
-        file.write_all(&batch)?;
-        if sync {
-            file.sync_data()?;
-        }
+fn encode(batch: &mut Batch, first_id: EventId, event: &Event) {
+    batch.clear();
+    for id in first_id..first_id + STEPS_PER_BATCH {
+        batch.step(id, 1, &[], |out| write_frame(out, id, event));
     }
-    Ok(started.elapsed())
 }
 
 fn read(dir: &Path, what: &str) -> anyhow::Result<()> {

@@ -1,11 +1,11 @@
 //! What the journal does beside appending: syncs, snapshots, retention.
 //!
-//! Two threads: one that syncs (with `process` durability), so that a long rewrite never delays it, and
-//! one for the rest. They end with the [`Background`], after finishing what waits. Or none, and whoever
+//! Two threads: one that syncs and makes the next segment (with `process` durability), so that a long rewrite
+//! never delays it, and one for the rest. They end with the [`Background`], after finishing what waits. Or none, and whoever
 //! opened the journal does that work step by step, by [`Upkeep`]: so does the simulator.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use super::error::JournalError;
 use super::retention::Keeper;
 use super::segment::{Log, Segment, lock};
 use super::snapshot::{Fold, Kept, Position};
+use super::spare::Spare;
 use super::storage::StorageFile;
 use super::writer::{Durability, JournalConfig};
 use crate::histogram::Histogram;
@@ -26,6 +27,8 @@ pub(super) struct Active {
     state: Mutex<ActiveFile>,
     failed: OnceLock<String>,
     sync_time: Histogram,
+    /// The next segment, as soon as it is made.
+    spare: Mutex<Option<Spare>>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,7 +55,13 @@ impl Active {
             state: Mutex::new(state),
             failed: OnceLock::new(),
             sync_time: Histogram::default(),
+            spare: Mutex::new(None),
         }
+    }
+
+    /// The place of the next segment. While one is made, this waits for it.
+    pub(super) fn spare(&self) -> MutexGuard<'_, Option<Spare>> {
+        lock(&self.spare)
     }
 
     /// Another segment became active; the last one is on the disk.
@@ -79,6 +88,11 @@ impl Active {
     /// How long syncs took.
     pub(super) fn sync_time(&self) -> &Histogram {
         &self.sync_time
+    }
+
+    /// Up to where the active segment is written.
+    fn written(&self) -> u64 {
+        lock(&self.state).written
     }
 
     /// Up to where the active segment is on the disk.
@@ -133,7 +147,7 @@ enum Job {
     /// One that stands there.
     Snapshot(Position),
     /// A snapshot if it is time for one, then retention.
-    Tend { wall_ns: i64 },
+    Tend { position: Position, wall_ns: i64 },
     /// Answered by dropping the sender.
     Wait(#[expect(dead_code, reason = "its end is the answer")] Sender<()>),
 }
@@ -142,7 +156,8 @@ enum Job {
 #[derive(Debug)]
 pub(super) struct Background {
     jobs: Option<Sender<Job>>,
-    stop: Option<Sender<()>>,
+    /// Wakes the thread that syncs; dropping it ends that.
+    syncs: Option<Sender<()>>,
     /// One waits already: one is enough.
     tend_waits: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -159,12 +174,13 @@ impl Background {
         let (jobs, received) = bounded(JOURNAL_BACKGROUND_QUEUE_COUNT);
         let tend_waits = Arc::new(AtomicBool::new(false));
         let waits = Arc::clone(&tend_waits);
-        let keeper = Keeper::new(log, active, config.retention, snapshots);
-        let syncer = Syncer { log: Arc::clone(log), active: Arc::clone(active) };
+        let keeper = Keeper::new(log, active, config, snapshots);
+        let segment_bytes = config.segment_bytes;
+        let syncer = Syncer { log: Arc::clone(log), active: Arc::clone(active), segment_bytes };
         let syncs = config.durability == Durability::Process;
         let upkeep = Upkeep { keeper, jobs: received, tend_waits, syncer, syncs };
         let background =
-            Background { jobs: Some(jobs), stop: None, tend_waits: waits, threads: Vec::new() };
+            Background { jobs: Some(jobs), syncs: None, tend_waits: waits, threads: Vec::new() };
         (background, upkeep)
     }
 
@@ -178,9 +194,9 @@ impl Background {
         };
         self.threads.push(spawn("journal-keeper", keep)?);
         if syncs {
-            let (stop, stopped) = bounded(0);
-            self.stop = Some(stop);
-            self.threads.push(spawn("journal-sync", move || syncer.sync_regularly(&stopped))?);
+            let (wake, woken) = bounded(1);
+            self.syncs = Some(wake);
+            self.threads.push(spawn("journal-sync", move || syncer.sync_regularly(&woken))?);
         }
         Ok(())
     }
@@ -194,9 +210,18 @@ impl Background {
     }
 
     /// When one waits already, or too much else, a later call does it.
-    pub(super) fn tend(&self, wall_ns: i64) {
-        if !self.tend_waits.swap(true, Ordering::AcqRel) && !self.send(Job::Tend { wall_ns }) {
+    pub(super) fn tend(&self, position: Position, wall_ns: i64) {
+        if !self.tend_waits.swap(true, Ordering::AcqRel)
+            && !self.send(Job::Tend { position, wall_ns })
+        {
             self.tend_waits.store(false, Ordering::Release);
+        }
+    }
+
+    /// The next sync is not to wait for its time. One that was told so already need not be told again.
+    pub(super) fn sync_soon(&self) {
+        if let Some(syncs) = &self.syncs {
+            let _ = syncs.try_send(());
         }
     }
 
@@ -215,15 +240,22 @@ impl Background {
     }
 }
 
-impl Drop for Background {
-    fn drop(&mut self) {
+impl Background {
+    /// Ends the threads, after finishing what waits.
+    pub(super) fn end(&mut self) {
         self.jobs = None;
-        self.stop = None;
+        self.syncs = None;
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the journal panicked");
             }
         }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -249,9 +281,9 @@ fn keep(keeper: &mut Keeper, job: Job, tend_waits: &AtomicBool) {
             Ok(())
         }
         Job::Snapshot(position) => keeper.snapshot(position),
-        Job::Tend { wall_ns } => {
+        Job::Tend { position, wall_ns } => {
             tend_waits.store(false, Ordering::Release);
-            keeper.tend(wall_ns)
+            keeper.tend(position, wall_ns)
         }
         Job::Wait(_) => Ok(()),
     };
@@ -261,20 +293,31 @@ fn keep(keeper: &mut Keeper, job: Job, tend_waits: &AtomicBool) {
     }
 }
 
-/// Brings to the disk what is written.
+/// Brings to the disk what is written, and sees that the next segment is there in time.
 #[derive(Debug)]
 struct Syncer {
     log: Arc<Log>,
     active: Arc<Active>,
+    segment_bytes: u64,
 }
 
 impl Syncer {
-    fn sync_regularly(&self, stopped: &Receiver<()>) {
+    fn sync_regularly(&self, woken: &Receiver<()>) {
         let interval = Duration::from_millis(JOURNAL_SYNC_INTERVAL_MS);
-        while stopped.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+        while woken.recv_timeout(interval) != Err(RecvTimeoutError::Disconnected) {
             if self.active.sync(&self.log).is_err() {
                 return; // poisoned, and told
             }
+            self.make_spare();
+        }
+    }
+
+    /// Makes the next segment when the active one is half full. Where that fails, the writer tries it again when
+    /// it needs one, and tells.
+    fn make_spare(&self) {
+        let mut spare = self.active.spare();
+        if spare.is_none() && self.active.written() >= self.segment_bytes / 2 {
+            *spare = Spare::make(&*self.log.storage).ok();
         }
     }
 }
@@ -299,7 +342,11 @@ impl Upkeep {
     /// When it cannot be, or anything failed before: the journal is poisoned then.
     pub fn sync(&mut self) -> Result<(), JournalError> {
         self.syncer.active.check()?;
-        if self.syncs { self.syncer.active.sync(&self.syncer.log) } else { Ok(()) }
+        if self.syncs {
+            self.syncer.active.sync(&self.syncer.log)?;
+            self.syncer.make_spare();
+        }
+        Ok(())
     }
 
     /// What another thread does all the time: makes a snapshot, or does what retention asks for. False when

@@ -3,7 +3,7 @@
 use veloz_core::types::EventId;
 
 use super::error::JournalError;
-use super::format::{RECORD_HEADER_BYTES, RecordHead, seal_record};
+use super::format::{RECORD_HEADER_BYTES, RecordHead, put_checksum, put_head};
 
 /// Steps that are stored together.
 #[derive(Debug, Default)]
@@ -89,7 +89,10 @@ impl Batch {
                 facts_len: u32::try_from(facts_len).unwrap_or(u32::MAX),
                 durable,
             };
-            seal_record(record, &head)?;
+            put_head(record, &head)?;
+        }
+        for entry in &self.records {
+            put_checksum(self.bytes.get_mut(entry.start..entry.end).unwrap_or_default());
         }
         Ok(&self.bytes)
     }

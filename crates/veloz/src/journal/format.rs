@@ -135,6 +135,14 @@ pub(super) struct RecordHead {
 
 /// Fills in the first [`RECORD_HEADER_BYTES`] of `record`.
 pub(super) fn seal_record(record: &mut [u8], head: &RecordHead) -> Result<(), JournalError> {
+    put_head(record, head)?;
+    put_checksum(record);
+    Ok(())
+}
+
+/// The same without the checksum: [`put_checksum`] comes last. Of many records, all heads first: a checksum is
+/// taken over words that the head was not written in, and bytes just written have to be waited for then.
+pub(super) fn put_head(record: &mut [u8], head: &RecordHead) -> Result<(), JournalError> {
     let bytes = record.len();
     let too_large = || JournalError::TooLarge {
         what: "a record",
@@ -155,10 +163,14 @@ pub(super) fn seal_record(record: &mut [u8], head: &RecordHead) -> Result<(), Jo
     put(&mut rest, head.stored.to_le_bytes());
     put(&mut rest, head.facts_len.to_le_bytes());
     put(&mut rest, head.durable.to_le_bytes());
+    Ok(())
+}
+
+/// Fills in the checksum of a record whose head is there.
+pub(super) fn put_checksum(record: &mut [u8]) {
     if let Some((crc, covered)) = record.split_first_chunk_mut::<CRC_BYTES>() {
         *crc = crc32c::crc32c(covered).to_le_bytes();
     }
-    Ok(())
 }
 
 /// What the record at the start of `bytes` says its length is, unchecked; 0 when that is not there.

@@ -24,8 +24,10 @@ mod repair;
 mod retention;
 mod room;
 mod scan;
+mod seek;
 mod segment;
 mod snapshot;
+mod spare;
 mod storage;
 mod writer;
 

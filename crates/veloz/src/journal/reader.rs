@@ -23,7 +23,8 @@ use super::format::{RawRecord, offset_usize};
 use super::log::{Bounds, LogError, LogReader, Read};
 use super::recovery::{Access, find_segments, missing_ids, read_header};
 use super::scan::{Next, Scanner};
-use super::segment::{Located, Log};
+use super::seek;
+use super::segment::{Located, Log, Place};
 use super::storage::{DirStorage, Storage};
 use crate::frame::frames;
 
@@ -106,7 +107,9 @@ impl JournalReader {
     /// Takes what is wanted from one segment; gives the bytes looked at.
     fn read_segment(&self, located: &Located, taken: &mut Taken) -> Result<u64, LogError> {
         let segment = &located.segment;
-        let (start, mut next_id) = segment.lookup(taken.next);
+        let behind = located.next_first_id.unwrap_or(taken.newest + 1);
+        let Place { offset: start, first_id: mut next_id } =
+            seek::find(&*located.file, segment, behind, taken.next)?;
         // The frames, a third more for the headers between short ones, and the way from the index.
         let chunk = taken
             .max_bytes

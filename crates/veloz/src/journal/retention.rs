@@ -25,6 +25,7 @@ use super::scan::{Next, Scanner};
 use super::segment::{Log, Segment, TEMPORARY_SUFFIX};
 use super::snapshot::{self, Fold, Kept, Position};
 use super::storage::StorageFile;
+use super::writer::{JournalConfig, snapshot_step};
 use crate::frame::frames;
 
 /// What the log keeps.
@@ -51,6 +52,8 @@ pub(super) struct Keeper {
     log: Arc<Log>,
     active: Arc<Active>,
     config: RetentionConfig,
+    /// How much the log grows between two snapshots at least.
+    snapshot_step: u64,
     /// The valid snapshots on the disk, newest first.
     snapshots: Vec<Kept>,
     /// How they are made; none are without it.
@@ -63,41 +66,46 @@ impl Keeper {
     pub(super) fn new(
         log: &Arc<Log>,
         active: &Arc<Active>,
-        config: RetentionConfig,
+        config: &JournalConfig,
         snapshots: Vec<Kept>,
     ) -> Keeper {
         if let Some(newest) = snapshots.first() {
             log.counts.snapshot_stands_at(newest.position.next_id);
         }
-        let (log, active) = (Arc::clone(log), Arc::clone(active));
-        Keeper { log, active, config, snapshots, fold: None, removal_is_pending: false }
+        Keeper {
+            log: Arc::clone(log),
+            active: Arc::clone(active),
+            config: config.retention,
+            snapshot_step: snapshot_step(config.segment_bytes),
+            snapshots,
+            fold: None,
+            removal_is_pending: false,
+        }
     }
 
     pub(super) fn fold_by(&mut self, fold: Box<dyn Fold>) {
         self.fold = Some(fold);
     }
 
-    /// Makes a snapshot when the log has grown by a segment and by as much as the last one holds, so that
-    /// a start reads little and snapshots never cost more than the log; then retention.
-    pub(super) fn tend(&mut self, wall_ns: i64) -> Result<(), JournalError> {
+    /// Makes a snapshot when the log has grown by a part of a segment and by as much as the last one holds, so
+    /// that a start reads little and snapshots never cost more than the log; then retention.
+    pub(super) fn tend(&mut self, position: Position, wall_ns: i64) -> Result<(), JournalError> {
         // Whatever becomes of the snapshot: retention takes nothing that it needs.
-        let made = self.snapshot_if_due();
+        let made = self.snapshot_if_due(position);
         self.retain(wall_ns)?;
         made
     }
 
-    fn snapshot_if_due(&mut self) -> Result<(), JournalError> {
-        let segments = self.log.segments();
-        let Some(active) = segments.last() else { return Ok(()) };
-        let to = Position::start_of(active.header.first_id);
+    fn snapshot_if_due(&mut self, to: Position) -> Result<(), JournalError> {
         let (from, least) = match self.snapshots.first() {
             Some(newest) => (newest.position, newest.bytes),
             None => (Position::start_of(1), 0),
         };
-        let behind = segments.iter().filter(|segment| segment.header.first_id >= from.segment_id);
-        let grown: u64 = behind.map(|segment| segment.end()).sum();
-        let grown = grown.saturating_sub(from.offset + active.end());
-        if to.segment_id <= from.segment_id || grown < least {
+        let between = from.segment_id..to.segment_id;
+        let segments = self.log.segments();
+        let behind = segments.iter().filter(|segment| between.contains(&segment.header.first_id));
+        let grown = behind.map(|segment| segment.end()).sum::<u64>() + to.offset;
+        if grown.saturating_sub(from.offset) < least.max(self.snapshot_step) {
             return Ok(());
         }
         self.snapshot(to)

@@ -12,7 +12,8 @@ use veloz_core::limits::{
 };
 
 use super::error::JournalError;
-use super::storage::{Identity, Storage, StorageFile};
+use super::spare::is_same;
+use super::storage::{Storage, StorageFile};
 
 /// What the storage can still take.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,12 +144,5 @@ impl Reserve {
                 false
             }
         }
-    }
-}
-
-fn is_same(named: Option<Identity>, open: Option<Identity>) -> bool {
-    match (named, open) {
-        (Some(named), Some(open)) => (named.device, named.inode) == (open.device, open.inode),
-        _ => true,
     }
 }

@@ -4,8 +4,7 @@
 //! whoever sees an id finds its bytes. A file is opened under the same lock under which another takes
 //! its place or it is removed, so that an index is never used on another file.
 //!
-//! Known limit: the index of a segment that was sealed before the start grows as it is read; the first
-//! jump into one walks through it once.
+//! The index of a segment that was sealed before the start grows as it is read: see [`super::seek`].
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -54,18 +53,20 @@ pub(super) struct Segment {
     end: AtomicU64,
     /// Removed or replaced: its handle is not kept.
     retired: AtomicBool,
-    index: RwLock<Vec<IndexEntry>>,
+    /// Some of its records, in order: both numbers grow.
+    index: RwLock<Vec<Place>>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct IndexEntry {
-    first_id: EventId,
-    offset: u64,
+/// Where a record begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub offset: u64,
+    pub first_id: EventId,
 }
 
 impl Segment {
     pub(super) fn new(header: SegmentHeader, end: u64) -> Segment {
-        let start = IndexEntry { first_id: header.first_id, offset: SEGMENT_RECORDS_START };
+        let start = Place { first_id: header.first_id, offset: SEGMENT_RECORDS_START };
         Segment {
             header,
             end: AtomicU64::new(end),
@@ -86,30 +87,42 @@ impl Segment {
         self.end.store(end, Ordering::Release);
     }
 
-    /// A record at or before the one of `id`: its offset and first id.
-    pub(super) fn lookup(&self, id: EventId) -> (u64, EventId) {
+    /// What the index knows of the way to `id`: a record at or before its own, and one behind it.
+    pub(super) fn around(&self, id: EventId) -> (Place, Option<Place>) {
         let index = read_lock(&self.index);
-        let after = index.partition_point(|entry| entry.first_id <= id);
-        index
-            .get(after.saturating_sub(1))
-            .map_or((SEGMENT_RECORDS_START, self.header.first_id), |entry| {
-                (entry.offset, entry.first_id)
-            })
+        let after = index.partition_point(|place| place.first_id <= id);
+        let start = Place { offset: SEGMENT_RECORDS_START, first_id: self.header.first_id };
+        let before = after.checked_sub(1).and_then(|at| index.get(at));
+        (before.copied().unwrap_or(start), index.get(after).copied())
     }
 
-    /// Takes a record into the index when the last one there is far enough before it. Records must come
-    /// in order, each walk from a position of [`Segment::lookup`].
+    /// Takes a record into the index when none there is near it. `noted` is where a walk was when it last did, so
+    /// that it need not ask for each.
     pub(super) fn note(&self, noted: &mut u64, offset: u64, first_id: EventId) {
-        if offset < noted.saturating_add(JOURNAL_INDEX_STRIDE_BYTES) {
-            return;
+        if offset >= noted.saturating_add(JOURNAL_INDEX_STRIDE_BYTES) {
+            self.note_found(Place { offset, first_id });
+            *noted = offset;
         }
+    }
+
+    /// The same of a single record.
+    pub(super) fn note_found(&self, place: Place) {
         let mut index = write_lock(&self.index);
-        let last = index.last().copied().unwrap_or(IndexEntry { first_id: 0, offset: 0 });
+        let at = index.partition_point(|known| known.offset < place.offset);
         // Two records can have one first id (the first has no events): the earlier is the one to find.
-        if offset >= last.offset + JOURNAL_INDEX_STRIDE_BYTES && first_id > last.first_id {
-            index.push(IndexEntry { first_id, offset });
+        let fits_behind = |before: &Place| {
+            place.offset >= before.offset + JOURNAL_INDEX_STRIDE_BYTES
+                && place.first_id > before.first_id
+        };
+        let fits_before = |after: &Place| {
+            after.offset >= place.offset + JOURNAL_INDEX_STRIDE_BYTES
+                && after.first_id > place.first_id
+        };
+        if at.checked_sub(1).and_then(|before| index.get(before)).is_none_or(fits_behind)
+            && index.get(at).is_none_or(fits_before)
+        {
+            index.insert(at, place);
         }
-        *noted = offset;
     }
 }
 

@@ -5,15 +5,17 @@
 //! sync the journal is poisoned: every later append fails, and nothing that failed is ever seen here.
 //! What may be left of a failed batch is cut off at once, where the storage still allows it.
 //!
-//! Known limit: opening the next segment syncs the last one on the appending thread.
+//! Known limit: opening the next segment syncs the end of the last one on the appending thread: what was
+//! appended since the background last did, which it does the more often the nearer that end is.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use veloz_core::limits::{
-    JOURNAL_BATCH_MAX_BYTES, JOURNAL_RESERVE_BYTES, JOURNAL_SEGMENT_BYTES,
-    JOURNAL_SEGMENT_MAX_BYTES,
+    JOURNAL_BATCH_MAX_BYTES, JOURNAL_INDEX_STRIDE_BYTES, JOURNAL_SEGMENT_BYTES,
+    JOURNAL_SEGMENT_MAX_BYTES, JOURNAL_SNAPSHOTS_PER_SEGMENT, JOURNAL_SYNC_BYTES,
+    JOURNAL_SYNC_MIN_BYTES,
 };
 use veloz_core::types::EventId;
 
@@ -26,8 +28,9 @@ use super::reader::JournalReader;
 use super::recovery::{Access, Recovery, find_segments, write_again};
 use super::retention::RetentionConfig;
 use super::room::{Reserve, Room};
-use super::segment::{Log, Segment, TEMPORARY_SUFFIX, segment_name};
+use super::segment::{Log, Segment};
 use super::snapshot::{self, Fold, Position, Snapshots};
+use super::spare::{self, Spare};
 use super::storage::{DirStorage, Identity, Storage, StorageFile};
 
 /// What "stored" means when an append returns.
@@ -88,6 +91,10 @@ pub struct Journal {
     noted: u64,
     /// Where the last mark ends: nothing to mark when that is the end.
     marked: u64,
+    /// Where the end was when the background was last told to sync.
+    sync_asked: u64,
+    /// Bytes appended since the background last looked after the log.
+    untended: u64,
 }
 
 /// A journal, its reading side, and what was found.
@@ -167,6 +174,8 @@ impl Journal {
             roll_failed: false,
             noted: end,
             marked: end,
+            sync_asked: end,
+            untended: 0,
         };
         journal.look();
         let recovery = Recovery {
@@ -255,19 +264,25 @@ impl Journal {
     /// When anything failed before.
     pub fn snapshot(&self) -> Result<bool, JournalError> {
         self.active.check()?;
-        let (segment_id, next_id) = (self.segment.header.first_id, self.next_id);
-        Ok(self.background.snapshot(Position { segment_id, offset: self.end, next_id }))
+        Ok(self.background.snapshot(self.position()))
     }
 
     /// Makes a snapshot if it is time for one, and applies the retention by that wall clock, in the
     /// background.
-    pub fn tend(&self, wall_ns: i64) {
-        self.background.tend(wall_ns);
+    pub fn tend(&mut self, wall_ns: i64) {
+        self.untended = 0;
+        self.background.tend(self.position(), wall_ns);
     }
 
     /// Waits until the background has done what it was given.
     pub fn wait_for_background(&self) {
         self.background.wait();
+    }
+
+    /// Behind everything appended.
+    fn position(&self) -> Position {
+        let (segment_id, next_id) = (self.segment.header.first_id, self.next_id);
+        Position { segment_id, offset: self.end, next_id }
     }
 
     fn try_append(&mut self, batch: &mut Batch, wall_ns: i64) -> Result<Appended, JournalError> {
@@ -283,8 +298,10 @@ impl Journal {
             && !self.reserve.is_short()
             && self.roll(wall_ns)?;
         self.write(batch, wall_ns)?;
-        for (start, first_id) in batch.offsets() {
-            self.segment.note(&mut self.noted, self.end + len_u64(start), first_id);
+        if self.end + size >= self.noted + JOURNAL_INDEX_STRIDE_BYTES {
+            for (start, first_id) in batch.offsets() {
+                self.segment.note(&mut self.noted, self.end + len_u64(start), first_id);
+            }
         }
         self.end += size;
         self.next_id = next_id;
@@ -293,10 +310,23 @@ impl Journal {
         if !self.reserve.is_short() {
             self.fill_reserve();
         }
-        if rolled {
-            self.background.tend(wall_ns);
+        self.untended += size;
+        if rolled || self.untended >= snapshot_step(self.config.segment_bytes) {
+            self.tend(wall_ns);
         }
+        self.sync_in_time();
         Ok(Appended { newest: next_id - 1, rolled })
+    }
+
+    /// Has the background sync when much waits for it: the less, the nearer the end of the segment, so that little
+    /// is left to sync when the next one is begun.
+    fn sync_in_time(&mut self) {
+        let left = self.config.segment_bytes.saturating_sub(self.end);
+        let enough = (left / 2).clamp(JOURNAL_SYNC_MIN_BYTES, JOURNAL_SYNC_BYTES);
+        if self.end - self.sync_asked >= enough {
+            self.sync_asked = self.end;
+            self.background.sync_soon();
+        }
     }
 
     /// Writes the batch at the end of the file; what is left of a failed write is cut off.
@@ -355,7 +385,13 @@ impl Journal {
     }
 
     fn fill_reserve(&mut self) {
-        if let Err(error) = self.reserve.fill(&*self.file, self.end) {
+        let mut filled = self.reserve.fill(&*self.file, self.end);
+        // What was set aside for the next segment is of more use here.
+        if filled.is_err() && self.active.spare().take().is_some() {
+            spare::discard(&*self.log.storage);
+            filled = self.reserve.fill(&*self.file, self.end);
+        }
+        if let Err(error) = filled {
             let error = self.failed("reserve space in", error);
             self.reserve.fall_short(&error);
         }
@@ -371,9 +407,12 @@ impl Journal {
             created_ns: wall_ns,
         };
         let storage = &*self.log.storage;
-        let made = prepare_segment(storage, header);
+        // Held until the spare has its name: another one is made under the same.
+        let active = Arc::clone(&self.active);
+        let mut spare = active.spare();
+        let made = self.next_segment(spare.take(), header);
         self.roll_failed = made.is_err();
-        let (file, reserve) = match made {
+        let next = match made {
             Ok(made) => made,
             Err(error) => {
                 tracing::warn!(%error, "the next segment cannot be made");
@@ -383,16 +422,31 @@ impl Journal {
         };
         let path = storage.path(&self.segment.name());
         self.file.set_len(self.end).map_err(JournalError::io("seal", path))?;
-        place_segment(storage, header)?;
-        (self.file, self.reserve) = (file, reserve);
+        Spare::place(storage, header)?;
+        (self.file, self.reserve) = (next.file, Reserve::new(next.allocated));
         self.segment = Arc::new(Segment::new(header, SEGMENT_RECORDS_START));
         self.end = SEGMENT_RECORDS_START;
         self.noted = 0;
-        self.marked = self.end;
+        (self.marked, self.sync_asked) = (self.end, self.end);
         self.active.switch(&self.segment, &self.file, self.end);
+        drop(spare);
         self.log.push(Arc::clone(&self.segment));
         self.look();
         Ok(true)
+    }
+
+    /// A segment with that header, on the disk: the one that the background made, or one made now.
+    fn next_segment(
+        &self,
+        spare: Option<Spare>,
+        header: SegmentHeader,
+    ) -> Result<Spare, JournalError> {
+        let storage = &*self.log.storage;
+        let spare = match spare {
+            Some(spare) => spare.check(storage).map(|()| spare),
+            None => Spare::make(storage),
+        }?;
+        spare.begin(storage, header).map(|()| spare)
     }
 
     /// Syncs, says so in a mark, and gives back the reserved space. A mark is a record without events
@@ -417,51 +471,23 @@ impl Drop for Journal {
         if let Err(error) = self.close() {
             tracing::error!(%error, "the journal was not closed cleanly");
         }
+        self.background.end();
+        if self.active.spare().take().is_some() {
+            spare::discard(&*self.log.storage);
+        }
     }
 }
 
 fn first_segment(storage: &dyn Storage) -> Result<Arc<Segment>, JournalError> {
     let header = SegmentHeader { compacted: false, first_id: 1, previous_id: 0, created_ns: 0 };
-    prepare_segment(storage, header)?;
-    place_segment(storage, header)?;
+    Spare::make(storage)?.begin(storage, header)?;
+    Spare::place(storage, header)?;
     Ok(Arc::new(Segment::new(header, SEGMENT_RECORDS_START)))
 }
 
-/// Makes a segment without records aside, on the disk when it returns, its reserve with it.
-fn prepare_segment(
-    storage: &dyn Storage,
-    header: SegmentHeader,
-) -> Result<(Arc<dyn StorageFile>, Reserve), JournalError> {
-    let name = temporary_name(header);
-    let io = |action| JournalError::io(action, storage.path(&name));
-    let file = storage.create(&name).map_err(io("create"))?;
-    let allocated = SEGMENT_RECORDS_START + JOURNAL_RESERVE_BYTES;
-    let made = file
-        .allocate(allocated)
-        .map_err(io("reserve space in"))
-        .and_then(|()| file.write_at(&header.encode(), 0).map_err(io("write")))
-        .and_then(|()| file.sync().map_err(io("sync")));
-    match made {
-        Ok(()) => Ok((file, Reserve::new(allocated))),
-        Err(error) => {
-            // The next start removes it too.
-            if let Err(error) = storage.remove(&name) {
-                tracing::warn!(%error, name, "cannot remove it");
-            }
-            Err(error)
-        }
-    }
-}
-
-/// Gives a prepared segment its name, after the one before it was sealed.
-fn place_segment(storage: &dyn Storage, header: SegmentHeader) -> Result<(), JournalError> {
-    let (from, to) = (temporary_name(header), segment_name(header.first_id));
-    storage.rename(&from, &to).map_err(JournalError::io("rename", storage.path(&from)))?;
-    storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))
-}
-
-fn temporary_name(header: SegmentHeader) -> String {
-    format!("{}{TEMPORARY_SUFFIX}", segment_name(header.first_id))
+/// A snapshot is due when the log has grown by that.
+pub(super) fn snapshot_step(segment_bytes: u64) -> u64 {
+    segment_bytes / JOURNAL_SNAPSHOTS_PER_SEGMENT
 }
 
 /// Where a replay begins: behind the newest snapshot, or at the first event.

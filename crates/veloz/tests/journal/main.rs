@@ -15,6 +15,7 @@ mod reading;
 mod recovery;
 mod retention;
 mod room;
+mod seeking;
 mod snapshots;
 mod tools;
 

@@ -234,7 +234,7 @@ fn a_damaged_old_segment_is_trimmed_all_the_same() {
     let mut bytes = storage.get(&name);
     bytes[200] ^= 1;
     storage.put(&name, &bytes);
-    let (journal, reader, _) = open(&storage, config(20 << 10, 10_000, 10_000));
+    let (mut journal, reader, _) = open(&storage, config(20 << 10, 10_000, 10_000));
     assert!(reader.read(1, 1000).is_err(), "it is told");
     journal.tend(0);
     journal.wait_for_background();

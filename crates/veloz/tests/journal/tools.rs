@@ -93,13 +93,14 @@ mod tests {
                     let copied = look(backup.path());
                     assert!(copied >= newest, "{newest} was there, the copy ends at {copied}");
                     backup.finish().expect("takes its place");
-                    let (_journal, _, recovery) =
+                    let (journal, _, recovery) =
                         Journal::open(&to, config(durability)).expect("a start on the copy");
                     assert_eq!((recovery.newest, &recovery.torn), (copied, &None));
                     let steps = replayed(&recovery);
                     let last = steps.last().map(|step| step.first_id + u64::from(step.events) - 1);
-                    let snapshot = recovery.snapshot.map(|snapshot| snapshot.at);
+                    let snapshot = recovery.snapshot.as_ref().map(|snapshot| snapshot.at);
                     assert_eq!(last.or(snapshot), Some(copied));
+                    drop((journal, recovery));
                     std::fs::remove_dir_all(&to).expect("removed");
                 }
             });

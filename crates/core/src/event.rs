@@ -5,6 +5,8 @@
 //! no space, numbers as exact decimals; [`Event::decode`] reads that back to the same event. What is
 //! written here is what is stored and what is sent: there is no second form.
 
+mod read;
+
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -327,6 +329,11 @@ impl Event {
     /// # Errors
     /// When the text is not JSON or not an event of that kind.
     pub fn decode(kind: EventKind, json: &[u8]) -> Result<Event, serde_json::Error> {
+        read::read(kind, json).map_or_else(|| Event::decode_any(kind, json), Ok)
+    }
+
+    /// The same in whatever order, with keys that are not known.
+    fn decode_any(kind: EventKind, json: &[u8]) -> Result<Event, serde_json::Error> {
         Ok(match kind {
             EventKind::Market => Event::Market(serde_json::from_slice(json)?),
             EventKind::OrderUpdate => Event::OrderUpdate(serde_json::from_slice(json)?),

@@ -42,6 +42,9 @@ pub enum DecimalError {
 /// Parses a JSON number or a plain decimal into `mantissa * 10^-scale`, exactly.
 pub fn parse_decimal(text: &str, scale: u32) -> Result<i128, DecimalError> {
     let bytes = text.as_bytes();
+    if let Some(mantissa) = parse_short(bytes, scale) {
+        return Ok(mantissa);
+    }
     let (negative, mut rest) = match bytes.split_first() {
         Some((b'-', rest)) => (true, rest),
         _ => (false, bytes),
@@ -82,6 +85,29 @@ pub fn parse_decimal(text: &str, scale: u32) -> Result<i128, DecimalError> {
     }
     let mantissa = rescale(mantissa, decimals, scale)?;
     Ok(if negative { -mantissa } else { mantissa })
+}
+
+/// The same of `digits[.digits]` with at most 18 digits and no more decimals than `scale`: nearly every number,
+/// and no step of it takes 128 bits.
+fn parse_short(bytes: &[u8], scale: u32) -> Option<i128> {
+    const DIGITS: usize = 18;
+    let point = bytes.iter().position(|&byte| byte == b'.');
+    let (whole, fraction) = bytes.split_at_checked(point.unwrap_or(bytes.len()))?;
+    let fraction = fraction.get(1..).unwrap_or_default();
+    let is_long = whole.len() + fraction.len() > DIGITS;
+    if is_long || whole.is_empty() || (point.is_some() && fraction.is_empty()) {
+        return None;
+    }
+    let missing = scale.checked_sub(u32::try_from(fraction.len()).ok()?)?;
+    let mut mantissa = 0_u64;
+    for &byte in whole.iter().chain(fraction) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        mantissa = mantissa * 10 + u64::from(digit);
+    }
+    i128::from(mantissa).checked_mul(i128::from(10_u64.checked_pow(missing)?))
 }
 
 /// Brings a non-negative mantissa from `decimals` (which may be negative) to `scale`, exactly.

@@ -19,7 +19,6 @@ use veloz_core::limits::{
     ENGINE_UP_MS, JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENTS_COUNT,
     SERVICE_MARKET_QUEUE_BATCHES, VENUE_QUEUE_MESSAGES,
 };
-use veloz_core::sim::Taken;
 use veloz_core::state::State;
 use veloz_core::types::Symbol;
 
@@ -59,11 +58,6 @@ pub fn run(config: Config) -> Result<()> {
     runtime.block_on(serve(config))
 }
 
-/// What becomes of what an order took from the book.
-const fn taken(config: &Config) -> Taken {
-    if config.sim_replenished { Taken::IsReplenished } else { Taken::Stays }
-}
-
 /// Runs the engine alone, over standard input and output, until its input ends.
 ///
 /// # Errors
@@ -71,12 +65,7 @@ const fn taken(config: &Config) -> Taken {
 pub fn run_engine(config: Config) -> Result<()> {
     start_log();
     let plan = MarketPlan::new(&config)?;
-    let engine = Engine::new(EngineConfig {
-        instruments: plan.instruments.clone(),
-        balances: config.sim_balances.clone(),
-        taken: taken(&config),
-        ..EngineConfig::default()
-    });
+    let engine = Engine::new(plan.engine(&config));
     let source = plan.source(&config, &engine);
     let clock = clock(&config, &engine)?;
     engine::run(EngineParts { engine, source, clock })
@@ -346,13 +335,8 @@ impl Store {
         let (mut journal, reader, recovery) = Journal::open(dir.path(), journal_config)?;
         let state = replayed(&recovery)?;
         journal.fold_by(Box::<StateFold>::default());
-        let engine_config = EngineConfig {
-            instruments: plan.instruments.clone(),
-            balances: config.sim_balances.clone(),
-            venue: if config.engine_cmd.is_some() { Venue::External } else { Venue::Simulated },
-            taken: taken(config),
-            ..EngineConfig::default()
-        };
+        let venue = if config.engine_cmd.is_some() { Venue::External } else { Venue::Simulated };
+        let engine_config = EngineConfig { venue, ..plan.engine(config) };
         let mut engine = Engine::restore(engine_config, state);
         let clock = clock(config, &engine)?;
         first_steps(config, plan, &mut engine, clock, &mut journal)?;

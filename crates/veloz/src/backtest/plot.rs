@@ -298,9 +298,9 @@ fn ticks(first: TsNs, last: TsNs) -> (Vec<TsNs>, &'static str) {
     let step = STEPS.into_iter().find(|step| span / step <= 10).unwrap_or(longest);
     let form = match step {
         ..S => "%H:%M:%S%.3f",
-        ..MINUTE => "%H:%M:%S",
-        _ if span < DAY => "%H:%M",
-        ..DAY => "%m-%d %H:%M",
+        S..MINUTE => "%H:%M:%S",
+        MINUTE..DAY if span < DAY => "%H:%M",
+        MINUTE..DAY => "%m-%d %H:%M",
         _ => "%Y-%m-%d",
     };
     let begin = first.div_euclid(step).saturating_add(1).saturating_mul(step);

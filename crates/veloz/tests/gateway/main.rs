@@ -29,5 +29,6 @@ mod replay;
 mod resume;
 mod soak;
 mod startup;
+mod strategies;
 mod support;
 mod venue;

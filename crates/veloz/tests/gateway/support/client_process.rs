@@ -1,6 +1,6 @@
 //! A real client as a process that prints a line for each event it sees, the id first.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -25,6 +25,12 @@ impl ClientProcess {
         let lines = collect(child.stdout.take().expect("piped"));
         let complaints = collect(child.stderr.take().expect("piped"));
         ClientProcess { child, lines, complaints }
+    }
+
+    /// Tells it a word, as a line on its stdin.
+    pub(crate) fn tell(&mut self, word: &str) {
+        let stdin = self.child.stdin.as_mut().expect("piped");
+        writeln!(stdin, "{word}").expect("it listens");
     }
 
     /// How it ended, if it has.

@@ -30,4 +30,5 @@ mod resume;
 mod soak;
 mod startup;
 mod support;
+mod under_load;
 mod venue;

@@ -1,8 +1,10 @@
 //! A real client as a process that prints a line for each event it sees, the id first.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+
+use super::eventually;
 
 /// A running client; ended when dropped.
 pub(crate) struct ClientProcess {
@@ -35,6 +37,18 @@ impl ClientProcess {
     /// Every line so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().expect("not poisoned").clone()
+    }
+
+    /// Tells it something on its standard input, and waits for its next line.
+    pub(crate) fn tell(&mut self, words: &str) -> String {
+        let before = self.lines().len();
+        let stdin = self.child.stdin.as_mut().expect("piped");
+        writeln!(stdin, "{words}").expect("it listens");
+        eventually(words, || {
+            let answer = self.lines().get(before).cloned();
+            assert!(answer.is_some() || self.ended().is_none(), "{words}: {:?}", self.complaints());
+            answer
+        })
     }
 
     /// How many lines there are, and the id of the last one.

@@ -41,6 +41,11 @@ pub(super) async fn risk(State(app): Shared) -> Answered {
     json(&app.service.read(|engine| engine.state().risk().clone()).await?)
 }
 
+/// `GET /api/risk/use`: how much of each limit is used now.
+pub(super) async fn risk_use(State(app): Shared) -> Answered {
+    json(&app.service.read(Engine::risk_use).await?)
+}
+
 /// `POST /api/risk`: what is not named stays, `null` lifts a limit.
 pub(super) async fn change_risk(State(app): Shared, body: Bytes) -> Answered {
     obey(&app, Command::risk(&body)?).await

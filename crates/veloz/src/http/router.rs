@@ -79,6 +79,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/api/account", get(account::balances)),
         ("/api/fills", get(account::fills)),
         ("/api/risk", get(account::risk).post(account::change_risk)),
+        ("/api/risk/use", get(account::risk_use)),
         ("/api/events", get(events::page)),
         // A GET does not come here: its connection becomes a stream before it is routed.
         ("/api/stream", get(events::stream_head)),

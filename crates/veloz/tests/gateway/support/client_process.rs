@@ -29,6 +29,12 @@ impl ClientProcess {
         ClientProcess { child, lines, complaints }
     }
 
+    /// Tells it a word, as a line on its stdin.
+    pub(crate) fn tell(&mut self, word: &str) {
+        let stdin = self.child.stdin.as_mut().expect("piped");
+        writeln!(stdin, "{word}").expect("it listens");
+    }
+
     /// How it ended, if it has.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child of ours")

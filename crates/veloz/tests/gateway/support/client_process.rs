@@ -46,10 +46,9 @@ impl ClientProcess {
     }
 
     /// Tells it something on its standard input, and waits for its next line.
-    pub(crate) fn tell(&mut self, words: &str) -> String {
+    pub(crate) fn ask(&mut self, words: &str) -> String {
         let before = self.lines().len();
-        let stdin = self.child.stdin.as_mut().expect("piped");
-        writeln!(stdin, "{words}").expect("it listens");
+        self.tell(words);
         eventually(words, || {
             let answer = self.lines().get(before).cloned();
             assert!(answer.is_some() || self.ended().is_none(), "{words}: {:?}", self.complaints());

@@ -204,7 +204,7 @@ fn go(client: &mut ClientProcess, steps: &[Step]) {
             Step::Send(text) => ("send", text),
             Step::Until(text) => ("until", text),
         };
-        client.tell(&format!("{word} {}", json!(text)));
+        client.ask(&format!("{word} {}", json!(text)));
     }
 }
 
@@ -213,11 +213,11 @@ fn begin_to_end(mut client: ClientProcess, end: End) -> Option<ClientProcess> {
     match end {
         End::Killed => None,
         End::Reset => {
-            client.tell("abrupt");
+            client.ask("abrupt");
             None
         }
         End::HalfClosed => {
-            client.tell("leave");
+            client.ask("leave");
             Some(client)
         }
     }
@@ -244,7 +244,7 @@ fn go_through(gateway: &Gateway, state: &State) {
         gateway.go_on();
     }
     for mut client in leaving {
-        client.tell("rest");
+        client.ask("rest");
     }
     eventually_streams(gateway, state.name, 0, Shown::No);
 }

@@ -22,6 +22,7 @@ use veloz_core::limits::{
 use veloz_core::state::State;
 use veloz_core::types::Symbol;
 
+use crate::backtest::{self, ReplayOptions, ReplayParts, Replayed};
 use crate::config::{self, Config};
 use crate::engine::{self, EngineParts};
 use crate::http::{
@@ -69,6 +70,30 @@ pub fn run_engine(config: Config) -> Result<()> {
     let source = plan.source(&config, &engine);
     let clock = clock(&config, &engine)?;
     engine::run(EngineParts { engine, source, clock })
+}
+
+/// Runs a strategy against the capture of the configuration, and gives what came of it.
+///
+/// # Errors
+/// Why it could not begin.
+pub fn run_replay(config: Config, options: ReplayOptions<'_>) -> Result<Replayed> {
+    start_log();
+    let plan = MarketPlan::new(&config)?;
+    let engine = Engine::new(plan.engine(&config));
+    let path = config.replay_file.clone().context("there is no capture to play")?;
+    let source = plan.source(&config, &engine).context("there is no market to replay")?;
+    let quotes: Vec<_> = plan.instruments.iter().map(|instrument| instrument.quote).collect();
+    let quote = match (options.quote, quotes.first()) {
+        (Some(quote), _) if quotes.contains(&quote) => quote,
+        (Some(quote), _) => {
+            anyhow::bail!("--quote {quote}: no pair that is traded is priced in it")
+        }
+        (None, first) => *first.context("nothing is traded")?,
+    };
+    let start_ns = market::replay::first_time_ns(&path)?.unwrap_or_default();
+    let capture = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let parts = ReplayParts { engine, source, start_ns, quote };
+    backtest::run(parts, config.sim_seed.unwrap_or_default(), capture, options)
 }
 
 /// The log goes to standard error; `VELOZ_LOG` says how much of it (`info`, `debug`, …).

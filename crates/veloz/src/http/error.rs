@@ -15,7 +15,7 @@ use crate::service::ServiceError;
 use crate::stream::page::LogError;
 
 /// Why a request is not answered as it was asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ApiError {
     status: StatusCode,
     code: &'static str,

@@ -74,8 +74,8 @@ fn panel(
         text(out, (LEFT - 8.0, y + 4.0), "end", &number(scale * part));
     }
     let (least, middle) = (values.iter().copied().fold(most, f64::min), median(values));
-    let named =
-        format!("{name}: {} in the middle, {} to {}", number(middle), number(least), number(most));
+    let (middle, least, most) = (number(middle), number(least), number(most));
+    let named = format!("{name}: median {middle}, from {least} to {most}");
     text(out, (LEFT, floor - height - 7.0), "start", &named);
     let mut points = String::new();
     for (n, value) in values.iter().enumerate() {

@@ -162,7 +162,9 @@ impl Engine {
         let mut markets: Vec<_> = instruments.iter().map(market).collect();
         let index: FxHashMap<_, _> =
             instruments.iter().enumerate().map(|(index, i)| (i.symbol, index)).collect();
-        for (key, order) in state.open_keyed().filter(|(_, order)| !order.external) {
+        let mut open: Vec<_> = state.open_keyed().filter(|(_, order)| !order.external).collect();
+        open.sort_unstable_by_key(|(key, order)| order.ticket(*key));
+        for (key, order) in open {
             let market = index.get(&order.request.symbol).and_then(|&i| markets.get_mut(i));
             let Some(market) = market else { continue };
             if order.is_dormant() {

@@ -11,7 +11,6 @@ mod index;
 mod orders;
 mod risk;
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use index::Index;
@@ -20,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use fact::{Fact, facts_from_json, facts_to_json};
 pub(crate) use index::OpenOrders;
+pub use orders::OrderRef;
 pub use risk::DayStart;
 
 use crate::event::{Account, Event, Fill, Market, OrderState, OrderUpdate};
@@ -28,6 +28,7 @@ use crate::ledger::{AssetIndex, Ledger};
 use crate::limits;
 use crate::order::{FirstAnswer, Order, OrderStatus, Trade};
 use crate::risk::Reason;
+use crate::sim::OrderKey;
 use crate::types::{
     Asset, ClientOrderId, EventId, Money, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
 };
@@ -174,28 +175,29 @@ impl State {
     }
 
     /// The order of that name, open or closed.
-    pub fn order(&self, id: &ClientOrderId) -> Option<&Order> {
+    pub fn order(&self, id: &ClientOrderId) -> Option<OrderRef<'_>> {
         self.order_key(id).and_then(|key| self.data.orders.get(key))
     }
 
     /// Every order in the order of creation, closed ones too.
-    pub fn orders(&self) -> impl Iterator<Item = &Order> {
+    pub fn orders(&self) -> impl Iterator<Item = OrderRef<'_>> {
         self.data.orders.iter()
     }
 
     /// The same from position `from` on, each with its position.
-    pub fn orders_from(&self, from: usize) -> impl Iterator<Item = (usize, &Order)> {
+    pub fn orders_from(&self, from: usize) -> impl Iterator<Item = (usize, OrderRef<'_>)> {
         (from..).zip(self.data.orders.iter_from(from))
     }
 
     /// The open orders, in the order of creation.
-    pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
-        self.index.open.iter().filter_map(|&key| self.data.orders.get(key))
+    pub fn open_orders(&self) -> impl Iterator<Item = OrderRef<'_>> {
+        self.index.open.iter().filter_map(|key| self.data.orders.get(key))
     }
 
     /// The open orders from position `from` of the order of creation on, each with its position.
-    pub fn open_orders_from(&self, from: usize) -> impl Iterator<Item = (usize, &Order)> {
-        self.index.open.range(from..).filter_map(|&key| Some((key, self.data.orders.get(key)?)))
+    pub fn open_orders_from(&self, from: usize) -> impl Iterator<Item = (usize, OrderRef<'_>)> {
+        let open = self.index.open.iter_from(from);
+        open.filter_map(|key| Some((key, self.data.orders.get(key)?)))
     }
 
     /// How many orders are open.
@@ -251,22 +253,24 @@ impl State {
 
 /// For the engine.
 impl State {
-    pub(crate) fn order_key(&self, id: &ClientOrderId) -> Option<usize> {
+    pub(crate) fn order_key(&self, id: &ClientOrderId) -> Option<OrderKey> {
+        let is_it = |key| self.data.orders.is_named(key, id);
         let last = self.index.last_looked_up.get();
-        if self.data.orders.get(last).is_some_and(|order| order.client_order_id() == *id) {
+        if is_it(last) {
             return Some(last);
         }
-        let key = self.index.orders.get(id).copied()?;
+        let key = self.index.order_key(id, is_it)?;
         self.index.last_looked_up.set(key);
         Some(key)
     }
 
-    pub(crate) fn order_at(&self, key: usize) -> Option<&Order> {
-        self.data.orders.get(key)
+    /// The order of that key, to work with.
+    pub(crate) fn order_at(&mut self, key: OrderKey) -> Option<&Order> {
+        self.data.orders.ready(key)
     }
 
-    pub(crate) fn open_keyed(&self) -> impl Iterator<Item = (usize, &Order)> {
-        self.index.open.iter().filter_map(|&key| Some((key, self.data.orders.get(key)?)))
+    pub(crate) fn open_keyed(&self) -> impl Iterator<Item = (OrderKey, OrderRef<'_>)> {
+        self.open_orders_from(0)
     }
 
     /// The open orders that stand until `ts` at most, the earliest first.
@@ -369,10 +373,11 @@ impl State {
         let Some(&pair) = self.index.pairs.get(&request.symbol) else { return };
         let Some(assets) = self.data.pairs.get(pair) else { return };
         let key = self.data.orders.len();
-        match self.index.orders.entry(request.client_order_id) {
-            Entry::Occupied(_) => return,
-            Entry::Vacant(entry) => entry.insert(key),
-        };
+        if self.order_key(&request.client_order_id).is_some()
+            || !self.index.insert(&request.client_order_id, key)
+        {
+            return;
+        }
         self.index.last_looked_up.set(key);
         if !lock.is_zero() {
             self.data.ledger.lock(assets.paid(request.side), lock);
@@ -425,7 +430,7 @@ impl State {
             }
         }
         if update.status.is_final() {
-            self.index.open.remove(&key);
+            self.index.open.remove(key);
             if let Some(at) = order.request.expire_ts_ns {
                 self.index.expiring.remove(&(at, key));
             }

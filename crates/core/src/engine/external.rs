@@ -236,7 +236,7 @@ impl Engine {
         }
     }
 
-    fn not_found(&self, ts: TsNs, key: OrderKey, touched: &mut Touched) {
+    fn not_found(&mut self, ts: TsNs, key: OrderKey, touched: &mut Touched) {
         let Some(order) = self.state.order_at(key) else { return };
         let since = order.sent_ts_ns.unwrap_or_default().max(match order.status {
             Some(_) => order.last_ts_ns,

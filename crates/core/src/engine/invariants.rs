@@ -12,7 +12,7 @@ impl Engine {
     pub fn check_invariants(&self) -> Result<(), String> {
         self.check_locks()?;
         for order in self.state.orders() {
-            check_order(order)?;
+            check_order(&order)?;
         }
         self.check_resting()?;
         for (instrument, market) in self.instruments.iter().zip(&self.markets) {

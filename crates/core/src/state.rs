@@ -9,12 +9,14 @@
 mod fact;
 mod index;
 mod orders;
+mod recent;
 mod risk;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use index::Index;
 use orders::Orders;
+use recent::Recent;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use fact::{Fact, facts_from_json, facts_to_json};
@@ -25,7 +27,6 @@ pub use risk::DayStart;
 use crate::event::{Account, Event, Fill, Market, OrderState, OrderUpdate};
 use crate::input::{NewOrder, RiskSettings};
 use crate::ledger::{AssetIndex, Ledger};
-use crate::limits;
 use crate::order::{FirstAnswer, Order, OrderStatus, Trade};
 use crate::risk::Reason;
 use crate::sim::OrderKey;
@@ -59,7 +60,7 @@ struct Data {
     source: Text,
     positions: BTreeMap<Symbol, u64>,
     orders: Orders,
-    recent: VecDeque<(EventId, Event)>,
+    recent: Recent,
 }
 
 /// The assets of an instrument.
@@ -212,7 +213,7 @@ impl State {
 
     /// The last `market` event of an instrument.
     pub fn market(&self, symbol: &Symbol) -> Option<&Market> {
-        self.index.markets.get(symbol).and_then(|&index| self.data.markets.get(index))
+        self.index.markets.get(symbol).and_then(|index| self.data.markets.get(index))
     }
 
     /// The last `market` event of each instrument.
@@ -220,8 +221,8 @@ impl State {
         self.data.markets.iter()
     }
 
-    /// The last `order_update` and `fill` events, oldest first: [`limits::RECENT_ORDER_EVENTS_COUNT`].
-    pub fn recent_order_events(&self) -> impl DoubleEndedIterator<Item = &(EventId, Event)> {
+    /// The last `order_update` and `fill` events, oldest first: [`crate::limits::RECENT_ORDER_EVENTS_COUNT`].
+    pub fn recent_order_events(&self) -> impl DoubleEndedIterator<Item = (EventId, Event)> {
         self.data.recent.iter()
     }
 
@@ -279,7 +280,7 @@ impl State {
     }
 
     pub(crate) fn has_pair(&self, symbol: &Symbol) -> bool {
-        self.index.pairs.contains_key(symbol)
+        self.index.pairs.get(symbol).is_some()
     }
 
     pub(crate) fn free(&self, asset: Asset) -> Money {
@@ -330,16 +331,9 @@ impl State {
         self.data.last_ts_ns = self.data.last_ts_ns.max(ts_ns);
     }
 
-    fn remember(&mut self, id: EventId, event: Event) {
-        if self.data.recent.len() >= limits::RECENT_ORDER_EVENTS_COUNT {
-            self.data.recent.pop_front();
-        }
-        self.data.recent.push_back((id, event));
-    }
-
     fn apply_market(&mut self, market: &Market) {
         let known = self.index.markets.get(&market.symbol);
-        if let Some(slot) = known.and_then(|&index| self.data.markets.get_mut(index)) {
+        if let Some(slot) = known.and_then(|index| self.data.markets.get_mut(index)) {
             slot.clone_from(market);
         } else {
             self.index.markets.insert(market.symbol, self.data.markets.len());
@@ -370,7 +364,7 @@ impl State {
     }
 
     fn apply_intent(&mut self, request: &NewOrder, qty: Qty, lock: Money, external: bool) {
-        let Some(&pair) = self.index.pairs.get(&request.symbol) else { return };
+        let Some(pair) = self.index.pairs.get(&request.symbol) else { return };
         let Some(assets) = self.data.pairs.get(pair) else { return };
         let key = self.data.orders.len();
         if self.order_key(&request.client_order_id).is_some()
@@ -412,7 +406,7 @@ impl State {
 
     fn apply_order_update(&mut self, id: EventId, update: &OrderUpdate) {
         self.seen_at(update.ts_ns);
-        self.remember(id, Event::OrderUpdate(update.clone()));
+        self.data.recent.update(id, update);
         let Some(key) = self.order_key(&update.client_order_id) else { return };
         let Some(order) = self.data.orders.get_mut(key) else { return };
         let before = OpenOrders::of(order);
@@ -445,7 +439,7 @@ impl State {
 
     fn apply_fill(&mut self, id: EventId, fill: &Fill) {
         self.seen_at(fill.ts_ns);
-        self.remember(id, Event::Fill(fill.clone()));
+        self.data.recent.fill(id, fill);
         let Some(key) = self.order_key(&fill.client_order_id) else { return };
         let Some(order) = self.data.orders.get_mut(key) else { return };
         let cost = Money::notional(fill.price, fill.qty);

@@ -3,8 +3,10 @@
 
 mod blocks;
 mod keys;
+mod symbols;
 mod table;
 
 pub(crate) use blocks::Blocks;
 pub(crate) use keys::KeySet;
+pub(crate) use symbols::SymbolIndex;
 pub(crate) use table::Table;

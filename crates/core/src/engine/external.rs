@@ -113,7 +113,7 @@ impl Engine {
         let ReportBody::State(state) = &report.body else { return None };
         let order = state.request.as_ref().filter(|_| !state.status.is_final())?;
         order.check_domain().ok()?;
-        let index = *self.index.get(&order.symbol)?;
+        let index = self.index.get(&order.symbol)?;
         let (_, lock) = self.size(index, order);
         self.tell_context(index, step);
         let client_order_id = order.client_order_id;

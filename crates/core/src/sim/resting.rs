@@ -26,7 +26,6 @@ pub(super) struct Place {
 
 /// A resting order, between its neighbours at the same price.
 #[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
 pub(super) struct Node {
     /// The rank of its price.
     pub(super) rank: i64,

@@ -4,13 +4,13 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::FxHasher;
 
 use super::Data;
 use crate::order::Order;
 use crate::sim::OrderKey;
-use crate::store::{KeySet, Table};
-use crate::types::{ClientOrderId, Money, Qty, Side, Symbol, TsNs};
+use crate::store::{KeySet, SymbolIndex, Table};
+use crate::types::{ClientOrderId, Money, Qty, Side, TsNs};
 
 /// Places in the state's data.
 #[derive(Debug, Clone, Default)]
@@ -20,8 +20,8 @@ pub(super) struct Index {
     pub(super) open: KeySet,
     /// The open orders that stand until a time, by that time.
     pub(super) expiring: BTreeSet<(TsNs, usize)>,
-    pub(super) markets: FxHashMap<Symbol, usize>,
-    pub(super) pairs: FxHashMap<Symbol, usize>,
+    pub(super) markets: SymbolIndex,
+    pub(super) pairs: SymbolIndex,
     /// The order that was looked up last: the one that the next look is about, as a rule.
     pub(super) last_looked_up: Cell<usize>,
     /// What the open orders of each pair come to.

@@ -26,26 +26,57 @@ struct Entry {
     value: u32,
 }
 
+/// Hashes and numbers apart, so that all hashes are compared at once.
 #[derive(Debug, Clone, Copy, Default)]
-#[repr(align(64))]
 struct Bucket {
-    entries: [Entry; WIDTH],
+    hashes: [u32; WIDTH],
+    values: [u32; WIDTH],
     used: u32,
     /// The place in the overflow, from 1, where it goes on; 0: nowhere.
     more: u32,
 }
 
 impl Bucket {
-    fn used(&self) -> &[Entry] {
-        self.entries.get(..index(self.used)).unwrap_or_default()
+    /// The places of the entries of a hash, as bits: without a branch that the processor could mispredict
+    /// while it waits for the bucket.
+    fn places_of(&self, hash: u32) -> u32 {
+        let same = self.hashes.iter().enumerate();
+        let same = same.fold(0, |bits, (at, known)| bits | u32::from(*known == hash) << at);
+        same & ((1 << self.used) - 1)
+    }
+
+    /// The place of the entry of that hash for which `is_it` holds.
+    fn find(&self, hash: u32, is_it: &mut impl FnMut(u32) -> bool) -> Option<usize> {
+        let mut places = self.places_of(hash);
+        while places != 0 {
+            let at = index(places.trailing_zeros());
+            if self.values.get(at).is_some_and(|value| is_it(*value)) {
+                return Some(at);
+            }
+            places &= places - 1;
+        }
+        None
+    }
+
+    fn entry(&self, at: usize) -> Option<Entry> {
+        Some(Entry { hash: *self.hashes.get(at)?, value: *self.values.get(at)? })
+    }
+
+    fn set(&mut self, at: usize, entry: Entry) -> Option<()> {
+        *self.hashes.get_mut(at)? = entry.hash;
+        *self.values.get_mut(at)? = entry.value;
+        Some(())
     }
 
     /// Whether there was room.
     fn push(&mut self, entry: Entry) -> bool {
-        let Some(slot) = self.entries.get_mut(index(self.used)) else { return false };
-        *slot = entry;
-        self.used += 1;
-        true
+        let had_room = self.set(index(self.used), entry).is_some();
+        self.used += u32::from(had_room);
+        had_room
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry> {
+        (0..index(self.used)).filter_map(|at| self.entry(at))
     }
 }
 
@@ -67,9 +98,8 @@ impl Table {
     pub(crate) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut bucket = self.buckets.get(self.bucket_of(hash))?;
         loop {
-            let found = bucket.used().iter().find(|e| e.hash == hash && is_it(e.value));
-            if let Some(entry) = found {
-                return Some(entry.value);
+            if let Some(at) = bucket.find(hash, &mut is_it) {
+                return bucket.values.get(at).copied();
             }
             bucket = self.overflow.get(index(bucket.more.checked_sub(1)?))?;
         }
@@ -88,13 +118,13 @@ impl Table {
     pub(crate) fn remove(&mut self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut bucket = self.buckets.get_mut(self.bucket_of(hash))?;
         loop {
-            let used = bucket.used();
-            if let Some(at) = used.iter().position(|e| e.hash == hash && is_it(e.value)) {
-                let (entry, last) = (used.get(at).copied()?, used.last().copied()?);
-                *bucket.entries.get_mut(at)? = last;
+            if let Some(at) = bucket.find(hash, &mut is_it) {
+                let value = bucket.values.get(at).copied();
+                let last = index(bucket.used.saturating_sub(1));
+                bucket.set(at, bucket.entry(last)?)?;
                 bucket.used -= 1;
                 self.len -= 1;
-                return Some(entry.value);
+                return value;
             }
             let more = bucket.more.checked_sub(1)?;
             bucket = self.overflow.get_mut(index(more))?;
@@ -152,7 +182,7 @@ impl Table {
         let Some(bucket) = self.buckets.get_mut(shared) else { return };
         let mut bucket = std::mem::take(bucket);
         loop {
-            moved.extend_from_slice(bucket.used());
+            moved.extend(bucket.entries());
             let Some(next) = bucket.more.checked_sub(1) else { break };
             self.spare.push(bucket.more);
             bucket = self.overflow.get(index(next)).copied().unwrap_or_default();

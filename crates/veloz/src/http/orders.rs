@@ -88,7 +88,7 @@ pub(super) fn newest(
     wanted: impl Fn(&Event) -> bool,
 ) -> Vec<(u64, Event)> {
     let events = engine.state().recent_order_events().rev();
-    events.filter(|(_, event)| wanted(event)).take(limit).cloned().collect()
+    events.filter(|(_, event)| wanted(event)).take(limit).collect()
 }
 
 /// `GET /api/orders_state`

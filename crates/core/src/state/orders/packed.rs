@@ -21,7 +21,6 @@ const ELSEWHERE: u8 = 64;
 
 /// What most orders consist of. Of an order that has more to it, its name.
 #[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
 pub(super) struct Packed {
     cum_quote: Money,
     locked: Money,

@@ -1,4 +1,6 @@
 // The dashboard in Chromium, for the tests of it: opens it, notes what must never happen, and looks things up.
+import assert from 'node:assert/strict';
+import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 import { launchOptions } from './chromium.mjs';
 
@@ -31,6 +33,38 @@ export async function story(url, act, size = { width: 1280, height: 900 }, optio
     process.exitCode = 1;
   }
   await browser.close();
+  input?.close();
+  process.stdin.unref();
+}
+
+const words = new Set();
+let input;
+
+/** Waits until the test says this word. */
+export async function heard(word) {
+  input ??= createInterface({ input: process.stdin }).on('line', (line) => words.add(line));
+  while (!words.has(word)) await new Promise((next) => { setTimeout(next, 10); });
+}
+
+/** The ids of the log's events that the browser itself receives, beside what the page makes of them. */
+export async function watchIds(page) {
+  const ids = new Set();
+  const network = await page.context().newCDPSession(page);
+  await network.send('Network.enable');
+  network.on('Network.eventSourceMessageReceived', ({ eventName, eventId, data }) => {
+    if (!['ping', 'book', 'gap', 'snapshot'].includes(eventName) && !data.endsWith('"snapshot":true}')) ids.add(Number(eventId));
+  });
+  return ids;
+}
+
+/** No event is missing: by the page's own count, and by what the browser has received. */
+export async function whole(page, { shows }, ids) {
+  await shows('#seen', 'none missing');
+  const { first, last, seen } = await page.locator('#seen').evaluate((output) => ({ ...output.dataset }));
+  assert.equal(Number(last) - Number(first) + 1, Number(seen));
+  const due = Array.from({ length: Number(seen) }, (_, i) => Number(first) + i);
+  assert.deepEqual(due.filter((id) => !ids.has(id)), []);
+  return { first: Number(first), last: Number(last), seen: Number(seen) };
 }
 
 function looks(page) {

@@ -17,15 +17,24 @@ let asked = false;
 
 function flush(now: number): void {
   asked = false;
+  show(now, false);
+  if (dirty.size > 0) ask();
+}
+
+/** Shows what has changed at once, whatever its pace. */
+export function showAll(): void {
+  show(performance.now(), true);
+}
+
+function show(now: number, all: boolean): void {
   batch(() => {
     for (const slice of dirty) {
-      if (slice.due > now) continue;
+      if (slice.due > now && !all) continue;
       dirty.delete(slice);
       slice.due = now + slice.pace;
       slice.version.value += 1;
     }
   });
-  if (dirty.size > 0) ask();
 }
 
 function ask(): void {

@@ -4,7 +4,7 @@ import './style.css';
 import { signal } from '@preact/signals';
 import { render } from 'preact';
 import { help, KEYS, listen, nextTheme } from './keys';
-import { asking, Balances, KillSwitch } from './panels/Account';
+import { Balances } from './panels/Account';
 import { Banner, Notice } from './panels/Banner';
 import { Book, focusBook, Trades } from './panels/Book';
 import { Chart, turnInterval, turnSymbol } from './panels/Chart';
@@ -13,6 +13,7 @@ import { Help } from './panels/Help';
 import { Log, togglePause } from './panels/Log';
 import { askingAll, Orders, tab, TABS } from './panels/Orders';
 import { Replay } from './panels/Replay';
+import { asking, Risk, RiskDialogs, settingLimits, Stop } from './panels/Risk';
 import { pick, pickType, Ticket } from './panels/Ticket';
 import { config, link, open, start } from './store';
 
@@ -38,6 +39,7 @@ KEYS.push(
   ...TABS.map((name, i) => ({ keys: [String(i + 1)], does: `Show ${name === 'open' ? 'open orders' : name}`, act: () => { view.value = 'Orders'; tab.value = name; } })),
   { keys: ['Shift+C'], does: 'Cancel all orders (asks)', act: () => { askingAll.value = open.now.size > 0; } },
   { keys: ['Shift+K'], does: 'Stop trading and cancel all (asks)', act: () => { asking.value = true; } },
+  { keys: ['Shift+L'], does: 'Set limits', act: () => { settingLimits.value = true; } },
   { keys: ['['], does: 'Previous symbol', act: () => turnSymbol(-1) },
   { keys: [']'], does: 'Next symbol', act: () => turnSymbol(1) },
   { keys: ['I'], does: 'Next interval of the chart', act: () => turnInterval(1) },
@@ -53,10 +55,10 @@ listen();
 function App() {
   return (
     <>
-      <Banner />
+      <Banner tools={<Stop />} />
       {ready.value ? <Notice /> : <p class="notice" role="status">Waiting for the gateway at {location.host}. If it is not running: <code>make run</code>.</p>}
       <main data-phase={link.value.phase} data-view={view.value} data-replay={config.value?.market_source === 'replay'}>
-        {ready.value ? <><Chart /><div class="side"><Ticket /><Balances /><KillSwitch /><Replay /><Health /></div><Book /><Trades /><Orders /><Log /></> : null}
+        {ready.value ? <><Chart /><div class="side"><Ticket /><Balances /><Risk /><Replay /><Health /></div><Book /><Trades /><Orders /><Log /></> : null}
       </main>
       <nav aria-label="Parts of the page">
         {VIEWS.map((name) => <button key={name} aria-pressed={view.value === name} onClick={() => { view.value = name; }}>{name}</button>)}
@@ -67,6 +69,7 @@ function App() {
         <span>Charts: TradingView Lightweight Charts™, Copyright (c) 2025 TradingView, Inc. <a href="https://www.tradingview.com/" rel="noreferrer">tradingview.com</a></span>
       </footer>
       <Help />
+      <RiskDialogs />
     </>
   );
 }

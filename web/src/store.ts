@@ -2,21 +2,24 @@
 // from the log's pages, what is new from the stream, and settings, limits and health asked now and then.
 // After a gap all of it is dropped and taken anew.
 
-import { computed, signal } from '@preact/signals';
+import { computed, effect, signal } from '@preact/signals';
 import { get, messageOf, Refusal, type Problem } from './api';
 import { Past, recentEvents, recentOrders, wholeAccount } from './history';
-import { Live, PACE_MS } from './live';
+import { Live, PACE_MS, showAll } from './live';
 import { State, type Slice } from './state';
 import { Stream, type Kind, type Link } from './stream';
-import type { Book, Config, Instrument, Risk } from './types';
+import type { Book, Config, Instrument, Risk, RiskUse } from './types';
 
 const POLL_MS = 4_000;
+/** After what the account did. */
+const RISK_MS = 500;
 
 export const link = signal<Link>({ phase: 'connecting', reconnects: 0, gaps: 0, holes: 0, told: '', lagMs: undefined });
 export const live = computed(() => link.value.phase === 'live');
 export const config = signal<Config | undefined>(undefined);
 export const instruments = signal<ReadonlyMap<string, Instrument>>(new Map());
 export const risk = signal<Risk | undefined>(undefined);
+export const riskUse = signal<RiskUse | undefined>(undefined);
 /** What the gateway says is wrong with itself; `undefined` while it has not answered. */
 export const problems = signal<readonly Problem[] | undefined>(undefined);
 /** What may not work for long. */
@@ -93,6 +96,8 @@ const stream = new Stream({
   },
   link(next) {
     const before = link.peek().phase;
+    // What is called live is on the screen.
+    if (before !== 'live' && next.phase === 'live') showAll();
     link.value = next;
     if (before === 'live' && next.phase !== 'live') currentAt.value = Date.now();
     // It may have been started with other settings.
@@ -153,11 +158,28 @@ export async function askHealth(): Promise<void> {
 
 /** What the stream does not tell: settings, limits, health. */
 export async function poll(): Promise<void> {
-  const asked = [get<Config>('/api/config'), get<Risk>('/api/risk')] as const;
-  const [nowConfig, nowRisk] = await Promise.allSettled([...asked, askHealth()] as const);
-  // What did not answer stays as it was; health has told.
-  if (nowConfig.status === 'fulfilled') config.value = same(config.peek(), nowConfig.value);
-  if (nowRisk.status === 'fulfilled') risk.value = same(risk.peek(), nowRisk.value);
+  // What does not answer stays as it was; health tells.
+  const askConfig = async () => { config.value = same(config.peek(), await get<Config>('/api/config')); };
+  await Promise.allSettled([askConfig(), askRisk(), askHealth()]);
+}
+
+export async function askRisk(): Promise<void> {
+  const [settings, now] = await Promise.all([get<Risk>('/api/risk'), get<RiskUse>('/api/risk/use')]);
+  risk.value = same(risk.peek(), settings);
+  riskUse.value = same(riskUse.peek(), now);
+}
+
+/** What the account does uses limits: seen soon after, and not with each fill. */
+function watchRisk(): void {
+  let due: ReturnType<typeof setTimeout> | undefined;
+  effect(() => {
+    open.read();
+    balances.read();
+    due ??= setTimeout(() => {
+      due = undefined;
+      if (!document.hidden) void askRisk().catch(() => undefined);
+    }, RISK_MS);
+  });
 }
 
 /** The old one when nothing has changed, so that nothing is drawn again. */
@@ -176,6 +198,7 @@ export async function start(): Promise<void> {
   await askInstruments();
   choose(wantedSymbol() ?? config.value?.market_symbol ?? [...instruments.value.keys()][0] ?? '');
   globalThis.addEventListener('hashchange', () => choose(wantedSymbol() ?? symbol.value));
+  watchRisk();
   setInterval(() => {
     if (!document.hidden) void poll();
   }, POLL_MS);

@@ -5,15 +5,22 @@
 // anything is called live. `live` is proved, not assumed: the gateway is asked for its newest id from time to
 // time, and the stream has to get there; that time is the lag.
 // The browser would come back too, but only after the gateway's `retry`: a trader waits less, so a lost
-// connection is opened anew from the last id seen.
+// connection is opened anew from the last id seen. A page that is hidden for a while has no connection at all,
+// and goes on from there when it is looked at again.
 
 import { ask } from './api';
 import { parseExact, rawEvents } from './json';
 
 /** Keep-alives come every 10 s. After as long without a frame the gateway is asked; no answer: lost. */
 const QUIET_MS = 12_000;
-const PROBE_MS = 4_000;
+const PROBE_MS = 2_000;
 const PROBE_PATIENCE_MS = 3_000;
+/** So long without an answer, and nothing is called live; the connection may yet stand. */
+const UNANSWERED_MS = 1_000;
+/** A connection that takes longer to open is tried anew: its first packets may be lost for good. */
+const ATTEMPT_MS = 4_000;
+/** So long between two looks at the clock, and the page was asleep: what is shown is old. */
+const SLEPT_MS = 5_000;
 /** Events that were there this long ago and are not here yet: the page is behind. */
 const BEHIND_MS = 2_000;
 /** More missed than this, and the state is taken anew instead: the events stay in the log. */
@@ -21,7 +28,9 @@ const MOST_MISSED_EVENTS = 50_000;
 const RETRY_FIRST_MS = 250;
 const RETRY_LOST_MS = 800;
 const RETRY_REFUSED_MS = 8_000;
-const WATCH_MS = 1_000;
+const WATCH_MS = 500;
+/** A page that nobody sees for so long lets go of its connection; it comes back for what it missed. */
+const REST_AFTER_MS = 10_000;
 
 const NUMBERED = ['market', 'order_update', 'fill', 'order_state', 'account', 'error'] as const;
 export type Kind = (typeof NUMBERED)[number];
@@ -67,13 +76,17 @@ export class Stream {
   /** What must be here before the stream is level, once the log is known to be the one that was followed. */
   #goal: { id: number; since: number } | undefined;
   #whole = false;
-  /** Grows whenever what was known is void: an answer about the log before counts no more. */
+  /** Grows whenever what was known is void or old: an answer from before counts no more. */
   #era = 0;
   #heard = 0;
+  #tried = 0;
+  #watched = Date.now();
   #probed = 0;
   #probing = false;
   #retryMs = RETRY_FIRST_MS;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #resting = false;
+  #rest: ReturnType<typeof setTimeout> | undefined;
   #opened = false;
   #link: Link = { phase: 'connecting', reconnects: 0, gaps: 0, holes: 0, told: '', lagMs: undefined };
 
@@ -83,7 +96,8 @@ export class Stream {
     globalThis.addEventListener('pageshow', (event) => {
       if (event.persisted) this.#reopenNow();
     });
-    document.addEventListener('visibilitychange', () => this.#watch());
+    document.addEventListener('resume', () => this.#watch());
+    document.addEventListener('visibilitychange', () => this.#onSeen(!document.hidden));
   }
 
   /** Follows everything, and this symbol's book. The log goes on where it was. */
@@ -96,15 +110,17 @@ export class Stream {
   #open(onPurpose = false): void {
     clearTimeout(this.#timer);
     this.#source?.close();
+    this.#resting = false;
     const query = new URLSearchParams({ snapshot: '1', ping: '1', book: this.#symbol });
     if (this.#whole && this.count.lastId !== undefined) query.set('last_id', String(this.count.lastId));
     const source = new EventSource(`/api/stream?${query}`);
     this.#source = source;
-    this.#heard = Date.now();
+    this.#heard = this.#tried = Date.now();
     const hear = (type: string, handle: (event: MessageEvent<string>) => void) =>
       source.addEventListener(type, (event) => {
         if (this.#source !== source || !(event instanceof MessageEvent)) return;
         this.#heard = Date.now();
+        if (this.#heard - this.#watched > SLEPT_MS) this.#watch();
         handle(event as MessageEvent<string>);
       });
     source.onopen = () => this.#onOpen(onPurpose);
@@ -248,19 +264,50 @@ export class Stream {
     }
   }
 
+  #onSeen(seen: boolean): void {
+    clearTimeout(this.#rest);
+    if (!seen) this.#rest = setTimeout(() => this.#letGo(), REST_AFTER_MS);
+    else if (this.#resting) this.#open(true);
+    else this.#watch();
+  }
+
+  /** Nobody looks: no stream, no events, no work, until somebody does. */
+  #letGo(): void {
+    if (this.#source === undefined || !document.hidden) return;
+    this.#resting = true;
+    clearTimeout(this.#timer);
+    this.#source.close();
+    this.#goal = undefined;
+    if (this.#link.phase === 'live') this.#tell({ phase: 'behind' });
+  }
+
   #watch(): void {
-    if (this.#source === undefined || this.#link.phase === 'lost') return;
+    if (this.#source === undefined || this.#resting) return;
     const now = Date.now();
-    const quiet = now - this.#heard;
+    const [slept, quiet] = [now - this.#watched > SLEPT_MS, now - this.#heard];
+    this.#watched = now;
+    if (this.#source.readyState === EventSource.CONNECTING) {
+      if (now - this.#tried > ATTEMPT_MS) this.#open();
+      return;
+    }
+    // Lost, and a new attempt is due.
+    if (this.#source.readyState === EventSource.CLOSED) return;
+    if (slept) {
+      if (this.#link.phase === 'live') this.#tell({ phase: 'behind' });
+      this.#goal = undefined;
+      // An answer from before says nothing of now.
+      this.#era += 1;
+    }
     if (quiet > QUIET_MS + 2 * PROBE_PATIENCE_MS) this.#reopenNow();
-    else if (quiet > QUIET_MS || (!document.hidden && now - this.#probed > PROBE_MS)) void this.#probe();
+    else if (slept || quiet > QUIET_MS || (!document.hidden && now - this.#probed > PROBE_MS)) void this.#probe();
     const goal = this.#goal;
-    if (goal && goal.since > 0 && now - goal.since > BEHIND_MS && this.#link.phase === 'live') this.#tell({ phase: 'behind' });
+    const late = (goal && goal.since > 0 && now - goal.since > BEHIND_MS) || (this.#probing && now - this.#probed > UNANSWERED_MS);
+    if (late && this.#link.phase === 'live') this.#tell({ phase: 'behind' });
     else if (this.#link.phase === 'behind' && !goal) void this.#probe();
   }
 
   #reopenNow(): void {
-    if (this.#source === undefined) return;
+    if (this.#source === undefined || this.#resting) return;
     this.#tell({ phase: 'lost' });
     this.#open();
   }

@@ -33,6 +33,8 @@ export interface Draft {
   inQuote: boolean;
   price: string;
   stop: string;
+  /** OCO: the limit of its stop order; empty: it trades at any price. */
+  stopLimit: string;
   /** GTD: how long from now. */
   minutes: string;
   reduceOnly: boolean;
@@ -45,7 +47,7 @@ export interface Around {
   last: Decimal | undefined;
 }
 
-export type Field = 'qty' | 'price' | 'stop' | 'minutes';
+export type Field = 'qty' | 'price' | 'stop' | 'stopLimit' | 'minutes';
 export interface Problem {
   field: Field;
   text: string;
@@ -78,7 +80,7 @@ function amountProblem(draft: Draft, { of }: Around): Problem | undefined {
 }
 
 function priceProblem(draft: Draft, { of, last }: Around): Problem | undefined {
-  const check = (field: 'price' | 'stop', text: string, name: string): Problem | undefined => {
+  const check = (field: 'price' | 'stop' | 'stopLimit', text: string, name: string): Problem | undefined => {
     const value = decimal(text);
     if (!value || value.units <= 0n) {
       return { field, text: text === '' ? `Enter a ${name}.` : `The ${name} is not a number above zero.` };
@@ -91,6 +93,10 @@ function priceProblem(draft: Draft, { of, last }: Around): Problem | undefined {
   }
   if (hasLimit(draft.type)) {
     const wrong = check('price', draft.price, 'price') ?? pairProblem(draft, last);
+    if (wrong) return wrong;
+  }
+  if (draft.type === 'OCO' && draft.stopLimit !== '') {
+    const wrong = check('stopLimit', draft.stopLimit, 'limit of the stop');
     if (wrong) return wrong;
   }
   if (hasTif(draft.type) && draft.tif === 'GTD' && !(Number(draft.minutes) > 0)) {
@@ -151,8 +157,7 @@ export function estimate(draft: Draft, { of, book }: Around): Estimate {
   const buy = draft.side === 'BUY';
   const amount = decimal(draft.qty);
   const walked = amount && draft.type === 'MARKET' ? walk((buy ? book?.asks : book?.bids) ?? [], amount, inQuote(draft)) : undefined;
-  // Of a pair that buys, the stop is the dearer one.
-  const price = decimal(hasLimit(draft.type) && !(draft.type === 'OCO' && buy) ? draft.price : draft.stop);
+  const price = decimal(pricedAt(draft));
   const total = draft.type === 'MARKET' ? walked?.total : amount && price && multiply(amount, price);
   const qty = draft.type === 'MARKET' ? walked?.qty : amount;
   const rate = decimal(of.taker_fee);
@@ -161,6 +166,12 @@ export function estimate(draft: Draft, { of, book }: Around): Estimate {
   const fee = received && rate && roundUp(multiply(received, rate), Number(buy ? of.base_decimals : of.quote_decimals));
   const needed = buy ? (inQuote(draft) ? amount : total) : qty;
   return { total, qty, needed, asset: buy ? of.quote : of.base, fee, feeAsset: buy ? of.base : of.quote, thin: walked?.thin ?? false };
+}
+
+/** What the order is worth is counted at this price; of a pair that buys, the stop is the dearer one. */
+function pricedAt({ side, type, price, stop, stopLimit }: Draft): string {
+  if (type === 'OCO' && side === 'BUY') return stopLimit === '' ? stop : stopLimit;
+  return hasLimit(type) ? price : stop;
 }
 
 /** Takes so much, base or quote, from these levels. */
@@ -189,7 +200,7 @@ export function portion(percent: number, draft: Draft, { of, free, book, last }:
   const share = multiply(free, { units: BigInt(percent), scale: 2 });
   if (draft.side === 'SELL') return print(floorTo(share, step(of.lot)));
   if (inQuote(draft)) return print(floorTo(share, { units: 1n, scale: Math.min(Number(of.quote_decimals), 2) }));
-  const typed = hasLimit(draft.type) ? draft.price : hasStop(draft.type) ? draft.stop : (book?.asks[0]?.[0] ?? '');
+  const typed = draft.type === 'MARKET' ? (book?.asks[0]?.[0] ?? '') : pricedAt(draft);
   const price = decimal(typed) ?? last;
   const qty = price && divide(share, price, 8);
   return qty && print(floorTo(qty, step(of.lot)));
@@ -215,6 +226,7 @@ export function body(draft: Draft, symbol: string, id: string, nowMs: number): R
   order[inQuote(draft) ? 'quote_qty' : 'qty'] = draft.qty;
   if (hasLimit(type)) order['price'] = draft.price;
   if (hasStop(type)) order['stop_price'] = draft.stop;
+  if (type === 'OCO' && draft.stopLimit !== '') order['stop_limit_price'] = draft.stopLimit;
   if (hasTif(type)) order['time_in_force'] = tif;
   // Whole milliseconds in nanoseconds: digits enough for a JSON number to stay exact.
   if (hasTif(type) && tif === 'GTD') order['expire_ts_ns'] = Math.round(nowMs + Number(draft.minutes) * 60_000) * 1e6;

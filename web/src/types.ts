@@ -44,6 +44,7 @@ export interface OrderState {
   stop_price?: string;
   triggered?: boolean;
   expire_ts_ns?: string;
+  oco_with?: string;
 }
 
 export interface Balance {
@@ -85,10 +86,26 @@ export interface Config {
   version: string;
 }
 
+/** By asset or symbol. */
+export type Amounts = Record<string, string>;
+
 export interface Risk {
   state: 'ACTIVE' | 'REDUCE_ONLY' | 'HALTED';
   max_order_notional?: string | null;
   max_open_orders?: string | null;
+  max_symbol_notional?: string | null;
+  max_orders_per_second?: string | null;
+  price_collar?: string | null;
+  max_position?: Amounts;
+  max_daily_loss?: Amounts;
+}
+
+export interface RiskUse {
+  open_orders: string;
+  orders_last_second: string;
+  symbol_notional: Amounts;
+  position: Amounts;
+  daily_loss: Amounts;
 }
 
 /** What has an event id of the log. */

@@ -10,7 +10,7 @@ const AROUND: Around = {
   of: OF, free: decimal('1000'), last: decimal('100'),
   book: { symbol: 'BTCUSDT', ts_ns: '1', bids: [['99.0', '1.0'], ['98.0', '2.0']], asks: [['101.0', '1.0'], ['102.0', '4.0']] },
 };
-const LIMIT: Draft = { side: 'BUY', type: 'LIMIT', tif: 'GTC', qty: '1', inQuote: false, price: '100', stop: '', minutes: '5', reduceOnly: false };
+const LIMIT: Draft = { side: 'BUY', type: 'LIMIT', tif: 'GTC', qty: '1', inQuote: false, price: '100', stop: '', stopLimit: '', minutes: '5', reduceOnly: false };
 const wrong = (part: Partial<Draft>, around: Partial<Around> = {}) => problem({ ...LIMIT, ...part }, { ...AROUND, ...around })?.text ?? '';
 
 describe('the ticket checks as one types', () => {
@@ -33,6 +33,10 @@ describe('the ticket checks as one types', () => {
     [{ type: 'OCO', price: '99', stop: '101' }, ''],
     [{ type: 'OCO', price: '101', stop: '102' }, 'must be below 100'],
     [{ side: 'SELL', type: 'OCO', price: '101', stop: '101' }, 'must be below 100'],
+    [{ type: 'OCO', price: '99', stop: '101', stopLimit: '101.5' }, ''],
+    [{ type: 'OCO', price: '99', stop: '101', stopLimit: '101.005' }, 'The limit of the stop must be a multiple of 0.01'],
+    [{ type: 'OCO', price: '99', stop: '101', stopLimit: 'x' }, 'The limit of the stop is not a number'],
+    [{ type: 'OCO', qty: '9.9', price: '99', stop: '101', stopLimit: '102' }, 'not enough USDT free'],
     [{ tif: 'GTD', minutes: '0' }, 'how many minutes'],
     [{ type: 'MARKET', price: '', qty: '500', inQuote: true }, ''],
     [{ type: 'MARKET', price: '', qty: '1000.1', inQuote: true }, 'not enough USDT free'],
@@ -53,6 +57,8 @@ describe('what an order costs', () => {
     expect(costs({ qty: '2' })).toBe('200 2 0.002 200 false');
     expect(costs({ type: 'STOP_LOSS', stop: '110', qty: '2' })).toBe('220 2 0.002 220 false');
     expect(costs({ type: 'OCO', price: '99', stop: '110', qty: '2' })).toBe('220 2 0.002 220 false');
+    expect(costs({ type: 'OCO', price: '99', stop: '110', stopLimit: '111', qty: '2' })).toBe('222 2 0.002 222 false');
+    expect(costs({ type: 'OCO', side: 'SELL', price: '110', stop: '90', stopLimit: '89', qty: '2' })).toBe('220 2 0.22 2 false');
     expect(costs({ type: 'MARKET', qty: '2' })).toBe('203 2 0.002 203 false');
     expect(costs({ type: 'MARKET', qty: '6' })).toBe('509 5 0.005 509 true');
     expect(costs({ type: 'MARKET', qty: '203', inQuote: true })).toBe('203 2 0.002 203 false');
@@ -61,6 +67,7 @@ describe('what an order costs', () => {
   it('is a part of what is free, in whole lots', () => {
     expect(portion(50, LIMIT, AROUND)).toBe('5');
     expect(portion(33, { ...LIMIT, price: '99.99' }, AROUND)).toBe('3.3');
+    expect(portion(100, { ...LIMIT, type: 'OCO', price: '99', stop: '125' }, AROUND)).toBe('8');
     expect(portion(25, { ...LIMIT, side: 'SELL' }, { ...AROUND, free: decimal('0.0099') })).toBe('0.002');
     expect(portion(100, { ...LIMIT, type: 'MARKET', inQuote: true }, { ...AROUND, free: decimal('10.129') })).toBe('10.12');
   });
@@ -80,6 +87,8 @@ describe('what is sent', () => {
     expect(sent({ type: 'STOP_LOSS', stop: '99' })).toContain('"stop_price":"99"');
     expect(sent({ side: 'SELL', reduceOnly: true })).toContain('"reduce_only":true');
     expect(sent({ type: 'OCO', stop: '110' })).toBe('{"side":"BUY","symbol":"BTCUSDT","client_order_id":"id","qty":"1","price":"100","stop_price":"110"}');
+    expect(sent({ type: 'OCO', stop: '110', stopLimit: '111' })).toContain('"stop_price":"110","stop_limit_price":"111"');
+    expect(sent({ stopLimit: '111' })).not.toContain('stop_limit');
     expect(pathOf({ type: 'LIMIT' }) + pathOf({})).toBe('/api/order/api/oco');
     expect(sent({ reduceOnly: true })).not.toContain('reduce_only');
   });

@@ -14,6 +14,7 @@
 //! The books and the places in the queue are not state: a market source tells them again. What it tells
 //! a second time (its position says so) makes the book and fills nothing.
 
+pub use risk::RiskUse;
 use stops::Stops;
 
 use crate::book::Book;

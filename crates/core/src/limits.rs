@@ -304,3 +304,28 @@ pub const SERVICE_MARKET_QUEUE_BATCHES: usize = 16;
 pub const SERVICE_KEPT_FOR_EVENTS_BYTES: usize = 64 << 10;
 /// Between two looks at what retention takes.
 pub const SERVICE_RETENTION_INTERVAL_MS: u64 = 10_000;
+
+// Strategies in a replay.
+
+/// The longest line of a strategy: the longest body of a request, and what is around it.
+pub const STRATEGY_LINE_MAX_BYTES: usize = HTTP_BODY_BYTES + 1_024;
+/// What a strategy may write in one turn.
+pub const STRATEGY_TURN_BYTES: usize = 16 * MIB;
+/// The commands of one turn.
+pub const STRATEGY_TURN_COMMANDS: usize = 10_000;
+/// The longest name that a strategy gives a request.
+pub const STRATEGY_REQUEST_ID_MAX_BYTES: usize = 64;
+/// The longest time between two turns by the timer: a day.
+pub const STRATEGY_EVERY_MAX_MS: u64 = 86_400_000;
+/// Events for a strategy that are written to it before its turn.
+pub const STRATEGY_WRITE_BYTES: usize = 64 << 10;
+/// How often a wait for a strategy looks whether it is to end.
+pub const STRATEGY_LOOK_MS: u64 = 100;
+/// How long a strategy that has closed its pipes may take to end.
+pub const STRATEGY_EXIT_MS: u64 = 1_000;
+/// The time buckets of a curve in a replay's picture.
+pub const REPLAY_CURVE_BUCKETS: usize = 800;
+/// The fills of one symbol that a replay's picture shows.
+pub const REPLAY_SHOWN_FILLS: usize = 1_000;
+/// The symbols whose prices a replay's picture shows.
+pub const REPLAY_SHOWN_SYMBOLS: usize = 4;

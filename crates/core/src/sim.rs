@@ -480,7 +480,8 @@ impl SimMarket {
 
     /// Fills the orders of a side that the book's other side has reached.
     fn cross(&mut self, side: Side, out: &mut Vec<SimReport>) {
-        while let Some((id, &Node { rank: level, ticket, place, .. })) = self.resting(side).first() {
+        while let Some((id, &Node { rank: level, ticket, place, .. })) = self.resting(side).first()
+        {
             let (price, mut left) = (price_at(side, level), place.remaining);
             while !left.is_zero() {
                 let Some((best, offered)) = self.reached(side, level) else { break };

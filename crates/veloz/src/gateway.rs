@@ -19,10 +19,10 @@ use veloz_core::limits::{
     ENGINE_UP_MS, JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENTS_COUNT,
     SERVICE_MARKET_QUEUE_BATCHES, VENUE_QUEUE_MESSAGES,
 };
-use veloz_core::sim::Taken;
 use veloz_core::state::State;
 use veloz_core::types::Symbol;
 
+use crate::backtest::{self, ReplayOptions, ReplayParts, Replayed};
 use crate::config::{self, Config};
 use crate::engine::{self, EngineParts};
 use crate::http::{
@@ -59,11 +59,6 @@ pub fn run(config: Config) -> Result<()> {
     runtime.block_on(serve(config))
 }
 
-/// What becomes of what an order took from the book.
-const fn taken(config: &Config) -> Taken {
-    if config.sim_replenished { Taken::IsReplenished } else { Taken::Stays }
-}
-
 /// Runs the engine alone, over standard input and output, until its input ends.
 ///
 /// # Errors
@@ -71,15 +66,34 @@ const fn taken(config: &Config) -> Taken {
 pub fn run_engine(config: Config) -> Result<()> {
     start_log();
     let plan = MarketPlan::new(&config)?;
-    let engine = Engine::new(EngineConfig {
-        instruments: plan.instruments.clone(),
-        balances: config.sim_balances.clone(),
-        taken: taken(&config),
-        ..EngineConfig::default()
-    });
+    let engine = Engine::new(plan.engine(&config));
     let source = plan.source(&config, &engine);
     let clock = clock(&config, &engine)?;
     engine::run(EngineParts { engine, source, clock })
+}
+
+/// Runs a strategy against the capture of the configuration, and gives what came of it.
+///
+/// # Errors
+/// Why it could not begin.
+pub fn run_replay(config: Config, options: ReplayOptions<'_>) -> Result<Replayed> {
+    start_log();
+    let plan = MarketPlan::new(&config)?;
+    let engine = Engine::new(plan.engine(&config));
+    let path = config.replay_file.clone().context("there is no capture to play")?;
+    let source = plan.source(&config, &engine).context("there is no market to replay")?;
+    let quotes: Vec<_> = plan.instruments.iter().map(|instrument| instrument.quote).collect();
+    let quote = match (options.quote, quotes.first()) {
+        (Some(quote), _) if quotes.contains(&quote) => quote,
+        (Some(quote), _) => {
+            anyhow::bail!("--quote {quote}: no pair that is traded is priced in it")
+        }
+        (None, first) => *first.context("nothing is traded")?,
+    };
+    let start_ns = market::replay::first_time_ns(&path)?.unwrap_or_default();
+    let capture = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let parts = ReplayParts { engine, source, start_ns, quote };
+    backtest::run(parts, config.sim_seed.unwrap_or_default(), capture, options)
 }
 
 /// The log goes to standard error; `VELOZ_LOG` says how much of it (`info`, `debug`, …).
@@ -346,13 +360,8 @@ impl Store {
         let (mut journal, reader, recovery) = Journal::open(dir.path(), journal_config)?;
         let state = replayed(&recovery)?;
         journal.fold_by(Box::<StateFold>::default());
-        let engine_config = EngineConfig {
-            instruments: plan.instruments.clone(),
-            balances: config.sim_balances.clone(),
-            venue: if config.engine_cmd.is_some() { Venue::External } else { Venue::Simulated },
-            taken: taken(config),
-            ..EngineConfig::default()
-        };
+        let venue = if config.engine_cmd.is_some() { Venue::External } else { Venue::Simulated };
+        let engine_config = EngineConfig { venue, ..plan.engine(config) };
         let mut engine = Engine::restore(engine_config, state);
         let clock = clock(config, &engine)?;
         first_steps(config, plan, &mut engine, clock, &mut journal)?;

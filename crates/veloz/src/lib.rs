@@ -1,5 +1,6 @@
 //! VeloZ: a self-hosted trading gateway. The library half of the program, so that tests, benches and
 //! fuzz targets can reach its parts.
+pub mod backtest;
 pub mod cli;
 pub mod config;
 pub mod engine;
@@ -10,6 +11,7 @@ pub mod http;
 pub mod journal;
 pub mod market;
 mod plan;
+mod process;
 pub mod protocol;
 pub mod restore;
 pub mod service;

@@ -9,5 +9,9 @@ use veloz::cli::Programs;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    veloz::cli::main(Programs { serve: veloz::gateway::run, engine: veloz::gateway::run_engine })
+    veloz::cli::main(Programs {
+        serve: veloz::gateway::run,
+        engine: veloz::gateway::run_engine,
+        replay: veloz::gateway::run_replay,
+    })
 }

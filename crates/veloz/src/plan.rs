@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use veloz_core::engine::Engine;
+use veloz_core::engine::{Engine, EngineConfig};
 use veloz_core::instrument::Instrument;
+use veloz_core::sim::Taken;
 use veloz_core::types::Symbol;
 
 use crate::config::{self, Config};
@@ -47,6 +48,16 @@ impl MarketPlan {
         });
         let instruments = instruments(config, &symbols)?;
         Ok(MarketPlan { name, symbol, symbols, instruments })
+    }
+
+    /// What the engine is made of, as far as it does not depend on who drives it.
+    pub(crate) fn engine(&self, config: &Config) -> EngineConfig {
+        EngineConfig {
+            instruments: self.instruments.clone(),
+            balances: config.sim_balances.clone(),
+            taken: if config.sim_replenished { Taken::IsReplenished } else { Taken::Stays },
+            ..EngineConfig::default()
+        }
     }
 
     /// How the source is to be started, for an engine that goes on from a log.

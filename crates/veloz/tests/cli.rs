@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn help_has_examples() {
         check(&mut veloz(&["--help"]), 0, &["Examples:", "Exit codes:", "tail"], &[]);
-        for command in ["serve", "order", "tail", "bench", "completions"] {
+        for command in ["serve", "order", "tail", "bench", "replay", "completions"] {
             check(&mut veloz(&[command, "--help"]), 0, &["Example"], &[]);
         }
         check(&mut veloz(&["serve", "--help"]), 0, &["--data-dir", "[env: VELOZ_DATA_DIR]"], &[]);

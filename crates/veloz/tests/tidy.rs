@@ -28,7 +28,20 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("market", &[]),
     ("protocol", &[]),
     ("engine", &["market", "protocol", "service::Clock", "service::wall_ns", "gateway::Signals"]),
-    ("venue", &["protocol"]),
+    ("venue", &["protocol", "process"]),
+    ("process", &[]),
+    (
+        "backtest",
+        &[
+            "market",
+            "process",
+            "protocol",
+            "http::bodies",
+            "service::book_frame",
+            "stream::filter",
+            "gateway::Signals",
+        ],
+    ),
     ("histogram", &[]),
     ("journal", &["frame", "histogram"]),
     ("restore", &["frame", "journal"]),
@@ -36,7 +49,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("plan", &["config", "market"]),
     ("service", &["frame", "histogram", "journal", "stream", "venue", "market::SourceMessage"]),
     ("http", &["frame", "stream", "service", LOG[0], LOG[1], LOG[2], LOG[3]]),
-    ("cli", &["config", "frame", "journal", "restore"]),
+    ("cli", &["backtest", "config", "frame", "journal", "restore"]),
 ];
 
 /// Modules that see everything: they put the parts together.

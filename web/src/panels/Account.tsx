@@ -1,13 +1,12 @@
-// Balances, what positions earn, and the kill switch.
+// Balances: always in view beside the ticket, and with what they are worth among the tables of the orders.
 
-import { signal } from '@preact/signals';
-import { messageOf, post } from '../api';
-import { shown } from '../decimal';
-import { balances, instruments, risk } from '../store';
-import type { Balance, Risk } from '../types';
+import { computed } from '@preact/signals';
+import { add, decimal, multiply, places, print, shown, ZERO } from '../decimal';
+import { balances, instruments, markets } from '../store';
+import { arrange } from '../table';
+import type { Balance } from '../types';
 import { Stale } from './Banner';
-import { Table, type Shown } from './Table';
-import { Ask } from './Dialog';
+import { sorting, Table, type Shown } from './Table';
 
 /** The digits that an asset has behind the point, as far as its instruments tell. */
 function digitsOf(asset: string): number {
@@ -18,58 +17,50 @@ function digitsOf(asset: string): number {
 
 const amount = (text: string, asset: string) => shown(text, digitsOf(asset));
 
+const amountColumn = (key: string, name: string, value: (row: Balance) => string): Shown<Balance> => ({
+  key, name, kind: 'number', value, show: (row) => amount(value(row), row.asset), title: (row) => amount(value(row), row.asset),
+});
+
 const BALANCES: Shown<Balance>[] = [
   { key: 'asset', name: 'Asset', kind: 'text', value: (row) => row.asset },
-  { key: 'free', name: 'Free', kind: 'number', value: (row) => row.free, show: (row) => amount(row.free, row.asset), title: (row) => amount(row.free, row.asset) },
-  { key: 'locked', name: 'Locked', kind: 'number', value: (row) => row.locked, show: (row) => amount(row.locked, row.asset), title: (row) => amount(row.locked, row.asset) },
+  amountColumn('free', 'Free', (row) => row.free),
+  amountColumn('locked', 'Locked', (row) => row.locked),
 ];
 
+const totalOf = (row: Balance) => add(decimal(row.free) ?? ZERO, decimal(row.locked) ?? ZERO);
+
+/** What an asset is worth at the last price of the first instrument that trades it; a quote asset is worth itself. */
+function worthOf(row: Balance): { worth: string; unit: string } {
+  const all = [...instruments.value.values()];
+  const of = all.find(({ base }) => base === row.asset);
+  if (!of) return { worth: all.some(({ quote }) => quote === row.asset) ? print(totalOf(row)) : '', unit: row.asset };
+  const price = decimal(markets.now.get(of.symbol)?.price);
+  return { worth: price ? print(multiply(totalOf(row), price)) : '', unit: of.quote };
+}
+
+/** As the tables of the orders show them, and a file keeps them. */
+export const WHOLE_BALANCES: Shown<Balance>[] = [
+  ...BALANCES,
+  amountColumn('total', 'Total', (row) => print(totalOf(row))),
+  { key: 'worth', name: 'Worth, at the last price', kind: 'number', value: (row) => worthOf(row).worth, show: (row) => shown(worthOf(row).worth, digitsShown(worthOf(row).unit)) },
+  { key: 'unit', name: 'In', kind: 'text', value: (row) => worthOf(row).unit },
+];
+
+/** The digits that prices in this asset have. */
+function digitsShown(quote: string): number {
+  return Math.max(0, ...[...instruments.value.values()].filter((i) => i.quote === quote).map(({ tick }) => places(tick)));
+}
+
+export const held = computed(() => [...balances.read().values()].sort((a, b) => (a.asset < b.asset ? -1 : 1)));
+
+const sort = sorting();
+
 export function Balances() {
-  const rows = [...balances.read().values()].sort((a, b) => (a.asset < b.asset ? -1 : 1));
   return (
     <section class="panel balances" aria-labelledby="balances-title">
       <h2 id="balances-title">Balances <Stale /></h2>
-      <Table id="balances" label="Balances" columns={BALANCES} rows={rows} keyOf={(row) => row.asset} empty="No balances. VELOZ_SIM_BALANCES says what a new simulated account holds." />
-    </section>
-  );
-}
-
-const failed = signal('');
-/** The switch is about to be thrown by key. */
-export const asking = signal(false);
-
-async function set(state: Risk['state']): Promise<void> {
-  try {
-    const body = state === 'HALTED' ? { state, cancel_all: true } : { state };
-    risk.value = await post<Risk>('/api/risk', body);
-    failed.value = '';
-  } catch (error) {
-    failed.value = `The switch did not move: ${messageOf(error)}`;
-  }
-}
-
-const MEANS: Record<Risk['state'], string> = {
-  ACTIVE: 'Orders are taken.',
-  REDUCE_ONLY: 'Only sales of what is held are taken.',
-  HALTED: 'No order is taken. Cancels work.',
-};
-
-export function KillSwitch() {
-  const state = risk.value?.state;
-  return (
-    <section class="panel risk" aria-labelledby="risk-title" data-state={state}>
-      <h2 id="risk-title">Trading <strong id="risk-state">{state ?? 'unknown'}</strong></h2>
-      <p role="status">{failed.value || (state ? MEANS[state] : 'The gateway has not said yet.')}</p>
-      <div class="buttons">
-        <button class="kill" disabled={state === 'HALTED'} onClick={() => void set('HALTED')} title="Takes no order any more and cancels every open one (Shift+K)">Stop and cancel all</button>
-        <button disabled={state === 'REDUCE_ONLY'} onClick={() => void set('REDUCE_ONLY')}>Reduce only</button>
-        <button disabled={state === 'ACTIVE'} onClick={() => void set('ACTIVE')}>Resume</button>
-      </div>
-      {asking.value ? (
-        <Ask title="Stop trading?" yes="Stop and cancel all" danger onYes={() => void set('HALTED')} close={() => { asking.value = false; }}>
-          <p>No order is taken any more, and every open order is cancelled.</p>
-        </Ask>
-      ) : null}
+      <Table id="balances" label="Balances" columns={BALANCES} rows={arrange(held.value, BALANCES, sort.value, '')} keyOf={(row) => row.asset} sort={sort}
+        empty="No balances. VELOZ_SIM_BALANCES says what a new simulated account holds." />
     </section>
   );
 }

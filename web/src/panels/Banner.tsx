@@ -1,6 +1,7 @@
 // What kind of money this is, and whether the screen can be trusted: the first thing seen.
 
 import { useSignalEffect } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
 import { help, nextTheme } from '../keys';
 import { theme } from '../settings';
 import { clock } from '../text';
@@ -31,7 +32,7 @@ export function modeOf(now: Pick<Config, 'execution_mode' | 'market_source' | 'm
   return { name: 'SIMULATION', kind: 'sim', says: 'A real market. Orders and money are simulated.' };
 }
 
-export function Banner() {
+export function Banner({ tools }: { tools: ComponentChildren }) {
   const now = config.value;
   const mode = now && modeOf(now);
   useSignalEffect(() => {
@@ -45,6 +46,7 @@ export function Banner() {
       <p class="mode"><strong id="mode">{mode?.name ?? '…'}</strong> <span>{mode?.says ?? 'Asking the gateway what it trades.'}</span></p>
       <Connection />
       <div class="tools">
+        {tools}
         <button onClick={nextTheme} title="Dark, light, or as the system says (T)" aria-label={`Colours: ${theme.value}`}>{theme.value === 'auto' ? '◐' : theme.value === 'dark' ? '☾' : '☀'}</button>
         <button onClick={() => { help.value = true; }} title="Keys (?)" aria-label="Keys">?</button>
       </div>

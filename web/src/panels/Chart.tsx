@@ -4,7 +4,7 @@
 import { effect } from '@preact/signals';
 import {
   CandlestickSeries, createChart, createSeriesMarkers, LineSeries, LineStyle,
-  type IChartApi, type IPriceLine, type ISeriesApi, type ISeriesMarkersPluginApi, type SeriesMarker, type Time as ChartTime, type UTCTimestamp,
+  type AutoscaleInfo, type IChartApi, type IPriceLine, type ISeriesApi, type ISeriesMarkersPluginApi, type SeriesMarker, type Time as ChartTime, type UTCTimestamp,
 } from 'lightweight-charts';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Candle } from '../candles';
@@ -20,6 +20,8 @@ export const INTERVALS: [string, number][] = [['1s', 1], ['5s', 5], ['15s', 15],
 const MOST_MARKS = 200;
 /** Bars before the oldest one in view at which more of the past is read. */
 const NEAR_BARS = 20;
+/** Of the price: how far own orders are shown when prices hardly move. */
+const LEAST_REACH = 0.0005;
 type Series = ISeriesApi<'Candlestick'> | ISeriesApi<'Line'>;
 
 /** The chart draws times as UTC; moved by the offset it shows local time. */
@@ -38,13 +40,28 @@ function point(candle: Candle) {
   return chartKind.value === 'line' ? { time, value: candle.close } : { ...candle, time };
 }
 
+/** Own orders that are no further away than the prices in view reach are in view too. */
+function withOwn(original: () => AutoscaleInfo | null): AutoscaleInfo | null {
+  const info = original();
+  if (!info?.priceRange) return info;
+  const { minValue, maxValue } = info.priceRange;
+  const reach = Math.max(maxValue - minValue, maxValue * LEAST_REACH);
+  const near = ownPrices().filter((price) => price > minValue - reach && price < maxValue + reach);
+  return { ...info, priceRange: { minValue: Math.min(minValue, ...near), maxValue: Math.max(maxValue, ...near) } };
+}
+
+function ownPrices(): number[] {
+  const orders = [...open.now.values()].filter((order) => order.symbol === symbol.peek());
+  return orders.flatMap((order) => [order.limit_price, order.stop_price]).filter((text) => text !== undefined).map(toNumber);
+}
+
 function addSeries(chart: IChartApi): Series {
   const digits = places(instrument.value?.tick ?? '0.01');
-  const priceFormat = { type: 'price', precision: digits, minMove: 1 / 10 ** digits } as const;
-  if (chartKind.value === 'line') return chart.addSeries(LineSeries, { color: css('--accent'), lineWidth: 2, priceFormat });
+  const priceFormat = { type: 'custom', minMove: 1 / 10 ** digits, formatter: (price: number) => shown(price.toFixed(digits), digits) } as const;
+  if (chartKind.value === 'line') return chart.addSeries(LineSeries, { color: css('--accent'), lineWidth: 2, priceFormat, autoscaleInfoProvider: withOwn });
   const [up, down] = [css('--buy'), css('--sell')];
   return chart.addSeries(CandlestickSeries, {
-    upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false, priceFormat,
+    upColor: up, downColor: down, wickUpColor: up, wickDownColor: down, borderVisible: false, priceFormat, autoscaleInfoProvider: withOwn,
   });
 }
 

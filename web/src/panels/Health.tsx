@@ -1,6 +1,6 @@
 // How the gateway is: engine, venue, disk, market, stream, and what this page has counted.
 
-import { config, counted, link, live, problems, risk, warnings } from '../store';
+import { config, counted, link, live, problems, warnings } from '../store';
 
 /** Which part each code of `/health` speaks of. */
 const PARTS = {
@@ -61,11 +61,7 @@ function Counted() {
   const { holes } = link.value;
   const whole = first === undefined || lastId === undefined || lastId - first + 1 === seen;
   const state = !live.value ? 'unknown' : whole && holes === 0 ? 'good' : 'bad';
-  const limits = [risk.value?.max_order_notional && `${risk.value.max_order_notional} an order`, risk.value?.max_open_orders && `${risk.value.max_open_orders} open`].filter(Boolean).join(', ');
   return (
-    <>
-      <div data-state={state}><dt>Events here</dt><dd><output id="seen" data-first={first} data-last={lastId} data-seen={seen}>{seen === 0 ? 'none since the snapshot' : `${seen}, ${whole ? 'none missing' : 'SOME MISSING'}`}</output></dd></div>
-      {limits === '' ? null : <div data-state="good"><dt>Limits</dt><dd>{limits}</dd></div>}
-    </>
+    <div data-state={state}><dt>Events here</dt><dd><output id="seen" data-first={first} data-last={lastId} data-seen={seen}>{seen === 0 ? 'none since the snapshot' : `${seen}, ${whole ? 'none missing' : 'SOME MISSING'}`}</output></dd></div>
   );
 }

@@ -12,6 +12,7 @@ import { arrange, tableCsv, type Sort } from '../table';
 import { priceOf, qtyOf, sideClass, signClass, Time, utc } from '../text';
 import { TIFS, TYPES } from '../ticket';
 import type { Fill, Numbered, OrderState } from '../types';
+import { held as assets, WHOLE_BALANCES } from './Account';
 import { amending, Amend } from './Amend';
 import { Stale } from './Banner';
 import { Ask } from './Dialog';
@@ -19,7 +20,7 @@ import { jump, searchLog } from './Log';
 import { sorting, Table, type Shown } from './Table';
 import { closePosition } from './Ticket';
 
-export const TABS = ['open', 'positions', 'history', 'fills'] as const;
+export const TABS = ['open', 'positions', 'history', 'fills', 'balances'] as const;
 export type Tab = (typeof TABS)[number];
 export const tab = signal<Tab>('open');
 const filter = signal('');
@@ -29,7 +30,7 @@ const leaving = signal<ReadonlySet<string>>(new Set());
 /** Cancel all waits for a yes. */
 export const askingAll = signal(false);
 
-const sorts: Record<Tab, Signal<Sort | undefined>> = { open: sorting(), positions: sorting(), history: sorting(), fills: sorting() };
+const sorts: Record<Tab, Signal<Sort | undefined>> = { open: sorting(), positions: sorting(), history: sorting(), fills: sorting(), balances: sorting() };
 const of = (name: string | undefined) => instruments.value.get(name ?? '');
 
 async function cancel(id: string): Promise<void> {
@@ -57,6 +58,10 @@ async function cancelAll(): Promise<void> {
 
 const typeName = (order: OrderState) => (order.order_type && Object.hasOwn(TYPES, order.order_type) ? TYPES[order.order_type as keyof typeof TYPES] : (order.order_type ?? ''));
 
+function pairTitle(order: OrderState): string {
+  return order.oco_with ? `One of a pair with ${order.oco_with}: the first that is executed ends the other` : '';
+}
+
 function tifTitle(order: OrderState): string {
   const words = TIFS[(order.time_in_force ?? '') as keyof typeof TIFS] ?? order.time_in_force ?? '';
   return order.expire_ts_ns ? `${words}, to ${utc(order.expire_ts_ns)}` : words;
@@ -66,7 +71,7 @@ function tifTitle(order: OrderState): string {
 const ORDER: Record<string, Shown<OrderState>> = {
   side: { key: 'side', name: 'Side', kind: 'text', value: (row) => row.side ?? '', class: (row) => sideClass(row.side) },
   symbol: { key: 'symbol', name: 'Symbol', kind: 'text', value: (row) => row.symbol ?? '' },
-  type: { key: 'type', name: 'Type', kind: 'text', value: (row) => row.order_type ?? '', show: typeName },
+  type: { key: 'type', name: 'Type', kind: 'text', value: (row) => row.order_type ?? '', show: (row) => `${typeName(row)}${row.oco_with ? ', OCO' : ''}`, title: pairTitle },
   tif: { key: 'tif', name: 'TIF', kind: 'text', value: (row) => row.time_in_force ?? '', title: tifTitle },
   price: { key: 'price', name: 'Price', kind: 'number', value: (row) => row.limit_price ?? '', show: (row) => priceOf(row.limit_price, of(row.symbol)) || 'market' },
   stop: { key: 'stop', name: 'Stop', kind: 'number', value: (row) => row.stop_price ?? '', show: (row) => `${priceOf(row.stop_price, of(row.symbol))}${row.triggered ? ' ✓' : ''}`, title: (row) => (row.stop_price ? (row.triggered ? 'The price has reached it' : 'Waits for the price') : '') },
@@ -156,18 +161,33 @@ function chosenRows<T extends { symbol?: string }>(name: Tab, rows: readonly T[]
   return arrange(own, all, sorts[name].value, filter.value);
 }
 
+function balanceRows() {
+  // Worth moves with the market.
+  markets.read();
+  const now = instruments.value.get(symbol.value);
+  const own = onlyChosen.value ? assets.value.filter(({ asset }) => asset === now?.base || asset === now?.quote) : assets.value;
+  return arrange(own, WHOLE_BALANCES, sorts.balances.value, filter.value);
+}
+
 const rowsOf = {
   open: () => chosenRows('open', [...open.read().values()].reverse(), OPEN_COLUMNS),
   positions: () => chosenRows('positions', held.value, POSITION_COLUMNS),
   history: () => chosenRows('history', [...closed.read().values()].reverse(), CLOSED_COLUMNS),
   fills: () => chosenRows('fills', fills.read().items.toReversed(), FILL_COLUMNS),
+  balances: balanceRows,
+};
+
+const textOf: Record<Tab, () => string> = {
+  open: () => tableCsv(rowsOf.open(), OPEN_COLUMNS),
+  positions: () => tableCsv(rowsOf.positions(), POSITION_COLUMNS),
+  history: () => tableCsv(rowsOf.history(), CLOSED_COLUMNS),
+  fills: () => tableCsv(rowsOf.fills(), FILL_COLUMNS),
+  balances: () => tableCsv(rowsOf.balances(), WHOLE_BALANCES),
 };
 
 function save(): void {
   const now = tab.value;
-  const text = now === 'open' ? tableCsv(rowsOf.open(), OPEN_COLUMNS)
-    : now === 'positions' ? tableCsv(rowsOf.positions(), POSITION_COLUMNS)
-      : now === 'history' ? tableCsv(rowsOf.history(), CLOSED_COLUMNS) : tableCsv(rowsOf.fills(), FILL_COLUMNS);
+  const text = textOf[now]();
   download(`veloz-${now}-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.csv`, text);
 }
 
@@ -189,7 +209,7 @@ export function Orders() {
         <CancelAll />
       </div>
       <div class="tabpanel" role="tabpanel" id="orders-panel" aria-labelledby={`tab-${tab.value}`}>
-        {tab.value === 'open' ? <Open /> : tab.value === 'positions' ? <Positions /> : tab.value === 'history' ? <History /> : <Fills />}
+        {tab.value === 'open' ? <Open /> : tab.value === 'positions' ? <Positions /> : tab.value === 'history' ? <History /> : tab.value === 'fills' ? <Fills /> : <WholeAccount />}
       </div>
       {amending.value ? <Amend order={amending.value} /> : null}
       {askingAll.value ? (
@@ -201,7 +221,7 @@ export function Orders() {
   );
 }
 
-const NAMES: Record<Tab, string> = { open: 'Open', positions: 'Positions', history: 'History', fills: 'Fills' };
+const NAMES: Record<Tab, string> = { open: 'Open', positions: 'Positions', history: 'History', fills: 'Fills', balances: 'Balances' };
 
 function onTabKey(event: KeyboardEvent): void {
   const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0;
@@ -270,4 +290,8 @@ function History() {
 
 function Fills() {
   return <Table id="fills" label="Fills" columns={FILL_COLUMNS} rows={rowsOf.fills()} keyOf={(row) => row.id} sort={sorts.fills} empty={nothing('No fills yet.')} />;
+}
+
+function WholeAccount() {
+  return <Table id="whole-account" label="Balances" columns={WHOLE_BALANCES} rows={rowsOf.balances()} keyOf={(row) => row.asset} sort={sorts.balances} empty={nothing('No balances.')} />;
 }

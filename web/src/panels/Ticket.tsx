@@ -13,7 +13,7 @@ import type { Side } from '../types';
 import { modeOf } from './Banner';
 import { Ask } from './Dialog';
 
-const FRESH: Draft = { side: 'BUY', type: 'LIMIT', tif: 'GTC', qty: '', inQuote: false, price: '', stop: '', minutes: '60', reduceOnly: false };
+const FRESH: Draft = { side: 'BUY', type: 'LIMIT', tif: 'GTC', qty: '', inQuote: false, price: '', stop: '', stopLimit: '', minutes: '60', reduceOnly: false };
 const PORTIONS = [25, 50, 75, 100];
 /** A limit so many percent through the market is asked about. */
 const FAR_PERCENT = 5;
@@ -188,6 +188,7 @@ export function Ticket() {
         </div>
         <Portions />
         {rules.hasStop(type) ? <Input field="stop" label={`Stop price (${of.quote})`} hint={of.tick} /> : null}
+        {type === 'OCO' ? <Input field="stopLimit" label={`Limit of the stop (${of.quote})`} hint="none: any price" /> : null}
         {rules.hasLimit(type) ? <PriceInput /> : null}
         {rules.hasTif(type) && tif === 'GTD' ? <Input field="minutes" label="For how many minutes" hint="60" /> : null}
         {side === 'SELL' && type !== 'OCO' ? <label class="check"><input id="reduce-only" type="checkbox" checked={reduceOnly} onChange={(e) => change({ reduceOnly: e.currentTarget.checked })} />Reduce only: no more than is free</label> : null}
@@ -197,7 +198,7 @@ export function Ticket() {
       </form>
       <p id="ticket-answer" class={`answer ${answer.value?.good ? 'good' : 'bad'}`} role="status">{answer.value?.text ?? (unsure.value ? 'Not known whether the last order was placed.' : '')}</p>
       {unsure.value ? <Unsure body={unsure.value} /> : null}
-      <label class="threshold">Ask from ({of.quote})
+      <label class="threshold">Confirm from ({of.quote})
         <input id="confirm-from" inputMode="decimal" value={confirmFrom.value} title="Orders worth as much or more are asked about first; 0: every order" onChange={(e) => { if (decimal(e.currentTarget.value)) confirmFrom.value = e.currentTarget.value; else e.currentTarget.value = confirmFrom.value; }} />
       </label>
       {confirming.value !== undefined ? <Confirm why={confirming.value} label={label} /> : null}
@@ -215,10 +216,10 @@ function Unsure({ body }: { body: Record<string, unknown> }) {
 }
 
 function Confirm({ why, label }: { why: string; label: string }) {
-  const { side, type, price, stop, qty } = draft.value;
+  const { side, type, price, stop, stopLimit, qty } = draft.value;
   const of = instrument.value;
   const unit = rules.inQuote(draft.value) ? of?.quote : of?.base;
-  const at = [rules.hasStop(type) ? `stop ${shown(stop)}` : '', rules.hasLimit(type) ? `at ${shown(price)}` : ''].filter(Boolean).join(', ');
+  const at = [rules.hasStop(type) ? `stop ${shown(stop)}` : '', type === 'OCO' && stopLimit !== '' ? `then at ${shown(stopLimit)}` : '', rules.hasLimit(type) ? `at ${shown(price)}` : ''].filter(Boolean).join(', ');
   return (
     <Ask title="Send this order?" yes={label} buy={side === 'BUY'} sell={side === 'SELL'} onYes={go} close={() => { confirming.value = undefined; }}>
       <p class="big"><span class={side === 'BUY' ? 'buy' : 'sell'}>{side}</span> {shown(qty)} {unit} <span class="muted">{TYPES[type]}</span> {at}</p>

@@ -11,14 +11,59 @@
 //! after the loss of a day no BUY. They stay dormant, and wake on resuming if the last price still is
 //! beyond their stop, else when it comes there again.
 
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
 use super::{Engine, Step, Venue};
 use crate::input::{Answer, AssetLimits, Refusal, RiskChange, TradingState, bad};
 use crate::limits;
 use crate::risk::Reason;
 use crate::state::{DayStart, Fact};
-use crate::types::{Asset, Money, Qty, TsNs};
+use crate::types::{Asset, Money, Qty, Symbol, TsNs};
+
+/// How much of each limit is used now, as the checks in front of an order count it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RiskUse {
+    /// Orders open now.
+    pub open_orders: usize,
+    /// Orders sent within the second before the newest event; 0 while they are not limited.
+    pub orders_last_second: usize,
+    /// What the open orders of each symbol come to, in its quote asset; without symbols that have none.
+    pub symbol_notional: BTreeMap<Symbol, Money>,
+    /// What is held and what open BUY orders would bring, of each asset whose position is limited.
+    pub position: BTreeMap<Asset, Money>,
+    /// What the day has lost, of each asset in which that is limited; below 0 for what it has gained.
+    pub daily_loss: BTreeMap<Asset, Money>,
+}
 
 impl Engine {
+    /// How much of each limit is used now.
+    pub fn risk_use(&self) -> RiskUse {
+        let (state, settings) = (&self.state, self.state.risk());
+        let of_symbol = |symbol| (symbol, state.open_of(&symbol).notional);
+        let position = |asset| state.held(asset).saturating_add(state.bought_of(asset));
+        let symbols = self.instruments.iter().map(|instrument| instrument.symbol);
+        RiskUse {
+            open_orders: state.open_order_count(),
+            orders_last_second: match settings.max_orders_per_second {
+                Some(_) => state.sent_within_second(state.last_ts_ns()),
+                None => 0,
+            },
+            symbol_notional: symbols.map(of_symbol).filter(|(_, worth)| !worth.is_zero()).collect(),
+            position: settings
+                .max_position
+                .keys()
+                .map(|asset| (*asset, position(*asset)))
+                .collect(),
+            daily_loss: settings
+                .max_daily_loss
+                .keys()
+                .filter_map(|asset| self.loss_of(*asset))
+                .collect(),
+        }
+    }
+
     pub(super) fn change_risk(
         &mut self,
         ts: TsNs,
@@ -104,12 +149,16 @@ impl Engine {
     }
 
     pub(super) fn loss_is_reached(&self) -> bool {
-        let start = self.state.day_start();
-        self.state.risk().max_daily_loss.iter().any(|(asset, most)| {
-            start
-                .worth_in(asset)
-                .is_some_and(|then| then.saturating_sub(self.worth_in(*asset)) >= *most)
-        })
+        let limits = &self.state.risk().max_daily_loss;
+        limits
+            .iter()
+            .any(|(asset, most)| self.loss_of(*asset).is_some_and(|(_, loss)| loss >= *most))
+    }
+
+    /// What the day has lost, measured in an asset, if that is limited.
+    fn loss_of(&self, asset: Asset) -> Option<(Asset, Money)> {
+        let then = self.state.day_start().worth_in(&asset)?;
+        Some((asset, then.saturating_sub(self.worth_in(asset))))
     }
 
     /// What the account is worth in an asset.

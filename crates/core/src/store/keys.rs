@@ -100,9 +100,8 @@ impl KeySet {
 
     /// Fills a new level from the one below.
     fn carry_up(&mut self, level: usize) {
-        let Some((below, above)) = level
-            .checked_sub(1)
-            .and_then(|below| self.levels.get_mut(below..)?.split_first_mut())
+        let Some((below, above)) =
+            level.checked_sub(1).and_then(|below| self.levels.get_mut(below..)?.split_first_mut())
         else {
             return;
         };

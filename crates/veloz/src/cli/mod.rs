@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod journal;
 mod output;
+mod replay;
 mod reset;
 mod serve;
 mod show;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use veloz_client::Client;
 
+use crate::backtest::{ReplayOptions, Replayed};
 use crate::config::Config;
 pub use error::CliError;
 use output::Output;
@@ -38,6 +40,7 @@ Examples:
   veloz orders --open                          what stands
   veloz tail --types fill,order_update         follow what happens
   veloz halt --cancel-all                      the kill switch
+  veloz replay capture.gz --strategy ./bot     a strategy against a recorded market
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by the gateway, 4 no connection,
 130 interrupted.";
@@ -75,6 +78,8 @@ enum Command {
     Serve(ServeArgs),
     /// Run the simulated exchange alone, over standard input and output.
     Engine(engine::EngineArgs),
+    /// Run a strategy against a recorded market, as fast as possible, and report what came of it.
+    Replay(replay::ReplayArgs),
     /// Place an order; it is sent again, with the same id, until it is answered.
     Order(trade::OrderArgs),
     /// Give an order that stands another quantity or limit.
@@ -123,6 +128,8 @@ pub struct Programs {
     pub serve: fn(Config) -> anyhow::Result<()>,
     /// The engine alone.
     pub engine: fn(Config) -> anyhow::Result<()>,
+    /// A strategy against a capture.
+    pub replay: fn(Config, ReplayOptions<'_>) -> anyhow::Result<Replayed>,
 }
 
 /// Runs the program.
@@ -146,6 +153,10 @@ fn run(cli: Cli, programs: Programs) -> Result<(), CliError> {
     match cli.command {
         Command::Serve(args) => serve::run(&args, programs.serve),
         Command::Engine(args) => engine::run(&args, programs.engine),
+        Command::Replay(args) => {
+            let mut output = Output::stdout(cli.global.json);
+            replay::replay(&args, programs.replay, &mut output)
+        }
         Command::Completions { shell } => completions(shell),
         Command::Events(args) => offline(cli.global.json, |output| events::events(&args, output)),
         Command::Journal(command) => {
@@ -190,6 +201,7 @@ async fn online(command: Command, client: &Client, output: &mut Output) -> Resul
         Command::Bench(args) => bench::bench(client, &args, output).await,
         Command::Serve(_)
         | Command::Engine(_)
+        | Command::Replay(_)
         | Command::Events(_)
         | Command::Journal(_)
         | Command::Reset(_)

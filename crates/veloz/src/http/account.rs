@@ -5,13 +5,14 @@ use bytes::Bytes;
 use http::Uri;
 use veloz_core::engine::Engine;
 use veloz_core::event::Event;
-use veloz_core::input::{Answer, Input, RiskChange, TradingState};
+use veloz_core::input::{RiskChange, TradingState};
 use veloz_core::limits::HTTP_PAGE_ITEMS;
 
 use super::body::Fields;
+use super::command::Command;
 use super::error::ApiError;
 use super::order_request::parse_symbol;
-use super::orders::{newest, unexpected};
+use super::orders::{newest, obey};
 use super::query::Query;
 use super::router::{Answered, Shared, items, json, raw_json};
 
@@ -40,15 +41,17 @@ pub(super) async fn risk(State(app): Shared) -> Answered {
     json(&app.service.read(|engine| engine.state().risk().clone()).await?)
 }
 
-/// `POST /api/risk`: what is not named stays, `null` lifts a limit.
-pub(super) async fn change_risk(State(app): Shared, body: Bytes) -> Answered {
-    match app.service.submit(Input::Risk(parse_risk(&body)?)).await? {
-        Answer::Risk(settings) => json(&settings),
-        other => Err(unexpected(&other, "risk")),
-    }
+/// `GET /api/risk/use`: how much of each limit is used now.
+pub(super) async fn risk_use(State(app): Shared) -> Answered {
+    json(&app.service.read(Engine::risk_use).await?)
 }
 
-fn parse_risk(body: &[u8]) -> Result<RiskChange, ApiError> {
+/// `POST /api/risk`: what is not named stays, `null` lifts a limit.
+pub(super) async fn change_risk(State(app): Shared, body: Bytes) -> Answered {
+    obey(&app, Command::risk(&body)?).await
+}
+
+pub(super) fn parse_risk(body: &[u8]) -> Result<RiskChange, ApiError> {
     let known = [
         "state",
         "max_order_notional",

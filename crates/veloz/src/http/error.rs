@@ -15,7 +15,7 @@ use crate::service::ServiceError;
 use crate::stream::page::LogError;
 
 /// Why a request is not answered as it was asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ApiError {
     status: StatusCode,
     code: &'static str,
@@ -69,8 +69,18 @@ impl ApiError {
         self
     }
 
+    /// The status of HTTP.
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The stable code of the body.
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The JSON of the body.
-    pub(super) fn body(&self) -> Vec<u8> {
+    pub fn body(&self) -> Vec<u8> {
         let mut out = b"{\"error\":".to_vec();
         write_json_string(&mut out, self.code);
         out.extend_from_slice(b",\"message\":");

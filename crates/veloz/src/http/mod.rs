@@ -8,6 +8,7 @@
 
 mod account;
 mod body;
+mod command;
 mod connection;
 mod error;
 mod events;
@@ -39,10 +40,12 @@ use crate::service::ServiceHandle;
 use crate::stream::StreamHandle;
 use crate::stream::page::Pages;
 
-/// The bodies of requests, read as the handlers do.
+/// The bodies of requests, read and answered as the handlers do.
 pub mod bodies {
+    pub use super::command::Command;
     pub use super::error::ApiError;
     pub use super::order_request::{parse_amend, parse_order};
+    pub use super::rules::Rules;
 }
 
 pub use metrics::HttpMetrics;

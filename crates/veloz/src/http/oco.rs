@@ -1,20 +1,12 @@
-//! Pairs of orders of which one at most is executed.
+//! The body of a pair of orders of which one at most is executed.
 
-use axum::extract::State;
-use axum::response::IntoResponse;
-use bytes::Bytes;
-use serde::Serialize;
-use veloz_core::engine::Engine;
-use veloz_core::input::{Answer, Input, NewOrder, NewPair};
-use veloz_core::order::{OrderStatus, OrderType, TimeInForce};
+use veloz_core::input::{NewOrder, NewPair};
+use veloz_core::order::{OrderType, TimeInForce};
 use veloz_core::types::{ClientOrderId, Price, Side};
 
 use super::body::{Fields, missing};
 use super::error::ApiError;
 use super::order_request::{new_id, one_of, parse_id, parse_symbol};
-use super::orders::{Placed, rejected, unexpected};
-use super::router::{Answered, Shared, json};
-use super::rules::Rules;
 
 const FIELDS: [&str; 9] = [
     "side",
@@ -28,33 +20,8 @@ const FIELDS: [&str; 9] = [
     "stop_client_order_id",
 ];
 
-/// `POST /api/oco`
-pub(super) async fn place(State(app): Shared, body: Bytes) -> Answered {
-    let pair = parse_pair(&body)?;
-    match app.service.submit(Input::NewPair(Box::new(pair.clone()))).await? {
-        Answer::Pair(answers) if answers.iter().all(|a| a.status == OrderStatus::Rejected) => {
-            let NewPair { limit, stop } = pair;
-            let rules = move |engine: &Engine| Rules::of(engine, &limit.symbol);
-            let rules = app.service.read(rules).await?;
-            // Both are refused for one reason; the stop order has every field that a rule may name.
-            let order = NewOrder { price: stop.price.or(limit.price), ..stop };
-            let [answer, _] = *answers;
-            Ok(rejected(&answer, &order, rules.as_ref()).into_response())
-        }
-        Answer::Pair(answers) => {
-            #[derive(Serialize)]
-            struct Body<'a> {
-                ok: bool,
-                orders: [Placed<'a>; 2],
-            }
-            json(&Body { ok: true, orders: answers.each_ref().map(Placed::of) })
-        }
-        other => Err(unexpected(&other, "oco")),
-    }
-}
-
 /// Reads the body of `POST /api/oco`.
-fn parse_pair(body: &[u8]) -> Result<NewPair, ApiError> {
+pub(super) fn parse_pair(body: &[u8]) -> Result<NewPair, ApiError> {
     let fields = Fields::parse(body, &FIELDS)?;
     let side = fields
         .text("side", |text| Side::parse(text).ok_or_else(|| "must be BUY or SELL".to_owned()))?;

@@ -19,7 +19,7 @@ use crate::stream::page::Pages;
 
 use super::error::ApiError;
 use super::{ConfigView, HttpConfig, HttpParts, MarketControl};
-use super::{account, events, market, oco, openapi, orders, page, system};
+use super::{account, events, market, openapi, orders, page, system};
 
 /// What the handlers share.
 pub(super) struct App {
@@ -72,13 +72,14 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/api/orders_state", get(orders::states)),
         ("/api/order_state", get(orders::state)),
         ("/api/order", post(orders::place)),
-        ("/api/oco", post(oco::place)),
+        ("/api/oco", post(orders::place_pair)),
         ("/api/cancel", post(orders::cancel)),
         ("/api/amend", post(orders::amend)),
         ("/api/cancel_all", post(orders::cancel_all)),
         ("/api/account", get(account::balances)),
         ("/api/fills", get(account::fills)),
         ("/api/risk", get(account::risk).post(account::change_risk)),
+        ("/api/risk/use", get(account::risk_use)),
         ("/api/events", get(events::page)),
         // A GET does not come here: its connection becomes a stream before it is routed.
         ("/api/stream", get(events::stream_head)),

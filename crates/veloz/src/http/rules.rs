@@ -10,7 +10,7 @@ use veloz_core::types::{Price, Side, Symbol};
 
 /// What the rules are made of.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub struct Rules {
     instrument: Instrument,
     settings: RiskSettings,
     last: Option<Price>,
@@ -18,7 +18,7 @@ pub(super) struct Rules {
 
 impl Rules {
     /// The rules for orders of a symbol that is traded.
-    pub(super) fn of(engine: &Engine, symbol: &Symbol) -> Option<Rules> {
+    pub fn of(engine: &Engine, symbol: &Symbol) -> Option<Rules> {
         Some(Rules {
             instrument: engine.instrument(symbol)?.clone(),
             settings: engine.state().risk().clone(),

@@ -47,6 +47,7 @@ pub use metrics::ServiceMetrics;
 pub(crate) use handle::{Look, Message};
 use room::ToldRoom;
 use venue::{ExternalVenue, STARTING};
+pub(crate) use views::book_frame;
 
 /// The code of what cannot be mended while the program runs.
 const JOURNAL_FAILED: &str = "journal_failed";

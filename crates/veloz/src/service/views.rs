@@ -29,8 +29,9 @@ impl StateSource for ServiceHandle {
     fn books(&self, symbols: &[Symbol], reply: BooksReply) {
         let symbols = symbols.to_vec();
         let _ = self.read_later(move |engine| {
-            let books =
-                symbols.into_iter().filter_map(|symbol| Some((symbol, book(engine, symbol)?)));
+            let books = symbols
+                .into_iter()
+                .filter_map(|symbol| Some((symbol, book_frame(engine, symbol)?)));
             reply.send(books.collect());
         });
     }
@@ -52,7 +53,8 @@ fn snapshot(engine: &Engine) -> Snapshot {
     }
 }
 
-fn book(engine: &Engine, symbol: Symbol) -> Option<Bytes> {
+/// The `data` of a `book` frame: the best levels of the book; `None` for what is not traded.
+pub(crate) fn book_frame(engine: &Engine, symbol: Symbol) -> Option<Bytes> {
     let book = engine.book(&symbol)?;
     let (bids, asks) = book.top(STREAM_BOOK_LEVELS);
     let frame = BookFrame { symbol, ts_ns: book.ts_ns(), bids, asks };

@@ -11,6 +11,9 @@ use crate::support::{Capture, ClientProcess, Gateway, Options, Proxy, eventually
 /// When the gateway is back, the page must be right again within this.
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 
+/// The same when no old connection ever works again: an attempt of a moment before must be given up first.
+const NEW_CONNECTION_WITHIN: Duration = Duration::from_secs(6);
+
 #[test]
 fn a_trader_sees_all_of_it_through_a_crash() {
     let capture = Capture::book(&[("99.00", "1.0")], &[("100.00", "0.5"), ("101.00", "5.0")]);
@@ -23,9 +26,7 @@ fn a_trader_sees_all_of_it_through_a_crash() {
     gateway.kill();
     wait_for(&mut page, "lost");
     let gateway = gateway.again();
-    let order = json!({"side": "BUY", "symbol": "BTCUSDT", "qty": "0.2", "price": "98",
-        "client_order_id": "while-away"});
-    assert_eq!(gateway.post("/api/order", &order).status, 200);
+    place(&gateway, "while-away");
     let back = Instant::now();
     proxy.set_target(gateway.address());
     wait_for(&mut page, "live");
@@ -57,16 +58,74 @@ fn the_dashboard_is_for_everyone_and_never_calls_old_things_live() {
     wait_for(&mut page, "done");
 }
 
-/// Forty instruments with two trades each on average, forty times a second, are more than is asked for.
+/// A network that stands still, one that is gone with all its connections, and one that resets them.
 #[test]
-fn a_busy_market_neither_stops_nor_fills_the_page() {
+fn a_network_that_fails_loses_nothing_and_shows_nothing_old_as_live() {
+    let gateway = Gateway::start(Options::default());
+    let proxy = Proxy::start(gateway.address(), true);
+    let url = format!("http://{}/", proxy.address());
+    let mut page = open("dashboard_network.mjs", &url, &[&gateway.url("/")]);
+    wait_for(&mut page, "hold");
+    proxy.hold();
+    place(&gateway, "while-held");
+    wait_for(&mut page, "release");
+    proxy.release();
+    back(&mut page, "hold", BACK_WITHIN);
+    wait_for(&mut page, "vanish");
+    proxy.black_hole();
+    place(&gateway, "while-gone");
+    page.tell("gone");
+    wait_for(&mut page, "return");
+    proxy.revive();
+    back(&mut page, "vanish", NEW_CONNECTION_WITHIN);
+    wait_for(&mut page, "reset");
+    proxy.reset_all();
+    back(&mut page, "reset", BACK_WITHIN);
+    wait_for(&mut page, "done");
+    println!("{}", page.lines().join("\n"));
+}
+
+#[test]
+fn a_browser_that_slept_wakes_to_the_truth() {
+    let stays = Gateway::start(Options::default());
+    let mut restarted = Gateway::start(Options::default());
+    let proxy = Proxy::start(restarted.address(), true);
+    let url = format!("http://{}/", proxy.address());
+    let mut pages = open("dashboard_sleep.mjs", &stays.url("/"), &[&url]);
+    wait_for(&mut pages, "asleep");
+    restarted.kill();
+    let restarted = restarted.again();
+    proxy.set_target(restarted.address());
+    place(&stays, "while-asleep");
+    place(&restarted, "while-asleep");
+    pages.tell("placed");
+    wait_for(&mut pages, "done");
+    finish(&mut pages);
+    println!("{}", pages.lines().join("\n"));
+}
+
+/// More events than anybody asks for: forty instruments with two trades each on average, forty times a second.
+fn busy_market() -> Gateway {
     let symbols: Vec<String> = (0..39).map(|i| format!("X{i}USDT")).collect();
     let options = Options::default()
         .env("VELOZ_MARKET_SYMBOLS", symbols.join(","))
         .env("VELOZ_SIM_INTERVAL_MS", 25);
-    let gateway = Gateway::start(options);
+    Gateway::start(options)
+}
+
+#[test]
+fn a_busy_market_neither_stops_nor_fills_the_page() {
+    let gateway = busy_market();
     let seconds = if std::env::var_os("VELOZ_CUTS").is_some() { "60" } else { "12" };
     let mut page = open("dashboard_load.mjs", &gateway.url("/"), &["2000", seconds]);
+    wait_for(&mut page, "done");
+    println!("{}", page.lines().join("\n"));
+}
+
+#[test]
+fn a_hidden_tab_costs_nothing() {
+    let gateway = busy_market();
+    let mut page = open("dashboard_hidden.mjs", &gateway.url("/"), &["2000"]);
     wait_for(&mut page, "done");
     println!("{}", page.lines().join("\n"));
 }
@@ -80,6 +139,28 @@ fn pictures_from_a_phone_to_a_wide_screen() {
     let directory = directory.to_str().expect("UTF-8");
     let mut page = open("dashboard_pictures.mjs", &gateway.url("/"), &[directory]);
     wait_for(&mut page, "taken");
+}
+
+/// An order that stays open.
+fn place(gateway: &Gateway, id: &str) {
+    let order = json!({"side": "BUY", "symbol": "BTCUSDT", "qty": "0.2", "price": "98",
+        "client_order_id": id});
+    assert_eq!(gateway.post("/api/order", &order).status, 200);
+}
+
+/// The page is right again, and how soon.
+fn back(page: &mut ClientProcess, after: &str, within: Duration) {
+    let from = Instant::now();
+    wait_for(page, &format!("back after {after}"));
+    let took = from.elapsed();
+    assert!(took < within, "the page was right again after {took:?}");
+    println!("after {after} right again in {took:?}");
+}
+
+/// Waits until the driver has ended well.
+fn finish(page: &mut ClientProcess) {
+    let status = eventually("the driver ends", || page.ended());
+    assert!(status.success(), "{}", page.complaints().join("\n"));
 }
 
 /// A script of `tests/clients` at work on the page.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{ClientProcess, Gateway, Options, eventually, needed, root};
+use crate::support::{Capture, ClientProcess, Gateway, Options, eventually, needed, root};
 
 /// How long a snippet that prints and does not end is watched.
 const WATCH: Duration = Duration::from_secs(2);
@@ -173,6 +173,10 @@ fn snippet(gateway: &Gateway, document: &Path, command: &mut Command, code: &str
     let state = home.path().join(".local/state");
     std::fs::create_dir_all(&state).expect("a directory");
     std::os::unix::fs::symlink(gateway.dir(), state.join("veloz")).expect("a link");
+    // What the documents replay.
+    std::fs::write(home.path().join("capture.gz"), Capture::wandering(50).bytes()).expect("a file");
+    std::os::unix::fs::symlink(root().join("examples"), home.path().join("examples"))
+        .expect("a link");
     command.env("HOME", home.path()).env("VELOZ_DATA_DIR", home.path().join("data"));
     let mut client = ClientProcess::start(command);
     let start = Instant::now();

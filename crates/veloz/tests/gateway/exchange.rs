@@ -61,9 +61,13 @@ fn pairs_halts_and_limits_survive_a_kill() {
     let risk = gateway.post("/api/risk", &limits);
     assert_eq!(risk.status, 200, "{}", risk.text());
 
+    let used = json!({"open_orders":2,"orders_last_second":0,"symbol_notional":{"SHIBUSDT":1500.0},
+                      "position":{"SHIB":50000000.0},"daily_loss":{"USDT":0.0}});
+
     gateway.kill();
     let gateway = gateway.again();
     assert_eq!(gateway.json("/api/risk"), risk.json());
+    assert_eq!(gateway.json("/api/risk/use"), used, "as it was before");
     let orders = open_orders(&gateway);
     assert_eq!(orders.len(), 2);
     assert_eq!(

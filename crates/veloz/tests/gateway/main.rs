@@ -29,5 +29,7 @@ mod replay;
 mod resume;
 mod soak;
 mod startup;
+mod strategies;
 mod support;
+mod under_load;
 mod venue;

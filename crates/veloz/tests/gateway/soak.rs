@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::{
-    Events, Follower, Gateway, Habit, Options, Plot, eventually, fixed_port, root, seeded,
+    Events, Follower, Gateway, Habit, Options, Plot, StopOnDrop, eventually, fixed_port, root,
+    seeded,
 };
 
 /// Six symbols, each moved a thousand times a second, by one or more trades.
@@ -146,14 +147,6 @@ fn under_load_for_long() {
     if duration >= JUDGED {
         assert!(rate >= EVENTS_PER_S, "{rate:.0} events a second");
         judge(&samples);
-    }
-}
-
-struct StopOnDrop<'s>(&'s AtomicBool);
-
-impl Drop for StopOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
     }
 }
 

@@ -13,14 +13,12 @@ mod metrics;
 mod session;
 
 use std::io;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
 use veloz_core::engine::VenueCommand;
 use veloz_core::input::{ReportBody, VenueReport};
 use veloz_core::limits::{
@@ -32,6 +30,7 @@ use veloz_core::risk::Reason;
 pub use metrics::EngineMetrics;
 
 use super::{VenueMessage, VenueOrder, VenuePort, VenueState};
+use crate::process;
 use session::{Faults, Reader, Session};
 
 /// The engine refused a command, or said what cannot be read.
@@ -130,22 +129,7 @@ impl Out {
 }
 
 fn spawn(command: &[String]) -> io::Result<Child> {
-    let Some((program, arguments)) = command.split_first() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no program is named"));
-    };
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("VELOZ_") {
-            command.env_remove(name);
-        }
-    }
-    command
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
+    process::command(command)?.stderr(Stdio::piped()).spawn()
 }
 
 /// Why the supervision of one process has ended.
@@ -251,7 +235,7 @@ impl Supervisor {
         });
         let log = start_thread("engine-log", move || session::log(errors));
         let (Ok(writer), Ok(_), Ok(_)) = (writer, reader, log) else {
-            end_process(&mut child);
+            process::end(&mut child, Duration::from_millis(ENGINE_LOOK_MS));
             return End::Exited("its threads cannot be started".to_owned());
         };
         let watch = Watch { session: &session, signs, output_closed, said_version };
@@ -263,7 +247,7 @@ impl Supervisor {
             // An error is the end, too.
             let _ = output_closed.recv_timeout(Duration::from_millis(ENGINE_STOP_GRACE_MS));
         }
-        let status = end_process(&mut child);
+        let status = process::end(&mut child, Duration::from_millis(ENGINE_LOOK_MS));
         let end = match end {
             End::Stopped => End::Stopped,
             End::Exited(detail) => {
@@ -293,7 +277,7 @@ impl Supervisor {
                 }
                 default(Duration::from_millis(ENGINE_LOOK_MS)) => {}
             }
-            if has_ended(child) {
+            if process::has_ended(child) {
                 // What it said last is read first; somebody else may hold its output open.
                 let since = ended.get_or_insert_with(Instant::now).elapsed();
                 if since > Duration::from_millis(ENGINE_UP_MS) {
@@ -356,27 +340,4 @@ struct Watch<'a> {
 
 fn start_thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name(name.to_owned()).spawn(run)
-}
-
-/// Whether the process has ended; it stays there until it is waited for, so that its number is its own.
-fn has_ended(child: &Child) -> bool {
-    let pid = rustix::process::Pid::from_child(child);
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    !matches!(waitid(WaitId::Pid(pid), options), Ok(None))
-}
-
-/// Ends the process and what it started, and says how it ended. One that has closed its output is about to
-/// end by itself.
-fn end_process(child: &mut Child) -> String {
-    let deadline = Instant::now() + Duration::from_millis(ENGINE_LOOK_MS);
-    while !has_ended(child) && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let group = rustix::process::Pid::from_child(child);
-    // There may be nobody left in it.
-    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    match child.wait() {
-        Ok(status) => status.to_string(),
-        Err(error) => format!("it cannot be waited for: {error}"),
-    }
 }

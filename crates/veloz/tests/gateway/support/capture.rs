@@ -11,15 +11,26 @@ use super::{Gateway, Options};
 pub(crate) struct Capture {
     text: String,
     lines: u64,
+    paused_ms: u64,
 }
 
 impl Capture {
     /// Starts with a snapshot of the book: (price, quantity), best first.
     pub(crate) fn book(bids: &[(&str, &str)], asks: &[(&str, &str)]) -> Capture {
-        let mut capture = Capture { text: String::new(), lines: 0 };
+        let mut capture = Capture { text: String::new(), lines: 0, paused_ms: 0 };
         let (bids, asks) = (levels(bids), levels(asks));
         capture.line(&json!({"lastUpdateId": 100, "bids": bids, "asks": asks}).to_string());
         capture
+    }
+
+    /// A book, and trades a tenth of a second apart at its best prices in turn.
+    pub(crate) fn wandering(trades: u32) -> Capture {
+        let book =
+            Capture::book(&[("100.00", "5"), ("99.00", "5")], &[("101.00", "5"), ("102.00", "5")]);
+        (0..trades).fold(book, |capture, n| {
+            let (taker, price) = if n % 2 == 0 { ("SELL", "100.00") } else { ("BUY", "101.00") };
+            capture.trade(taker, price, "0.5")
+        })
     }
 
     /// A trade; `taker` is BUY or SELL.
@@ -30,6 +41,23 @@ impl Capture {
             "q": qty, "T": ms, "m": taker == "SELL", "M": true});
         self.line(&json!({"stream": "btcusdt@trade", "data": data}).to_string());
         self
+    }
+
+    /// Lets time pass before the next line, besides the 100 ms that there are always.
+    pub(crate) fn pause(mut self, ms: u64) -> Capture {
+        self.paused_ms += ms;
+        self
+    }
+
+    /// Puts in a line of any kind.
+    pub(crate) fn broken(mut self, line: &str) -> Capture {
+        self.line(line);
+        self
+    }
+
+    /// The bytes of the file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.text.as_bytes()
     }
 
     /// Starts a gateway that plays this when told to, and plays its first line: the book.
@@ -49,7 +77,7 @@ impl Capture {
     }
 
     fn now_ns(&self) -> u64 {
-        1_700_000_000_000_000_000 + self.lines * 100_000_000
+        1_700_000_000_000_000_000 + self.lines * 100_000_000 + self.paused_ms * 1_000_000
     }
 
     fn line(&mut self, json: &str) {

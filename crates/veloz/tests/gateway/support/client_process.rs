@@ -1,8 +1,10 @@
 //! A real client as a process that prints a line for each event it sees, the id first.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+
+use super::eventually;
 
 /// A running client; ended when dropped.
 pub(crate) struct ClientProcess {
@@ -27,6 +29,12 @@ impl ClientProcess {
         ClientProcess { child, lines, complaints }
     }
 
+    /// Tells it a word, as a line on its stdin.
+    pub(crate) fn tell(&mut self, word: &str) {
+        let stdin = self.child.stdin.as_mut().expect("piped");
+        writeln!(stdin, "{word}").expect("it listens");
+    }
+
     /// How it ended, if it has.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child of ours")
@@ -35,6 +43,17 @@ impl ClientProcess {
     /// Every line so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().expect("not poisoned").clone()
+    }
+
+    /// Tells it something on its standard input, and waits for its next line.
+    pub(crate) fn ask(&mut self, words: &str) -> String {
+        let before = self.lines().len();
+        self.tell(words);
+        eventually(words, || {
+            let answer = self.lines().get(before).cloned();
+            assert!(answer.is_some() || self.ended().is_none(), "{words}: {:?}", self.complaints());
+            answer
+        })
     }
 
     /// How many lines there are, and the id of the last one.

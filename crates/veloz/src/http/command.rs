@@ -1,0 +1,239 @@
+//! The commands of the API: read from a body, given to the engine, answered with a body.
+//!
+//! Contract: whoever takes commands (the HTTP handlers, a replay's strategy) reads and answers them here,
+//! so that the same body means the same, and is refused with the same words, wherever it is sent.
+
+use http::StatusCode;
+use serde::Serialize;
+use veloz_core::input::{
+    AmendOrder, Answer, CancelOrder, Input, NewOrder, NewPair, OrderAnswer, RiskChange,
+};
+use veloz_core::order::OrderStatus;
+use veloz_core::risk::Reason;
+use veloz_core::types::{ClientOrderId, Price, Qty, Symbol, VenueOrderId};
+
+use super::account::parse_risk;
+use super::body::{Fields, missing};
+use super::error::ApiError;
+use super::oco::parse_pair;
+use super::order_request::{parse_amend, parse_id, parse_order, parse_symbol};
+use super::rules::Rules;
+
+/// What a client wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Place an order.
+    Order(Box<NewOrder>),
+    /// Place two of which one at most is executed.
+    Pair(Box<NewPair>),
+    /// Take an order back.
+    Cancel(CancelOrder),
+    /// Take every open order back.
+    CancelAll(Option<Symbol>),
+    /// Give an order that stands another quantity or limit.
+    Amend(AmendOrder),
+    /// Change the limits or the trading state.
+    Risk(Box<RiskChange>),
+}
+
+/// Reading. All of these fail when the body cannot be read or is out of its domain: with the answer to it.
+#[expect(clippy::missing_errors_doc, reason = "said once, above")]
+impl Command {
+    /// The body of `POST /api/order`.
+    pub fn order(body: &[u8]) -> Result<Command, ApiError> {
+        parse_order(body).map(|order| Command::Order(Box::new(order)))
+    }
+
+    /// The body of `POST /api/oco`.
+    pub fn pair(body: &[u8]) -> Result<Command, ApiError> {
+        parse_pair(body).map(|pair| Command::Pair(Box::new(pair)))
+    }
+
+    /// The body of `POST /api/cancel`.
+    pub fn cancel(body: &[u8]) -> Result<Command, ApiError> {
+        let fields = Fields::parse(body, &["client_order_id", "symbol"])?;
+        let client_order_id =
+            fields.text("client_order_id", parse_id)?.ok_or_else(|| missing("client_order_id"))?;
+        let symbol = fields.text("symbol", parse_symbol)?;
+        Ok(Command::Cancel(CancelOrder { client_order_id, symbol }))
+    }
+
+    /// The body of `POST /api/cancel_all`.
+    pub fn cancel_all(body: &[u8]) -> Result<Command, ApiError> {
+        let fields = Fields::parse(body, &["symbol"])?;
+        Ok(Command::CancelAll(fields.text("symbol", parse_symbol)?))
+    }
+
+    /// The body of `POST /api/amend`.
+    pub fn amend(body: &[u8]) -> Result<Command, ApiError> {
+        parse_amend(body).map(Command::Amend)
+    }
+
+    /// The body of `POST /api/risk`.
+    pub fn risk(body: &[u8]) -> Result<Command, ApiError> {
+        parse_risk(body).map(|change| Command::Risk(Box::new(change)))
+    }
+}
+
+impl Command {
+    /// What the engine is told.
+    pub fn input(&self) -> Input {
+        match self {
+            Command::Order(order) => Input::NewOrder((**order).clone()),
+            Command::Pair(pair) => Input::NewPair(pair.clone()),
+            Command::Cancel(cancel) => Input::Cancel(cancel.clone()),
+            Command::CancelAll(symbol) => Input::CancelAll { symbol: *symbol },
+            Command::Amend(amend) => Input::Amend(amend.clone()),
+            Command::Risk(change) => Input::Risk((**change).clone()),
+        }
+    }
+
+    /// Whose rules [`Command::answer`] needs, to say which one was broken.
+    pub fn rejected_symbol(&self, answer: &Answer) -> Option<Symbol> {
+        match (self, answer) {
+            (Command::Order(order), Answer::Order(answer)) => {
+                (answer.status == OrderStatus::Rejected).then_some(order.symbol)
+            }
+            (Command::Pair(pair), Answer::Pair(answers)) => {
+                are_rejected(&**answers).then_some(pair.limit.symbol)
+            }
+            _ => None,
+        }
+    }
+
+    /// The body of the answer.
+    ///
+    /// # Errors
+    /// When the order was rejected: that answer.
+    pub fn answer(&self, answer: &Answer, rules: Option<&Rules>) -> Result<Vec<u8>, ApiError> {
+        match (self, answer) {
+            (Command::Order(order), Answer::Order(answer)) => match answer.status {
+                OrderStatus::Rejected => Err(rejected(answer, order, rules)),
+                _ => written(&Placed::of(answer)),
+            },
+            (Command::Pair(pair), Answer::Pair(answers)) => {
+                if !are_rejected(&**answers) {
+                    let orders = answers.each_ref().map(Placed::of);
+                    return written(&PlacedPair { ok: true, orders });
+                }
+                // Both are refused for one reason; the stop order has every field that a rule may name.
+                let NewPair { limit, stop } = &**pair;
+                let order = NewOrder { price: stop.price.or(limit.price), ..stop.clone() };
+                let [answer, _] = &**answers;
+                Err(rejected(answer, &order, rules))
+            }
+            (Command::Cancel(_), Answer::Cancelled(client_order_id)) => {
+                written(&Cancelled { ok: true, client_order_id: *client_order_id })
+            }
+            (Command::CancelAll(_), Answer::CancelledAll(ids)) => {
+                written(&CancelledAll { ok: true, cancelled: ids })
+            }
+            (Command::Amend(_), Answer::Amended(state)) => written(&Amended {
+                ok: true,
+                client_order_id: state.client_order_id,
+                venue_order_id: state.venue_order_id,
+                status: state.status,
+                executed_qty: state.executed_qty,
+                qty: state.order_qty,
+                price: state.limit_price,
+            }),
+            (Command::Risk(_), Answer::Risk(settings)) => written(settings),
+            (_, other) => Err(unexpected(other, self)),
+        }
+    }
+}
+
+fn are_rejected(answers: &[OrderAnswer]) -> bool {
+    answers.iter().all(|answer| answer.status == OrderStatus::Rejected)
+}
+
+fn written(body: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(body)
+        .map_err(|error| internal(format!("the answer cannot be written: {error}")))
+}
+
+/// An answer of another kind than the input's: a defect of the engine, told and not hidden.
+fn unexpected(answer: &Answer, asked: &Command) -> ApiError {
+    tracing::error!(?answer, ?asked, "the engine gave an answer of the wrong kind");
+    internal("the engine gave an answer of the wrong kind".to_owned())
+}
+
+fn internal(message: String) -> ApiError {
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+}
+
+/// The body of the answer to an order that was taken.
+#[derive(Debug, Serialize)]
+struct Placed<'a> {
+    ok: bool,
+    client_order_id: ClientOrderId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    venue_order_id: Option<VenueOrderId>,
+    status: OrderStatus,
+    executed_qty: Qty,
+    /// Why what remains of it has expired.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    reason: &'a str,
+}
+
+impl<'a> Placed<'a> {
+    fn of(answer: &'a OrderAnswer) -> Placed<'a> {
+        Placed {
+            ok: true,
+            client_order_id: answer.client_order_id,
+            venue_order_id: answer.venue_order_id,
+            status: answer.status,
+            executed_qty: answer.executed_qty,
+            reason: &answer.reason,
+        }
+    }
+}
+
+/// The body of the answer to a pair that was taken.
+#[derive(Debug, Serialize)]
+struct PlacedPair<'a> {
+    ok: bool,
+    orders: [Placed<'a>; 2],
+}
+
+/// The body of the answer to a cancel that was taken.
+#[derive(Debug, Serialize)]
+struct Cancelled {
+    ok: bool,
+    client_order_id: ClientOrderId,
+}
+
+/// The body of the answer to a cancel of many.
+#[derive(Debug, Serialize)]
+struct CancelledAll<'a> {
+    ok: bool,
+    cancelled: &'a [ClientOrderId],
+}
+
+/// The body of the answer to an amendment: the order as it stands now.
+#[derive(Debug, Serialize)]
+struct Amended {
+    ok: bool,
+    client_order_id: ClientOrderId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    venue_order_id: Option<VenueOrderId>,
+    status: Option<OrderStatus>,
+    executed_qty: Qty,
+    qty: Option<Qty>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<Price>,
+}
+
+/// The 422 of a rejected order: its reason, and the rule that it broke.
+fn rejected(answer: &OrderAnswer, order: &NewOrder, rules: Option<&Rules>) -> ApiError {
+    let mut message = format!("the order was rejected: {}", answer.reason);
+    let reason = Reason::parse(&answer.reason);
+    if let Some(rule) = reason.and_then(|reason| rules?.broken(reason, order)) {
+        message = format!("{message}: {rule}");
+    }
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "rejected", message)
+        .with("reason", &answer.reason)
+        .with("client_order_id", &answer.client_order_id)
+        .with("status", &answer.status)
+        .with("executed_qty", &answer.executed_qty)
+}

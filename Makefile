@@ -1,6 +1,6 @@
 # Everything that a person does here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help run build dev test fmt lint audit bench bench-full bench-build sim fuzz soak setup clean
+.PHONY: help run build dev test pictures fmt lint audit bench bench-full bench-build sim fuzz soak setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ dev: ## the dashboard from its sources, redrawn as they change, over the gateway
 
 test: setup ## every check and test, the real clients too (what CI runs)
 	@scripts/test
+
+pictures: setup ## every state of the dashboard, dark and light, from a phone to a wide screen: target/dashboard
+	VELOZ_PICTURES=all cargo test --locked --package veloz --test gateway pictures
+	cp target/dashboard/usual-dark-1280.png docs/dashboard.png
 
 fmt: ## format the code
 	cargo fmt --all

@@ -1,5 +1,5 @@
 //! What must hold for any bytes that come from outside: one function a parser, driven by `cargo fuzz` (its targets
-//! are in `fuzz_targets`) and, for a shorter time and without its guidance, by `crates/veloz/tests/fuzz`.
+//! are in `fuzz_targets`); `crates/veloz/tests/fuzz` tries the corpus.
 //!
 //! Contract: a check panics when a parser breaks its promise: it panics itself, what it prints is not what it
 //! reads, a log gives an event that was never written. A refusal is fine.

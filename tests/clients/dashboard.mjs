@@ -4,7 +4,7 @@
 // with one more order, `while-away`. Then "another" and "longer": another gateway, with a shorter and with a
 // longer log, is to take its place. Ends with "done", or with what was wrong.
 import assert from 'node:assert/strict';
-import { story, watchIds, whole } from './dashboard_page.mjs';
+import { download, EVIL, hostileHistory, story, watchIds, whole } from './dashboard_page.mjs';
 
 const url = process.argv[2];
 const number = async (page, selector) => Number(await page.locator(selector).textContent());
@@ -88,10 +88,7 @@ async function positions(page, { shows, row, tab }) {
   await row('positions', 'BTCUSDT', '1.6983', '100.10', '100.00', '-0.17', '0.0017 BTC').waitFor();
   await tab('Fills');
   await row('fills', '100.00', '1.20000', 'MAKER').waitFor();
-  const [download] = await Promise.all([page.waitForEvent('download'), page.locator('#csv').click()]);
-  let text = '';
-  for await (const chunk of await download.createReadStream()) text += chunk;
-  const lines = text.trim().split('\r\n');
+  const lines = (await download(page)).trim().split('\r\n');
   assert.equal(lines[0], 'Time (UTC),Side,Symbol,Price,Quantity,Worth,Fee,In,Liquidity,Trade,Order,Event');
   assert.match(lines[1], /^2023-11-14T22:13:20\.\d{9}Z,BUY,BTCUSDT,100\.0,1\.2,120,0\.0012,BTC,MAKER,/);
   assert.equal(lines.length, 3);
@@ -168,19 +165,13 @@ async function otherLogs(page, { shows }) {
 
 /** What an order says is text, whatever it says; numbers of any length are shown whole. */
 async function hostile(page, { shows }) {
-  const evil = '<img src=x onerror="document.title=1"><script>document.title=1</script>';
-  const state = {
-    type: 'order_state', client_order_id: evil, status: 'REJECTED', symbol: evil, side: 'BUY', order_qty: 1.0, limit_price: 12345,
-    executed_qty: 0.0, avg_price: 0.0, reason: evil, last_ts_ns: 1704067200000000000, order_type: evil, id: 1,
-  };
-  const body = JSON.stringify({ items: [state] }).replace('12345', '0.000012340000000000001').replace('"order_qty":1', '"order_qty":123456789012345678.5');
-  await page.route('**/api/orders?*', (route) => route.fulfill({ contentType: 'application/json', body }));
+  await page.route('**/api/orders?*', (route) => route.fulfill({ contentType: 'application/json', body: hostileHistory() }));
   await page.reload();
   await page.getByRole('tab', { name: 'History' }).click();
   await shows('#order-history', '0.000012340000000000001');
   await shows('#order-history', '123,456,789,012,345,678.5');
   const cells = await page.locator('#order-history tbody tr').last().locator('td').allTextContents();
-  assert.equal(cells.filter((cell) => cell === evil).length, 4, `${cells}`);
+  assert.equal(cells.filter((cell) => cell === EVIL).length, 4, `${cells}`);
   assert.equal(await page.locator('#order-history img, #order-history script').count(), 0);
   assert.match(await page.title(), /VeloZ/);
 }

@@ -15,7 +15,7 @@ interface Limit {
 
 export const LIMITS: readonly Limit[] = [
   { key: 'max_order_notional', name: 'Worth of an order', kind: 'worth', hint: 'in its quote asset' },
-  { key: 'max_symbol_notional', name: 'Open worth of a symbol', kind: 'worth', hint: 'its open orders together, in its quote asset' },
+  { key: 'max_symbol_notional', name: 'Open worth', kind: 'worth', hint: 'all open orders of a symbol, in its quote asset' },
   { key: 'max_open_orders', name: 'Orders open', kind: 'count', hint: 'how many at once' },
   { key: 'max_orders_per_second', name: 'Orders a second', kind: 'count', hint: 'amendments count, cancels do not' },
   { key: 'price_collar', name: 'Beyond the last price', kind: 'percent', hint: 'in percent: how far an order may trade from it' },

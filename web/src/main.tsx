@@ -56,9 +56,9 @@ function App() {
   return (
     <>
       <Banner tools={<Stop />} />
-      {ready.value ? <Notice /> : <p class="notice" role="status">Waiting for the gateway at {location.host}. If it is not running: <code>make run</code>.</p>}
+      {ready.value ? <Notice /> : null}
       <main data-phase={link.value.phase} data-view={view.value} data-replay={config.value?.market_source === 'replay'}>
-        {ready.value ? <><Chart /><div class="side"><Ticket /><Balances /><Risk /><Replay /><Health /></div><Book /><Trades /><Orders /><Log /></> : null}
+        {ready.value ? <><Chart /><div class="side"><Ticket /><Balances /><Risk /><Replay /><Health /></div><Book /><Trades /><Orders /><Log /></> : <Waiting />}
       </main>
       <nav aria-label="Parts of the page">
         {VIEWS.map((name) => <button key={name} aria-pressed={view.value === name} onClick={() => { view.value = name; }}>{name}</button>)}
@@ -71,6 +71,16 @@ function App() {
       <Help />
       <RiskDialogs />
     </>
+  );
+}
+
+function Waiting() {
+  return (
+    <section class="panel waiting" role="status">
+      <h2>Waiting for the gateway at {location.host}</h2>
+      <p>It does not answer, or it is starting. This page tries again every second.</p>
+      <p>If it is not running, start it with <code>make run</code> or <code>veloz serve</code>.</p>
+    </section>
   );
 }
 

@@ -65,7 +65,7 @@ describe('the use of the limits', () => {
   const rows = (risk: Risk, now: RiskUse | undefined) => uses(risk, now).map(({ name, used, limit }) => `${name}: ${used} of ${limit}`);
   it('is what the gateway counts', () => {
     expect(rows(SET, USE)).toEqual([
-      'Worth of an order: undefined of 5,000', 'Open worth of a symbol, ETHUSDT: 15,000 of 20,000', 'Orders open: 8 of 10',
+      'Worth of an order: undefined of 5,000', 'Open worth, ETHUSDT: 15,000 of 20,000', 'Orders open: 8 of 10',
       'Orders a second: 3 of 50', 'Beyond the last price: undefined of 5 %',
       'Position, BTC: 1.5 of 123,456,789,012,345,678.000000001', 'Position, ETH: 90 of 80', 'Loss of the day, USDT: -12.5 of 2,000',
     ]);
@@ -73,7 +73,7 @@ describe('the use of the limits', () => {
   });
   it('is told where nothing is limited or known', () => {
     expect(rows(NONE, USE)[2]).toBe('Orders open: 8 of undefined');
-    expect(rows(SET, undefined)[1]).toBe('Open worth of a symbol: undefined of 20,000');
+    expect(rows(SET, undefined)[1]).toBe('Open worth: undefined of 20,000');
   });
   it('says when the day has lost as much as is allowed', () => {
     expect(lossReached(SET, USE)).toBe(false);

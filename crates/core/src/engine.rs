@@ -15,7 +15,6 @@
 //! a second time (its position says so) makes the book and fills nothing.
 
 pub use risk::RiskUse;
-use rustc_hash::FxHashMap;
 use stops::Stops;
 
 use crate::book::Book;
@@ -27,6 +26,7 @@ use crate::order::{Order, OrderChange, OrderStatus, TimeInForce};
 use crate::risk::Reason;
 use crate::sim::{OrderKey, SimMarket, SimReport, Taken};
 use crate::state::{Fact, State};
+use crate::store::SymbolIndex;
 use crate::types::{Asset, ClientOrderId, Money, Side, Symbol, TsNs, VenueOrderId};
 
 mod amend;
@@ -106,12 +106,19 @@ pub struct Step {
     pub facts: Vec<Fact>,
     /// What an external venue is told, once the step is stored.
     pub commands: Vec<VenueCommand>,
+    /// The room of balances that were told before.
+    spare: Vec<Vec<Balance>>,
 }
 
 impl Step {
     /// Empties it.
     pub fn clear(&mut self) {
-        self.events.clear();
+        for event in self.events.drain(..) {
+            if let Event::Account(mut account) = event {
+                account.balances.clear();
+                self.spare.push(account.balances);
+            }
+        }
         self.facts.clear();
         self.commands.clear();
     }
@@ -130,7 +137,7 @@ pub struct Engine {
     balances: Vec<(Asset, Money)>,
     most_open_orders: usize,
     state: State,
-    index: FxHashMap<Symbol, usize>,
+    index: SymbolIndex,
     /// One for each instrument.
     markets: Vec<TradedMarket>,
     reports: Vec<SimReport>,
@@ -161,10 +168,12 @@ impl Engine {
         let market =
             |_| TradedMarket { sim: SimMarket::new(taken), told_until, ..TradedMarket::default() };
         let mut markets: Vec<_> = instruments.iter().map(market).collect();
-        let index: FxHashMap<_, _> =
+        let index: SymbolIndex =
             instruments.iter().enumerate().map(|(index, i)| (i.symbol, index)).collect();
-        for (key, order) in state.open_keyed().filter(|(_, order)| !order.external) {
-            let market = index.get(&order.request.symbol).and_then(|&i| markets.get_mut(i));
+        let mut open: Vec<_> = state.open_keyed().filter(|(_, order)| !order.external).collect();
+        open.sort_unstable_by_key(|(key, order)| order.ticket(*key));
+        for (key, order) in open {
+            let market = index.get(&order.request.symbol).and_then(|i| markets.get_mut(i));
             let Some(market) = market else { continue };
             if order.is_dormant() {
                 market.stops.insert(key, &order.request);
@@ -248,12 +257,12 @@ impl Engine {
 
     /// The instrument of that name.
     pub fn instrument(&self, symbol: &Symbol) -> Option<&Instrument> {
-        self.index.get(symbol).and_then(|&index| self.instruments.get(index))
+        self.index.get(symbol).and_then(|index| self.instruments.get(index))
     }
 
     /// The book that the simulated venue trades on; `None` for an instrument that is not traded.
     pub fn book(&self, symbol: &Symbol) -> Option<&Book> {
-        let market = self.index.get(symbol).and_then(|&index| self.markets.get(index));
+        let market = self.index.get(symbol).and_then(|index| self.markets.get(index));
         market.map(|market| market.sim.book())
     }
 }
@@ -311,7 +320,7 @@ impl Engine {
 
     /// The place of the instrument of that name.
     fn traded(&self, symbol: &Symbol) -> Result<usize, Refusal> {
-        let index = self.index.get(symbol).copied();
+        let index = self.index.get(symbol);
         index.ok_or_else(|| bad("symbol", format!("{symbol} is not traded here")))
     }
 
@@ -380,7 +389,7 @@ impl Engine {
     fn take_off(&mut self, key: OrderKey) {
         let Some(order) = self.state.order_at(key) else { return };
         let index = self.index.get(&order.request.symbol);
-        let Some(market) = index.and_then(|&index| self.markets.get_mut(index)) else { return };
+        let Some(market) = index.and_then(|index| self.markets.get_mut(index)) else { return };
         if order.is_dormant() {
             market.stops.remove(key, &order.request);
         } else if let Some(price) = order.price {
@@ -404,7 +413,7 @@ impl Engine {
 impl Engine {
     /// An instrument that is not traded here says nothing.
     fn market(&mut self, now: TsNs, data: &MarketData, step: &mut Step) -> Answer {
-        let Some(&index) = self.index.get(&data.symbol) else { return Answer::Done };
+        let Some(index) = self.index.get(&data.symbol) else { return Answer::Done };
         let Some(market) = self.markets.get_mut(index) else { return Answer::Done };
         let told = data.position.zip(market.told_until).is_some_and(|(at, until)| at <= until);
         if told {
@@ -498,8 +507,11 @@ impl Engine {
     }
 
     fn tell_account(&mut self, ts_ns: TsNs, step: &mut Step) {
-        let balances: Vec<_> = self.state.ledger().changes().collect();
-        if !balances.is_empty() {
+        let mut balances = step.spare.pop().unwrap_or_default();
+        balances.extend(self.state.ledger().changes());
+        if balances.is_empty() {
+            step.spare.push(balances);
+        } else {
             self.emit(Event::Account(Account { ts_ns, balances }), step);
         }
     }

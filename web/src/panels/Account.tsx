@@ -2,7 +2,7 @@
 
 import { computed } from '@preact/signals';
 import { add, decimal, multiply, places, print, shown, ZERO } from '../decimal';
-import { balances, instruments, markets } from '../store';
+import { balances, instrument, instruments, markets } from '../store';
 import { arrange } from '../table';
 import type { Balance } from '../types';
 import { Stale } from './Banner';
@@ -53,13 +53,20 @@ function digitsShown(quote: string): number {
 
 export const held = computed(() => [...balances.read().values()].sort((a, b) => (a.asset < b.asset ? -1 : 1)));
 
+/** The assets of the chosen instrument come first. */
+const near = computed(() => {
+  const of = instrument.value;
+  const rank = ({ asset }: Balance) => (asset === of?.base ? 0 : asset === of?.quote ? 1 : 2);
+  return [...held.value].sort((a, b) => rank(a) - rank(b));
+});
+
 const sort = sorting();
 
 export function Balances() {
   return (
     <section class="panel balances" aria-labelledby="balances-title">
       <h2 id="balances-title">Balances <Stale /></h2>
-      <Table id="balances" label="Balances" columns={BALANCES} rows={arrange(held.value, BALANCES, sort.value, '')} keyOf={(row) => row.asset} sort={sort}
+      <Table id="balances" label="Balances" columns={BALANCES} rows={arrange(near.value, BALANCES, sort.value, '')} keyOf={(row) => row.asset} sort={sort}
         empty="No balances. VELOZ_SIM_BALANCES says what a new simulated account holds." />
     </section>
   );

@@ -13,23 +13,30 @@ interface Mode {
   name: string;
   kind: 'sim' | 'replay' | 'test' | 'real';
   says: string;
+  /** Beside what sends an order. */
+  money: string;
 }
+
+const NOT_REAL = 'no real money';
 
 /** A mode that this page does not know is shown as the most dangerous one. */
 export function modeOf(now: Pick<Config, 'execution_mode' | 'market_source' | 'market_source_state'>): Mode {
-  if (now.execution_mode === 'binance_testnet_spot') {
-    return { name: 'TESTNET', kind: 'test', says: 'Orders go to the exchange’s test network. No real money.' };
-  }
-  if (now.execution_mode !== 'sim_engine') {
-    return { name: 'LIVE', kind: 'real', says: 'REAL MONEY. Orders go to a real exchange.' };
-  }
   const source = now.market_source;
-  if (source === 'replay') {
-    return { name: 'REPLAY', kind: 'replay', says: `A recorded market (${now.market_source_state}). Orders and money are simulated.` };
+  switch (now.execution_mode) {
+    case 'sim_engine':
+      break;
+    case 'binance_testnet_spot':
+      return { name: 'TESTNET', kind: 'test', says: 'Orders go to the exchange’s test network. No real money.', money: NOT_REAL };
+    case 'external_engine':
+      return { name: 'LIVE', kind: 'real', says: 'Orders go to an external engine: it may be REAL MONEY.', money: 'MAY BE REAL MONEY' };
+    default:
+      return { name: 'LIVE', kind: 'real', says: 'REAL MONEY. Orders go to a real exchange.', money: 'REAL MONEY' };
   }
-  if (source === 'sim') return { name: 'SIMULATION', kind: 'sim', says: 'Market, orders and money are simulated.' };
-  if (source === 'none') return { name: 'SIMULATION', kind: 'sim', says: 'No market source. Orders and money are simulated.' };
-  return { name: 'SIMULATION', kind: 'sim', says: 'A real market. Orders and money are simulated.' };
+  if (source === 'replay') {
+    return { name: 'REPLAY', kind: 'replay', says: `A recorded market (${now.market_source_state}). Orders and money are simulated.`, money: NOT_REAL };
+  }
+  const market = source === 'sim' ? 'Market, orders' : source === 'none' ? 'No market source. Orders' : 'A real market. Orders';
+  return { name: 'SIMULATION', kind: 'sim', says: `${market} and money are simulated.`, money: NOT_REAL };
 }
 
 export function Banner({ tools }: { tools: ComponentChildren }) {
@@ -48,7 +55,7 @@ export function Banner({ tools }: { tools: ComponentChildren }) {
       <div class="tools">
         {tools}
         <button onClick={nextTheme} title="Dark, light, or as the system says (T)" aria-label={`Colours: ${theme.value}`}>{theme.value === 'auto' ? '◐' : theme.value === 'dark' ? '☾' : '☀'}</button>
-        <button onClick={() => { help.value = true; }} title="Keys (?)" aria-label="Keys">?</button>
+        <button onClick={() => { help.value = true; }} title="Keys (?)" aria-label="Keys" class="keys">?</button>
       </div>
     </header>
   );
@@ -92,7 +99,7 @@ export function Notice() {
     return <p class="notice bad" role="alert">The gateway reports trouble: {wrong.map((problem) => `${wordsOf(problem.code)}: ${problem.message}`).join('; ')}</p>;
   }
   if (warnings.value.length > 0) {
-    return <p class="notice bad" role="alert">{warnings.value.map((warning) => `${wordsOf(warning.code)}: ${warning.message}`).join('; ')}</p>;
+    return <p class="notice warn" role="alert">Warning: {warnings.value.map((warning) => `${wordsOf(warning.code)}: ${warning.message}`).join('; ')}</p>;
   }
   if (told !== '') return <Anew told={told} />;
   return null;

@@ -1,7 +1,7 @@
 // Candles or a line of the chosen symbol, from the event history and live, with the account's own orders
 // and fills on it.
 
-import { effect } from '@preact/signals';
+import { effect, signal } from '@preact/signals';
 import {
   CandlestickSeries, createChart, createSeriesMarkers, LineSeries, LineStyle,
   type AutoscaleInfo, type IChartApi, type IPriceLine, type ISeriesApi, type ISeriesMarkersPluginApi, type SeriesMarker, type Time as ChartTime, type UTCTimestamp,
@@ -21,7 +21,7 @@ const MOST_MARKS = 200;
 /** Bars before the oldest one in view at which more of the past is read. */
 const NEAR_BARS = 20;
 /** Of the price: how far own orders are shown when prices hardly move. */
-const LEAST_REACH = 0.0005;
+const LEAST_REACH = 0.0001;
 type Series = ISeriesApi<'Candlestick'> | ISeriesApi<'Line'>;
 
 /** The chart draws times as UTC; moved by the offset it shows local time. */
@@ -47,8 +47,13 @@ function withOwn(original: () => AutoscaleInfo | null): AutoscaleInfo | null {
   const { minValue, maxValue } = info.priceRange;
   const reach = Math.max(maxValue - minValue, maxValue * LEAST_REACH);
   const near = ownPrices().filter((price) => price > minValue - reach && price < maxValue + reach);
+  // The chart would press the labels of all others together at its edge.
+  if (near.join() !== inReach.peek()) queueMicrotask(() => { inReach.value = near.join(); });
   return { ...info, priceRange: { minValue: Math.min(minValue, ...near), maxValue: Math.max(maxValue, ...near) } };
 }
+
+/** The own prices that the chart shows, as a text that tells whether they are others. */
+const inReach = signal('');
 
 function ownPrices(): number[] {
   const orders = [...open.now.values()].filter((order) => order.symbol === symbol.peek());
@@ -109,7 +114,7 @@ class OwnOrders {
     const [all, done] = [decimal(order.order_qty), decimal(order.executed_qty)];
     const rest = all && done ? qtyOf(print(subtract(all, done)), instrument.peek()) : '';
     const line = (price: string | undefined, name: string, lineStyle: LineStyle) => {
-      if (price === undefined) return [];
+      if (price === undefined || !inReach.value.split(',').includes(String(toNumber(price)))) return [];
       const title = `${order.side} ${rest}${name}`;
       const options = { price: toNumber(price), color, lineWidth: 1 as const, lineStyle, axisLabelVisible: true, title };
       return [[order.client_order_id + name, { text: `${price} ${title} ${color}`, options }] as const];

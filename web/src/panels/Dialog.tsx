@@ -13,9 +13,11 @@ interface Props {
 export function Dialog({ title, close, children, class: kind = '' }: Props) {
   const place = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
-    const before = document.activeElement;
-    place.current?.showModal();
+    const [before, dialog] = [document.activeElement, place.current];
+    dialog?.showModal();
     return () => {
+      // What is behind an open dialog cannot have the focus.
+      dialog?.close();
       if (before instanceof HTMLElement) before.focus();
     };
   }, []);

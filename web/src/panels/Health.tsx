@@ -11,6 +11,8 @@ const PARTS = {
   Market: /^market/,
 } as const;
 
+const VENUES: Record<string, string> = { sim_engine: 'simulated', external_engine: 'external engine' };
+
 const SAYS: Record<string, string> = {
   service_died: 'the engine has stopped',
   journal_failed: 'the log cannot be written',
@@ -18,6 +20,10 @@ const SAYS: Record<string, string> = {
   storage_low: 'the disk is getting full',
   storage_full: 'the disk is full',
   storage_unavailable: 'the data directory cannot be written',
+  venue_starting: 'it has not said yet that it works',
+  engine_exited: 'the external engine has ended',
+  engine_stalled: 'the external engine does not answer',
+  engine_error: 'the external engine cannot be used',
   no_answer: 'no answer',
 };
 
@@ -39,7 +45,8 @@ export function Health() {
           const soon = warnings.value.filter((warning) => codes.test(warning.code));
           const failed = name === 'Market' && market === 'failed';
           const state = !known ? 'unknown' : own.length > 0 || failed ? 'bad' : soon.length > 0 ? 'warned' : 'good';
-          const fine = name === 'Market' ? `${now?.market_source ?? ''} ${market}` : name === 'Venue' && now?.execution_mode === 'sim_engine' ? 'simulated, works' : 'works';
+          const venue = VENUES[now?.execution_mode ?? ''];
+          const fine = name === 'Market' ? `${now?.market_source ?? ''} ${market}` : name === 'Venue' && venue ? `${venue}, works` : 'works';
           const text = state === 'unknown' ? 'not known' : [...own, ...soon].map((problem) => wordsOf(problem.code)).join(', ') || fine;
           return <div key={name} data-state={state}><dt>{name}</dt><dd title={[...own, ...soon].map((problem) => problem.message).join('\n')}>{text}</dd></div>;
         })}

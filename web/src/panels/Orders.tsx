@@ -44,7 +44,15 @@ async function cancel(id: string): Promise<void> {
     const left = new Set(leaving.value);
     left.delete(id);
     leaving.value = left;
+    keepFocus();
   }
+}
+
+/** A row that goes takes the focus with it: the table has it then, and the Tab key goes on from there. */
+function keepFocus(): void {
+  requestAnimationFrame(() => {
+    if (document.activeElement === document.body) document.querySelector<HTMLElement>('.orders .scroll')?.focus();
+  });
 }
 
 async function cancelAll(): Promise<void> {
@@ -263,11 +271,16 @@ const nothing = (none: string) => (filter.value !== '' || onlyChosen.value ? 'No
 function Open() {
   const actions = (order: OrderState) => (
     <>
-      <button class="small" aria-label={`Amend ${order.client_order_id}`} onClick={() => { amending.value = order; }}>Amend</button>
-      <button class="small" disabled={leaving.value.has(order.client_order_id)} aria-label={`Cancel ${order.client_order_id}`} onClick={() => void cancel(order.client_order_id)}>Cancel</button>
+      <button class="small" aria-label={`Amend ${order.client_order_id}`} onClick={() => { amending.value = order; }}><Short long="Amend" short="✎" /></button>
+      <button class="small" disabled={leaving.value.has(order.client_order_id)} aria-label={`Cancel ${order.client_order_id}`} onClick={() => void cancel(order.client_order_id)}><Short long="Cancel" short="✕" /></button>
     </>
   );
   return <Table id="open-orders" label="Open orders" columns={OPEN_COLUMNS} rows={rowsOf.open()} keyOf={(row) => row.client_order_id} sort={sorts.open} actions={actions} empty={nothing('No open orders. Place one with the ticket: B to buy, S to sell.')} />;
+}
+
+/** A phone has room for a sign only; the button's label says it in full. */
+function Short({ long, short }: { long: string; short: string }) {
+  return <><span class="long">{long}</span><span class="short" aria-hidden="true">{short}</span></>;
 }
 
 function Positions() {

@@ -20,6 +20,7 @@ async function set(state: Settings['state']): Promise<void> {
     const body = state === 'HALTED' ? { state, cancel_all: true } : { state };
     risk.value = await post<Settings>('/api/risk', body);
     failed.value = '';
+    void askRisk().catch(() => undefined);
   } catch (error) {
     failed.value = `The switch did not move: ${messageOf(error)}`;
   }
@@ -121,7 +122,7 @@ function Form({ now }: { now: Settings }) {
     try {
       risk.value = await post<Settings>('/api/risk', made.body);
       close();
-      void askRisk();
+      void askRisk().catch(() => undefined);
     } catch (error) {
       setTold(`The limits stand as they did: ${messageOf(error)}`);
       setSure(false);

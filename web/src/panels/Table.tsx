@@ -62,7 +62,7 @@ export function Table<T>(props: TableProps<T>) {
           </tr>
         </thead>
         <tbody>
-          {rows.length === 0 ? <tr class="empty"><td colSpan={width}>{empty}</td></tr> : null}
+          {rows.length === 0 ? <tr class="empty"><td colSpan={width}><p>{empty}</p></td></tr> : null}
           <Space rows={first} width={width} />
           {rows.slice(first, last).map((row, i) => (
             <tr key={keyOf(row)} aria-rowindex={first + i + 2} {...rowProps?.(row)}>

@@ -62,7 +62,10 @@ export function pick(side: Side): void {
 
 export function pickType(type: OrderType, focus: string): void {
   change({ type });
-  requestAnimationFrame(() => document.getElementById(focus)?.focus());
+  const field = document.getElementById(focus);
+  // It may have to be drawn first.
+  if (field) field.focus();
+  else requestAnimationFrame(() => document.getElementById(focus)?.focus());
 }
 
 /** Fills in a market order against a position; nothing is sent. */
@@ -162,7 +165,7 @@ export function Ticket() {
   const quoted = rules.inQuote(draft.value);
   return (
     <section class="panel ticket" aria-labelledby="ticket-title">
-      <h2 id="ticket-title">Order <span class="muted">{mode && mode.kind !== 'real' ? 'no real money' : ''}</span>{mode?.kind === 'real' ? <strong class="real">REAL MONEY</strong> : null}</h2>
+      <h2 id="ticket-title">Order {mode?.kind === 'real' ? <strong class="real">{mode.money}</strong> : <span class="muted">{mode?.money}</span>}</h2>
       <form id="ticket" onSubmit={submit} autocomplete="off" noValidate>
         <fieldset class="sides" disabled={busy.value}>
           <legend class="hidden">Side</legend>

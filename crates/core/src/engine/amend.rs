@@ -34,7 +34,7 @@ impl Engine {
             return Ok(Answer::Amended(Box::new(order.state_event())));
         }
         let unknown = || bad("symbol", format!("{} is not traded here", order.request.symbol));
-        let index = self.index.get(&order.request.symbol).copied().ok_or_else(unknown)?;
+        let index = self.index.get(&order.request.symbol).ok_or_else(unknown)?;
         let lock = self
             .judge_amended((ts, index), key, &order, (qty, price))
             .map_err(|reason| Refusal::Rejected(id, reason))?;

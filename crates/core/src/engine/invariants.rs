@@ -12,7 +12,7 @@ impl Engine {
     pub fn check_invariants(&self) -> Result<(), String> {
         self.check_locks()?;
         for order in self.state.orders() {
-            check_order(order)?;
+            check_order(&order)?;
         }
         self.check_resting()?;
         for (instrument, market) in self.instruments.iter().zip(&self.markets) {
@@ -45,7 +45,7 @@ impl Engine {
     fn check_resting(&self) -> Result<(), String> {
         let (mut open, mut dormant) = (0, 0);
         for (key, order) in self.state.open_keyed().filter(|(_, order)| !order.external) {
-            let Some(&index) = self.index.get(&order.request.symbol) else { continue };
+            let Some(index) = self.index.get(&order.request.symbol) else { continue };
             let Some(market) = self.markets.get(index) else { continue };
             if order.is_dormant() {
                 if !market.stops.contains(key, &order.request) {

@@ -93,7 +93,7 @@ impl Engine {
     }
 
     /// The other order of its pair, while that is open.
-    pub(super) fn open_other(&self, key: OrderKey) -> Option<(OrderKey, &Order)> {
+    pub(super) fn open_other(&mut self, key: OrderKey) -> Option<(OrderKey, &Order)> {
         let other = self.state.order_at(key)?.request.oco_with?;
         let key = self.state.order_key(&other)?;
         self.state.order_at(key).filter(|order| order.is_open()).map(|order| (key, order))

@@ -38,7 +38,7 @@ impl State {
     /// What the open orders of an instrument come to.
     pub(crate) fn open_of(&self, symbol: &Symbol) -> OpenOrders {
         let pair = self.index.pairs.get(symbol);
-        pair.and_then(|&pair| self.index.open_of_pair.get(pair)).copied().unwrap_or_default()
+        pair.and_then(|pair| self.index.open_of_pair.get(pair)).copied().unwrap_or_default()
     }
 
     /// What the account has of an asset, locked or not.

@@ -238,8 +238,12 @@ impl Service {
                     self.tell_fault(crate::venue::stdio::ENGINE_STARTED, detail, now);
                 }
                 self.set_trouble(None);
-                let unknown: Vec<_> =
-                    self.engine.state().open_orders().map(Order::client_order_id).collect();
+                let unknown: Vec<_> = self
+                    .engine
+                    .state()
+                    .open_orders()
+                    .map(|order| order.client_order_id())
+                    .collect();
                 let Some(venue) = &mut self.venue else { return };
                 venue.list_at = now;
                 for id in unknown {
@@ -290,7 +294,7 @@ impl Service {
         if let Some(waiting) = venue.waiting.remove(&id) {
             let mut still = Vec::new();
             for one in waiting {
-                match answer_of(order, one.wants) {
+                match answer_of(&order, one.wants) {
                     Some(answer) => self.after.push(After::Answer(one.reply, answer)),
                     None => still.push(one),
                 }
@@ -313,7 +317,7 @@ impl Service {
     /// Open orders that a look at the venue did not show are asked for one by one.
     fn ask_about_the_rest(&mut self, listed: &[ClientOrderId], now: TsNs) {
         let listed: BTreeSet<_> = listed.iter().collect();
-        let open = self.engine.state().open_orders().map(Order::client_order_id);
+        let open = self.engine.state().open_orders().map(|order| order.client_order_id());
         let missing: Vec<_> = open.filter(|id| !listed.contains(id)).collect();
         let Some(venue) = &mut self.venue else { return };
         for id in missing {

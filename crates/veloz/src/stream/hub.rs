@@ -298,9 +298,9 @@ impl<C: Connection> Hub<C> {
 }
 
 impl<C: Connection> Hub<C> {
-    /// Gives one subscriber a turn, and sees to what it wants next.
-    fn turn(&mut self, who: Who, act: impl FnOnce(&mut Subscriber<C>, &mut World<'_>) -> Next) {
-        let mut world = World {
+    /// The subscribers, and the world that they move in.
+    fn split(&mut self) -> (&mut Slab<Subscriber<C>>, World<'_>) {
+        let world = World {
             window: &mut self.window,
             derived: &mut self.derived,
             books: &mut self.books,
@@ -310,7 +310,13 @@ impl<C: Connection> Hub<C> {
             log: self.log.as_ref(),
             now_ms: self.now_ms,
         };
-        let Some(subscriber) = self.subscribers.get_mut(who.key) else { return };
+        (&mut self.subscribers, world)
+    }
+
+    /// Gives one subscriber a turn, and sees to what it wants next.
+    fn turn(&mut self, who: Who, act: impl FnOnce(&mut Subscriber<C>, &mut World<'_>) -> Next) {
+        let (subscribers, mut world) = self.split();
+        let Some(subscriber) = subscribers.get_mut(who.key) else { return };
         if subscriber.serial == who.serial {
             let next = act(subscriber, &mut world);
             self.settle(who, next);
@@ -319,18 +325,9 @@ impl<C: Connection> Hub<C> {
 
     /// Gives every subscriber a turn.
     fn turn_all(&mut self, mut act: impl FnMut(&mut Subscriber<C>, &mut World<'_>) -> Next) {
-        let mut world = World {
-            window: &mut self.window,
-            derived: &mut self.derived,
-            books: &mut self.books,
-            notice: self.notice.as_ref(),
-            config: &self.config,
-            metrics: &self.shared.metrics,
-            log: self.log.as_ref(),
-            now_ms: self.now_ms,
-        };
+        let (subscribers, mut world) = self.split();
         let mut wants = Vec::new();
-        for (key, subscriber) in &mut self.subscribers {
+        for (key, subscriber) in subscribers {
             let next = act(subscriber, &mut world);
             if next != Next::Wait {
                 wants.push((Who { key, serial: subscriber.serial }, next));

@@ -1,12 +1,14 @@
 //! The dashboard in a real browser. What a trader does and sees is in `tests/clients/dashboard*.mjs`; here is
 //! what happens to the gateway under the page: killed, replaced, stopped, busy.
 
+use std::io::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::support::{Capture, ClientProcess, Gateway, Options, Proxy, eventually, needed, root};
+use crate::venue::kill_children;
 
 /// When the gateway is back, the page must be right again within this.
 const BACK_WITHIN: Duration = Duration::from_secs(2);
@@ -55,6 +57,19 @@ fn the_dashboard_is_for_everyone_and_never_calls_old_things_live() {
     signal(rustix::process::Signal::STOP).expect("a child of ours");
     wait_for(&mut page, "go on");
     signal(rustix::process::Signal::CONT).expect("a child of ours");
+    wait_for(&mut page, "done");
+}
+
+/// By keyboard alone, with pairs and limits, under every banner, and over an engine of somebody's own.
+#[test]
+fn a_desk_that_needs_no_mouse() {
+    let gateway = Gateway::start(Options::default());
+    let program = env!("CARGO_BIN_EXE_veloz");
+    let command = format!("'{program}' engine --sim-interval-ms 50 --sim-seed 7");
+    let engine = Gateway::start(Options::quiet().env("VELOZ_ENGINE_CMD", command));
+    let mut page = open("dashboard_desk.mjs", &gateway.url("/"), &[&engine.url("/")]);
+    wait_for(&mut page, "end the engine");
+    kill_children(engine.pid());
     wait_for(&mut page, "done");
 }
 
@@ -132,13 +147,57 @@ fn a_hidden_tab_costs_nothing() {
 
 /// They are looked at by people; README shows one of them.
 #[test]
-fn pictures_from_a_phone_to_a_wide_screen() {
-    let gateway = Gateway::start(Options::default().env("VELOZ_MARKET_SYMBOLS", "ETHUSDT"));
+fn pictures_of_every_state_from_a_phone_to_a_wide_screen() {
+    let usual = Options::default().env("VELOZ_MARKET_SYMBOLS", "ETHUSDT");
+    let gateway = Gateway::start(usual.env("VELOZ_SIM_INTERVAL_MS", 100));
+    let proxy = Proxy::start(gateway.address(), true);
+    let strange = strange_gateway();
+    let ended =
+        Capture::book(&[("99.00", "1.0")], &[("100.00", "0.5")]).trade("SELL", "100.00", "0.1");
+    let ended = ended.play();
+    ended.step(1);
     eventually("the market has gone on for a while", || (gateway.newest() > 300).then_some(()));
     let directory = root().join("target/dashboard");
     let directory = directory.to_str().expect("UTF-8");
-    let mut page = open("dashboard_pictures.mjs", &gateway.url("/"), &[directory]);
-    wait_for(&mut page, "taken");
+    let more = [&strange.url("/"), &ended.url("/"), directory];
+    let mut page = open("dashboard_pictures.mjs", &format!("http://{}/", proxy.address()), &more);
+    wait_for(&mut page, "hold");
+    proxy.hold();
+    wait_for(&mut page, "release");
+    proxy.release();
+    wait_for(&mut page, "another");
+    let other = Gateway::start(Options::default());
+    proxy.set_target(other.address());
+    proxy.reset_all();
+    wait_for(&mut page, "done");
+}
+
+/// Tiny prices, balances of eighteen digits, and more symbols than a screen has lines.
+fn strange_gateway() -> Gateway {
+    let list = |base: &str| {
+        json!({"symbol": format!("{base}USDT"), "status": "TRADING", "baseAsset": base, "quoteAsset": "USDT", "filters": [
+            {"filterType": "PRICE_FILTER", "minPrice": "0.00000001", "maxPrice": "1", "tickSize": "0.00000001"},
+            {"filterType": "LOT_SIZE", "minQty": "1", "maxQty": "46116860414", "stepSize": "1"}]})
+    };
+    let bases: Vec<String> = (1..=120).map(|i| format!("LONGNAME{i}")).collect();
+    let all: Vec<_> =
+        std::iter::once("PEPE").chain(bases.iter().map(String::as_str)).map(list).collect();
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(json!({"symbols": all}).to_string().as_bytes()).expect("written");
+    // The gateway opens it at its start; it is left to the system's temporary directory.
+    let (_, path) = file.keep().expect("kept");
+    let balances: Vec<String> = bases.iter().take(40).map(|base| format!("{base}=1")).collect();
+    let balances =
+        format!("USDT=12345678901.2345678,PEPE=12345678901.2345678,{}", balances.join(","));
+    let symbols: Vec<String> = bases.iter().map(|base| format!("{base}USDT")).collect();
+    Gateway::start(
+        Options::default()
+            .env("VELOZ_EXCHANGE_INFO", path.display())
+            .env("VELOZ_MARKET_SYMBOL", "PEPEUSDT")
+            .env("VELOZ_MARKET_SYMBOLS", symbols.join(","))
+            .env("VELOZ_SIM_BALANCES", balances)
+            .env("VELOZ_SIM_INTERVAL_MS", 500),
+    )
 }
 
 /// An order that stays open.

@@ -31,4 +31,5 @@ mod soak;
 mod startup;
 mod strategies;
 mod support;
+mod under_load;
 mod venue;

@@ -15,7 +15,7 @@ fn names<'a>(words: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
 #[test]
 fn each_metric_is_documented_and_each_documented_one_is_served() {
     let gateway = Gateway::start(Options::default());
-    let page = gateway.get("/metrics").text();
+    let page = gateway.metrics().0;
     let served =
         names(page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()));
     let table = DOCUMENT.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next());
@@ -23,20 +23,13 @@ fn each_metric_is_documented_and_each_documented_one_is_served() {
     assert_eq!(documented, served);
 }
 
-/// The value of a line of the page.
-fn value(page: &str, line: &str) -> f64 {
-    let start = format!("{line} ");
-    let found = page.lines().find_map(|other| other.strip_prefix(&start));
-    found.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {line} in {page}"))
-}
-
 #[test]
 fn times_and_streams_are_counted() {
     let gateway = Gateway::start(Options::quiet());
     let mut events = gateway.stream("");
-    let level = || value(&gateway.get("/metrics").text(), "veloz_stream_level");
+    let level = || gateway.metrics().value("veloz_stream_level");
     eventually("the stream is level", || (level() == 1.0).then_some(()));
-    let before = gateway.get("/metrics").text();
+    let before = gateway.metrics();
     for n in 0..10 {
         let order = json!({
             "side": "BUY", "symbol": "BTCUSDT", "qty": "0.001", "price": "30000",
@@ -51,8 +44,8 @@ fn times_and_streams_are_counted() {
         }
     }
     eventually("all is counted", || {
-        let page = gateway.get("/metrics").text();
-        let grown = |line: &str| value(&page, line) - value(&before, line);
+        let now = gateway.metrics();
+        let grown = |line: &str| now.value(line) - before.value(line);
         let counted = ["decide", "append", "publish_lag", "delivery_lag"]
             .iter()
             .all(|time| grown(&format!("veloz_{time}_seconds_count")) >= 10.0);
@@ -60,7 +53,6 @@ fn times_and_streams_are_counted() {
         (counted && grown("veloz_sync_seconds_count") >= 1.0).then_some(())
     });
     drop(events);
-    let closed =
-        || value(&gateway.get("/metrics").text(), "veloz_stream_closes_total{reason=\"peer\"}");
+    let closed = || gateway.metrics().value("veloz_stream_closes_total{reason=\"peer\"}");
     eventually("the close is counted", || (closed() == 1.0).then_some(()));
 }

@@ -163,7 +163,7 @@ impl Rig {
 }
 
 /// `kill -9` of the engine, by the number of its process.
-fn kill_children(pid: u32) {
+pub(crate) fn kill_children(pid: u32) {
     let listed = Command::new("pgrep").args(["-P", &pid.to_string()]).output().expect("pgrep");
     let text = String::from_utf8(listed.stdout).expect("numbers");
     for child in text.split_whitespace() {

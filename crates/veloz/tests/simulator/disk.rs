@@ -474,18 +474,7 @@ impl StorageFile for SimFile {
             file.set_len(to_usize(len));
             file.reserved = 0;
         }
-        match turn {
-            Turn::Whole if state.faults.syncs_lie => Ok(()),
-            Turn::Whole => {
-                file.sync();
-                Ok(())
-            }
-            Turn::Failing => {
-                file.fail_sync(&mut state.rng);
-                Err(broken())
-            }
-            Turn::Dying => Err(broken()),
-        }
+        file.sync_as(turn, state.faults.syncs_lie, &mut state.rng)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -494,14 +483,21 @@ impl StorageFile for SimFile {
         state.trace(|| format!("sync {}: {turn:?}", self.file));
         let state = &mut *state;
         let file = state.files.get_mut(self.file).ok_or(io::ErrorKind::NotFound)?;
+        file.sync_as(turn, state.faults.syncs_lie, &mut state.rng)
+    }
+}
+
+impl File {
+    /// What a sync does in such a turn.
+    fn sync_as(&mut self, turn: Turn, lies: bool, rng: &mut Rng) -> io::Result<()> {
         match turn {
-            Turn::Whole if state.faults.syncs_lie => Ok(()),
+            Turn::Whole if lies => Ok(()),
             Turn::Whole => {
-                file.sync();
+                self.sync();
                 Ok(())
             }
             Turn::Failing => {
-                file.fail_sync(&mut state.rng);
+                self.fail_sync(rng);
                 Err(broken())
             }
             Turn::Dying => Err(broken()),

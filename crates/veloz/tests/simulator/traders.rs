@@ -233,7 +233,7 @@ impl Traders {
         for (id, sent) in &self.orders {
             let known = state.order(id);
             if let Some((answer, _)) = &sent.answer {
-                let now = known.and_then(veloz_core::order::Order::answer);
+                let now = known.as_ref().and_then(|order| order.answer());
                 if now.as_ref() != Some(answer) {
                     return Err(format!("{id} was answered {answer:?}, and the state has {now:?}"));
                 }

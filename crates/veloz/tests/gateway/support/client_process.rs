@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
+use super::eventually;
+
 /// A running client; ended when dropped.
 pub(crate) struct ClientProcess {
     child: Child,
@@ -41,6 +43,17 @@ impl ClientProcess {
     /// Every line so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.lines.lock().expect("not poisoned").clone()
+    }
+
+    /// Tells it something on its standard input, and waits for its next line.
+    pub(crate) fn ask(&mut self, words: &str) -> String {
+        let before = self.lines().len();
+        self.tell(words);
+        eventually(words, || {
+            let answer = self.lines().get(before).cloned();
+            assert!(answer.is_some() || self.ended().is_none(), "{words}: {:?}", self.complaints());
+            answer
+        })
     }
 
     /// How many lines there are, and the id of the last one.

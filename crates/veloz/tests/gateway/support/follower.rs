@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Follows the stream from the oldest event on, on a thread of its own, until it is dropped.
+/// Follows the stream, from the oldest event on unless told otherwise, on a thread of its own, until it is dropped.
 pub(crate) struct Follower {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -46,7 +46,12 @@ struct Seen {
 
 impl Follower {
     pub(crate) fn start(address: SocketAddr) -> Follower {
-        let shared = Arc::<Shared>::default();
+        Follower::start_after(address, 0)
+    }
+
+    /// The same from behind an event on.
+    pub(crate) fn start_after(address: SocketAddr, id: u64) -> Follower {
+        let shared = Arc::new(Shared { newest: AtomicU64::new(id), ..Shared::default() });
         let followed = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             while !followed.stop.load(Ordering::SeqCst) {

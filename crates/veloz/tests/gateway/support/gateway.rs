@@ -152,8 +152,7 @@ impl Gateway {
 
     /// SIGTERM, and how it ended.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a child of ours");
+        self.signal(rustix::process::Signal::TERM);
         eventually("the gateway stops on SIGTERM", || {
             self.child.try_wait().expect("a child of ours")
         })
@@ -198,6 +197,39 @@ impl Gateway {
         self.json("/api/events?limit=1")["newest"].as_u64().expect("an id")
     }
 
+    /// Every event of the log that a query lets pass, as the pages have it.
+    pub(crate) fn log(&self, query: &str) -> Vec<Value> {
+        let (mut items, mut after) = (Vec::new(), 0);
+        loop {
+            let mut page = self.json(&format!("/api/events?after={after}&limit=1000&{query}"));
+            assert!(page.get("gap").is_none(), "{page}");
+            items.append(page["items"].as_array_mut().expect("items"));
+            after = page["next_after"].as_u64().expect("an id");
+            if after >= page["newest"].as_u64().expect("an id") {
+                return items;
+            }
+        }
+    }
+
+    /// What `/metrics` shows now.
+    pub(crate) fn metrics(&self) -> Metrics {
+        Metrics(self.get("/metrics").text())
+    }
+
+    /// Stops the whole process, as it stands, until [`Gateway::go_on`].
+    pub(crate) fn hold(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("a child of ours");
+    }
+
     /// Resident memory now.
     pub(crate) fn memory_kib(&self) -> u64 {
         let status =
@@ -225,6 +257,18 @@ impl Drop for Gateway {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The page of the metrics at one moment.
+pub(crate) struct Metrics(pub(crate) String);
+
+impl Metrics {
+    /// The value of a line, named with its labels.
+    pub(crate) fn value(&self, line: &str) -> f64 {
+        let start = format!("{line} ");
+        let found = self.0.lines().find_map(|other| other.strip_prefix(&start)?.parse().ok());
+        found.unwrap_or_else(|| panic!("no {line} in {}", self.0))
     }
 }
 

@@ -9,6 +9,7 @@ mod http;
 mod plot;
 mod proxy;
 mod stream;
+mod traders;
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -20,11 +21,12 @@ pub(crate) use client_process::ClientProcess;
 pub(crate) use follower::{Follower, Habit};
 pub(crate) use gateway::{Gateway, Options};
 pub(crate) use http::{
-    Reply, exchange, exchange_and_leave, get, post, post_json, request, try_post_json,
+    Reply, exchange, exchange_and_leave, get, parse, post, post_json, request, try_post_json,
 };
-pub(crate) use plot::Plot;
+pub(crate) use plot::{Plot, number};
 pub(crate) use proxy::{Cut, Proxy};
 pub(crate) use stream::{Events, Frame};
+pub(crate) use traders::{StopOnDrop, Traders};
 
 /// How long anything may take before the test gives up on it: generous, for a machine that is busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);

@@ -12,7 +12,7 @@ use veloz_core::instrument::Instrument;
 use veloz_core::order::{OrderStatus, TimeInForce};
 use veloz_core::types::{Asset, ClientOrderId, Money, Price, Qty, Side, Symbol};
 
-use crate::engine_load::{self, EngineLoad, LEVELS, Venue};
+use crate::engine_load::{self, EngineLoad, LEVELS, Operation, Venue};
 
 const ASK: &str = "50000";
 const DEEPEST: &str = "49000";
@@ -69,38 +69,49 @@ impl Ours {
         Ok(ClientOrderId::parse(&self.name)?)
     }
 
-    fn step(&mut self, input: &Input) -> Result<()> {
-        self.now_ns += 1_000;
-        self.engine.step(self.now_ns, input, &mut self.step)?;
-        Ok(())
+    fn limit(&mut self, id: u64, price: Price) -> Result<NewOrder> {
+        Ok(NewOrder::limit(self.id(id)?, self.symbol, Side::Buy, self.qty, price))
     }
 }
 
 impl Venue for Ours {
-    fn place(&mut self, id: u64, level: u64) -> Result<()> {
-        let price = self.levels.get(usize::try_from(level)?).copied().unwrap_or_default();
-        let id = self.id(id)?;
-        let order = NewOrder::limit(id, self.symbol, Side::Buy, self.qty, price);
-        self.step(&Input::NewOrder(order))?;
-        let first = self.step.events.first();
-        if !matches!(first, Some(Event::OrderUpdate(of)) if of.status == OrderStatus::Accepted) {
-            bail!("{id} does not rest: {:?}", self.step.events);
-        }
-        Ok(())
+    type Request = Input;
+
+    fn request(&mut self, operation: Operation) -> Result<Input> {
+        Ok(match operation {
+            Operation::Place { id, level } => {
+                let price = self.levels.get(usize::try_from(level)?).copied().unwrap_or_default();
+                Input::NewOrder(self.limit(id, price)?)
+            }
+            Operation::Cancel { id } => {
+                Input::Cancel(CancelOrder { client_order_id: self.id(id)?, symbol: None })
+            }
+            Operation::Take { id } => {
+                let time_in_force = TimeInForce::Ioc;
+                Input::NewOrder(NewOrder { time_in_force, ..self.limit(id, self.ask)? })
+            }
+        })
     }
 
-    fn cancel(&mut self, id: u64) -> Result<()> {
-        let client_order_id = self.id(id)?;
-        self.step(&Input::Cancel(CancelOrder { client_order_id, symbol: None }))
-    }
-
-    fn take(&mut self, id: u64) -> Result<()> {
-        let id = self.id(id)?;
-        let mut order = NewOrder::limit(id, self.symbol, Side::Buy, self.qty, self.ask);
-        order.time_in_force = TimeInForce::Ioc;
-        self.step(&Input::NewOrder(order))?;
-        if !self.step.events.iter().any(|event| matches!(event, Event::Fill(_))) {
-            bail!("{id} did not fill: {:?}", self.step.events);
+    fn perform(&mut self, input: &Input) -> Result<()> {
+        self.now_ns += 1_000;
+        self.engine.step(self.now_ns, input, &mut self.step)?;
+        let takes = matches!(input, Input::NewOrder(o) if o.time_in_force == TimeInForce::Ioc);
+        let told = |event: &Event| match event {
+            Event::Fill(_) => takes,
+            Event::OrderUpdate(of) if !takes => {
+                matches!(of.status, OrderStatus::Accepted | OrderStatus::Cancelled)
+            }
+            _ => false,
+        };
+        if !self.step.events.iter().any(told) {
+            let name = match input {
+                Input::NewOrder(order) => order.client_order_id,
+                Input::Cancel(cancel) => cancel.client_order_id,
+                _ => bail!("no such operation"),
+            };
+            let wrong = if takes { "did not fill" } else { "does not rest" };
+            bail!("{name} {wrong}: {:?}", self.step.events);
         }
         Ok(())
     }

@@ -1,5 +1,8 @@
 //! The load of a matching engine, the same for ours and for each peer: orders rest on a thousand levels,
 //! and then of eleven operations five place one, five cancel one, and one takes from a deep ask and fills.
+//!
+//! What is timed is what the engine does, and its results are made and dropped in it. That requests are made,
+//! as whoever receives them would, and which order is cancelled is settled beforehand, a batch at a time.
 
 use std::time::{Duration, Instant};
 
@@ -26,14 +29,31 @@ pub(crate) struct EngineLoad {
 pub(crate) const LEVELS: u64 = 1_000;
 const CYCLE: u64 = 11;
 
-/// An engine under load. An operation that it refuses is an error.
-pub(crate) trait Venue {
-    /// Places a limit BUY that rests on a level (0 is the deepest).
-    fn place(&mut self, id: u64, level: u64) -> Result<()>;
-    /// Cancels an order that rests.
-    fn cancel(&mut self, id: u64) -> Result<()>;
+/// Requests that are made at once: few enough to stay in the processor's nearest cache or next to it, as one
+/// that has just been received does.
+const BATCH: u64 = 64;
+
+/// What is asked of an engine.
+#[derive(Clone, Copy)]
+pub(crate) enum Operation {
+    /// A limit BUY that rests on a level (0 is the deepest).
+    Place { id: u64, level: u64 },
+    /// An order that rests is taken back.
+    Cancel { id: u64 },
     /// A BUY that fills at once against the ask.
-    fn take(&mut self, id: u64) -> Result<()>;
+    Take { id: u64 },
+}
+
+/// An engine under load.
+pub(crate) trait Venue {
+    /// An operation in the engine's own words.
+    type Request;
+
+    /// Puts an operation into words.
+    fn request(&mut self, operation: Operation) -> Result<Self::Request>;
+
+    /// Does what is asked. An operation that is refused is an error.
+    fn perform(&mut self, request: &Self::Request) -> Result<()>;
 }
 
 /// Numbers that look like chance and are the same each time.
@@ -48,8 +68,10 @@ impl Chance {
     }
 }
 
-struct Load<V> {
+struct Load<V: Venue> {
     venue: V,
+    batch: Vec<V::Request>,
+    number: u64,
     chance: Chance,
     next_id: u64,
     live: Vec<u64>,
@@ -60,33 +82,26 @@ struct Load<V> {
 /// # Errors
 /// When it refuses an operation.
 pub(crate) fn run(venue: impl Venue, args: &EngineLoad) -> Result<Value> {
+    let chance = Chance(0x9e37_79b9_7f4a_7c15);
     let mut load =
-        Load { venue, chance: Chance(0x9e37_79b9_7f4a_7c15), next_id: 1, live: Vec::new() };
+        Load { venue, batch: Vec::new(), number: 0, chance, next_id: 1, live: Vec::new() };
     load.live.reserve(usize::try_from(args.resting)? + 16);
     let empty = resident_bytes()?;
     for _ in 0..args.resting {
-        load.place()?;
+        let place = load.place();
+        load.perform(place)?;
     }
     let full = resident_bytes()?;
     for _ in 0..args.closed {
-        load.place()?;
-        load.cancel()?;
+        for operation in [load.place(), load.cancel()?] {
+            load.perform(operation)?;
+        }
     }
     let closed = resident_bytes()?;
-    for number in 0..args.operations / 10 {
-        load.operation(number)?;
-    }
-    let began = Instant::now();
-    for number in 0..args.operations {
-        load.operation(number)?;
-    }
-    let took = began.elapsed();
+    load.batches(args.operations / 10)?;
+    let took = load.batches(args.operations)?;
     let mut times = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3)?;
-    for number in 0..args.operations {
-        let began = Instant::now();
-        load.operation(number)?;
-        times.saturating_record(u64::try_from(began.elapsed().as_nanos())?);
-    }
+    load.one_by_one(args.operations, &mut times)?;
     let at = |quantile| times.value_at_quantile(quantile);
     Ok(json!({
         "resting": args.resting, "closed": args.closed, "operations": args.operations,
@@ -111,15 +126,54 @@ fn resident_bytes() -> Result<u64> {
 }
 
 impl<V: Venue> Load<V> {
-    fn operation(&mut self, number: u64) -> Result<()> {
-        match number % CYCLE {
-            10 => {
-                let id = self.id();
-                self.venue.take(id)
+    /// Performs so many operations. How long they took, without what came before each batch.
+    fn batches(&mut self, operations: u64) -> Result<Duration> {
+        let mut took = Duration::ZERO;
+        for first in (0..operations).step_by(usize::try_from(BATCH)?) {
+            self.prepare(BATCH.min(operations - first))?;
+            let began = Instant::now();
+            for request in &self.batch {
+                self.venue.perform(request)?;
             }
-            step if step.is_multiple_of(2) => self.place(),
-            _ => self.cancel(),
+            took += began.elapsed();
         }
+        Ok(took)
+    }
+
+    /// The same, each operation timed.
+    fn one_by_one(&mut self, operations: u64, times: &mut Histogram<u64>) -> Result<()> {
+        for first in (0..operations).step_by(usize::try_from(BATCH)?) {
+            self.prepare(BATCH.min(operations - first))?;
+            for request in &self.batch {
+                let began = Instant::now();
+                self.venue.perform(request)?;
+                times.saturating_record(u64::try_from(began.elapsed().as_nanos())?);
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, operations: u64) -> Result<()> {
+        self.batch.clear();
+        for _ in 0..operations {
+            let operation = self.operation()?;
+            self.batch.push(self.venue.request(operation)?);
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, operation: Operation) -> Result<()> {
+        let request = self.venue.request(operation)?;
+        self.venue.perform(&request)
+    }
+
+    fn operation(&mut self) -> Result<Operation> {
+        self.number += 1;
+        Ok(match self.number % CYCLE {
+            0 => Operation::Take { id: self.id() },
+            step if step.is_multiple_of(2) => self.cancel()?,
+            _ => self.place(),
+        })
     }
 
     fn id(&mut self) -> u64 {
@@ -127,15 +181,15 @@ impl<V: Venue> Load<V> {
         self.next_id - 1
     }
 
-    fn place(&mut self) -> Result<()> {
+    fn place(&mut self) -> Operation {
         let (id, level) = (self.id(), self.chance.below(LEVELS));
         self.live.push(id);
-        self.venue.place(id, level)
+        Operation::Place { id, level }
     }
 
-    fn cancel(&mut self) -> Result<()> {
+    fn cancel(&mut self) -> Result<Operation> {
         let index = self.chance.below(u64::try_from(self.live.len())?);
         let id = self.live.swap_remove(usize::try_from(index)?);
-        self.venue.cancel(id)
+        Ok(Operation::Cancel { id })
     }
 }

@@ -1,4 +1,4 @@
-//! Lines to an engine and lines from one: a command that is read can be written, and reads the same; no line changes
+//! Lines to an engine, lines from one, and lines of a strategy: a command that is read can be written, and reads the same; no line changes
 //! how the next is read.
 
 use veloz::protocol::{Command, Line, Lines, Query, parse, read_said, write_command};
@@ -25,6 +25,10 @@ pub fn check(data: &[u8]) {
 }
 
 fn one_line(line: &[u8]) {
+    // Whatever a strategy says, it is understood, or it is told why not.
+    if let Err(problem) = veloz::backtest::check_line(line) {
+        assert!(!problem.is_empty() && !problem.contains(char::is_control), "{problem:?}");
+    }
     // Whatever an engine says, it is read or it is not.
     let _ = read_said(line);
     let command = match parse(line) {

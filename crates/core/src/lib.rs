@@ -3,6 +3,7 @@
 //! `engine` is where to start reading: it is told one [`input::Input`] at a time and says what
 //! happened, as [`event::Event`]s for everyone and [`state::Fact`]s for itself.
 
+mod store;
 mod wire;
 
 pub mod book;
@@ -11,6 +12,7 @@ pub mod event;
 pub mod exchange_info;
 pub mod input;
 pub mod instrument;
+pub mod latency;
 pub mod ledger;
 pub mod limits;
 pub mod order;

@@ -18,7 +18,9 @@
 //!
 //! Order: reports of one order come together; those of several come by price, then time.
 
-use std::collections::BTreeMap;
+mod resting;
+
+use resting::{Node, Place, Resting};
 
 use crate::book::{Book, PriceLevel, price_at, rank};
 use crate::event::Liquidity;
@@ -37,11 +39,6 @@ pub struct Ticket {
     pub queued_at: EventId,
     /// Whose.
     pub key: OrderKey,
-}
-
-impl Ticket {
-    const FIRST: Ticket = Ticket { queued_at: 0, key: 0 };
-    const LAST: Ticket = Ticket { queued_at: EventId::MAX, key: OrderKey::MAX };
 }
 
 /// What the venue must know of an order that comes.
@@ -116,18 +113,6 @@ pub struct SimMarket {
     unplaced: usize,
     taken: Taken,
     plan: Vec<PriceLevel>,
-    done: Vec<(i64, Ticket)>,
-}
-
-/// The account's resting orders of one side, by price rank, then time.
-type Resting = BTreeMap<(i64, Ticket), Place>;
-
-/// A resting order's place.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    remaining: Qty,
-    /// What must trade or leave before it at its price; `None` while the book is not known.
-    ahead: Option<Qty>,
 }
 
 /// Why a taking order stops.
@@ -156,7 +141,9 @@ impl SimMarket {
 
     /// What remains of a resting order.
     pub fn remaining(&self, side: Side, price: Price, ticket: Ticket) -> Option<Qty> {
-        self.resting(side).get(&(rank(side, price), ticket)).map(|place| place.remaining)
+        let resting = self.resting(side);
+        let node = resting.node(resting.find(rank(side, price), ticket)?);
+        node.map(|node| node.place.remaining)
     }
 
     /// What a MARKET order costs at most, in quote: the walk through what is offered.
@@ -211,7 +198,9 @@ impl SimMarket {
 
     /// A resting order shrinks and keeps its place.
     pub fn shrink(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
-        if let Some(place) = self.resting_mut(side).get_mut(&(rank(side, price), ticket)) {
+        let resting = self.resting_mut(side);
+        let id = resting.find(rank(side, price), ticket);
+        if let Some(place) = id.and_then(|id| resting.place_mut(id)) {
             place.remaining = place.remaining.min(remaining);
         }
     }
@@ -243,10 +232,9 @@ impl SimMarket {
                 Taken::IsReplenished => self.book.borrow(maker, price, qty),
             }
             // It stood before the account's own orders at that price.
-            let level = rank(maker, price);
-            for (_, place) in own.range_mut((level, Ticket::FIRST)..=(level, Ticket::LAST)) {
+            own.for_each_at(rank(maker, price), |place| {
                 place.ahead = place.ahead.map(|ahead| ahead.saturating_sub(qty).max(Qty::ZERO));
-            }
+            });
             remaining = remaining.saturating_sub(qty);
             report(SimOutcome::Fill { qty, price, liquidity: Liquidity::Taker });
         }
@@ -270,12 +258,14 @@ impl SimMarket {
     pub fn restore(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
         self.unplaced += 1;
         let place = Place { remaining, ahead: None };
-        self.resting_mut(side).insert((rank(side, price), ticket), place);
+        self.resting_mut(side).insert(rank(side, price), ticket, place);
     }
 
     /// Takes an order back. Says whether it rested here.
     pub fn cancel(&mut self, ticket: Ticket, side: Side, price: Price) -> bool {
-        let place = self.resting_mut(side).remove(&(rank(side, price), ticket));
+        let resting = self.resting_mut(side);
+        let id = resting.find(rank(side, price), ticket);
+        let place = id.and_then(|id| resting.remove(id));
         self.unplaced -= usize::from(place.is_some_and(|place| place.ahead.is_none()));
         place.is_some()
     }
@@ -285,7 +275,7 @@ impl SimMarket {
     pub fn rebuild(&mut self, now: TsNs, body: &MarketBody) {
         self.update_book(now, body);
         for side in [Side::Buy, Side::Sell] {
-            if let Some((&(level, _), _)) = self.resting(side).first_key_value() {
+            if let Some(level) = self.resting(side).first().map(|(_, node)| node.rank) {
                 while let Some((best, offered)) = self.reached(side, level) {
                     self.book.take(side.opposite(), best, offered);
                 }
@@ -330,15 +320,15 @@ impl SimMarket {
     fn rest(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
         let ahead = self.book.is_known().then(|| self.book.offered_at(side, price));
         self.unplaced += usize::from(ahead.is_none());
-        self.resting_mut(side).insert((rank(side, price), ticket), Place { remaining, ahead });
+        self.resting_mut(side).insert(rank(side, price), ticket, Place { remaining, ahead });
     }
 
     /// Fills `plan` with what the order takes at once: price and quantity, best first.
     fn plan(&mut self, order: &Incoming) -> Stop {
         let maker = order.side.opposite();
         let limit = order.price.map_or(i64::MAX, |price| rank(maker, price));
-        let own = self.resting(maker).first_key_value();
-        let own = own.filter(|((own, _), _)| *own <= limit).map(|(&(own, _), place)| (own, *place));
+        let own = self.resting(maker).first().map(|(_, node)| (node.rank, node.place));
+        let own = own.filter(|(own, _)| *own <= limit);
         let mut left = order.qty;
         self.plan.clear();
         for (price, mut offered) in self.book.offers(maker) {
@@ -391,17 +381,15 @@ impl SimMarket {
         };
         for (side, queue) in [(Side::Buy, &mut self.bids), (Side::Sell, &mut self.asks)] {
             if all {
-                for (&(rank, _), place) in queue.iter_mut() {
+                queue.for_each(|rank, place| {
                     shorten(place, self.book.offered_at(side, price_at(side, rank)));
-                }
+                });
                 continue;
             }
             for change in self.book.changes().iter().filter(|change| change.side == side) {
                 let rank = rank(side, change.price);
                 let offered = self.book.offered_at(side, change.price);
-                for (_, place) in queue.range_mut((rank, Ticket::FIRST)..=(rank, Ticket::LAST)) {
-                    shorten(place, offered);
-                }
+                queue.for_each_at(rank, |place| shorten(place, offered));
             }
         }
     }
@@ -412,11 +400,11 @@ impl SimMarket {
             return;
         }
         for (side, queue) in [(Side::Buy, &mut self.bids), (Side::Sell, &mut self.asks)] {
-            for (&(rank, _), place) in queue.iter_mut() {
+            queue.for_each(|rank, place| {
                 if place.ahead.is_none() {
                     place.ahead = Some(self.book.offered_at(side, price_at(side, rank)));
                 }
-            }
+            });
         }
         self.unplaced = 0;
     }
@@ -444,35 +432,32 @@ impl SimMarket {
         out: &mut Vec<SimReport>,
     ) -> Qty {
         let traded = rank(side, price);
-        let mut done = std::mem::take(&mut self.done);
-        let mut placed = 0;
-        for (&(level, ticket), place) in self.resting_mut(side).range_mut(..(traded, Ticket::FIRST))
-        {
-            if left.is_zero() {
-                break;
-            }
-            placed += usize::from(place.ahead.is_none());
-            place.ahead = Some(Qty::ZERO);
+        while !left.is_zero() {
+            let resting = self.resting(side);
+            let first = resting.first().filter(|(_, node)| node.rank < traded);
+            let Some((id, &Node { rank, ticket, .. })) = first else { break };
+            let Some(place) = self.resting_mut(side).place_mut(id) else { break };
+            let was_placed = place.ahead.replace(Qty::ZERO).is_some();
             let qty = place.remaining.min(left);
             left = left.saturating_sub(qty);
-            fill(ticket.key, price_at(side, level), qty, place, out);
+            fill(ticket.key, price_at(side, rank), qty, place, out);
             if place.remaining.is_zero() {
-                done.push((level, ticket));
+                self.resting_mut(side).remove(id);
             }
+            self.unplaced -= usize::from(!was_placed);
         }
-        self.unplaced -= placed;
-        self.remove(side, done);
         left
     }
 
     /// Uses up what stands before the orders at the traded price, then fills them.
     fn traded_at(&mut self, side: Side, price: Price, traded: Qty, out: &mut Vec<SimReport>) {
-        let level = rank(side, price);
+        let resting = self.resting_mut(side);
         let mut left = traded;
-        let mut done = std::mem::take(&mut self.done);
-        for (&(level, ticket), place) in
-            self.resting_mut(side).range_mut((level, Ticket::FIRST)..=(level, Ticket::LAST))
-        {
+        let mut next = resting.first_at(rank(side, price));
+        while let Some(id) = next {
+            next = resting.after(id);
+            let key = resting.node(id).map(|node| node.ticket.key).unwrap_or_default();
+            let Some(place) = resting.place_mut(id) else { return };
             let Some(ahead) = place.ahead else { continue };
             place.ahead = Some(ahead.saturating_sub(left).max(Qty::ZERO));
             let qty = left.saturating_sub(ahead).max(Qty::ZERO).min(place.remaining);
@@ -480,12 +465,11 @@ impl SimMarket {
                 continue;
             }
             left = left.saturating_sub(qty);
-            fill(ticket.key, price, qty, place, out);
+            fill(key, price, qty, place, out);
             if place.remaining.is_zero() {
-                done.push((level, ticket));
+                resting.remove(id);
             }
         }
-        self.remove(side, done);
     }
 
     /// The best offer, if it has reached an order of `side` at `level`.
@@ -496,7 +480,8 @@ impl SimMarket {
 
     /// Fills the orders of a side that the book's other side has reached.
     fn cross(&mut self, side: Side, out: &mut Vec<SimReport>) {
-        while let Some((&(level, ticket), place)) = self.resting(side).first_key_value() {
+        while let Some((id, &Node { rank: level, ticket, place, .. })) = self.resting(side).first()
+        {
             let (price, mut left) = (price_at(side, level), place.remaining);
             while !left.is_zero() {
                 let Some((best, offered)) = self.reached(side, level) else { break };
@@ -507,7 +492,7 @@ impl SimMarket {
                 }
                 left = left.saturating_sub(part);
             }
-            let Some(place) = self.resting_mut(side).get_mut(&(level, ticket)) else { return };
+            let Some(place) = self.resting_mut(side).place_mut(id) else { return };
             let qty = place.remaining.saturating_sub(left);
             if qty.is_zero() {
                 return;
@@ -517,15 +502,8 @@ impl SimMarket {
             if !left.is_zero() {
                 return;
             }
-            self.resting_mut(side).remove(&(level, ticket));
+            self.resting_mut(side).remove(id);
         }
-    }
-
-    fn remove(&mut self, side: Side, mut done: Vec<(i64, Ticket)>) {
-        for place in done.drain(..) {
-            self.resting_mut(side).remove(&place);
-        }
-        self.done = done;
     }
 }
 

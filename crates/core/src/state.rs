@@ -9,25 +9,31 @@
 mod fact;
 mod index;
 mod orders;
+mod recent;
 mod risk;
+mod venue;
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use index::Index;
 use orders::Orders;
+use recent::Recent;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use venue::VenueSide;
 
 pub use fact::{Fact, facts_from_json, facts_to_json};
 pub(crate) use index::OpenOrders;
+pub use orders::OrderRef;
 pub use risk::DayStart;
+pub(crate) use venue::Report;
+pub use venue::{AtVenue, VenueMail};
 
 use crate::event::{Account, Event, Fill, Market, OrderState, OrderUpdate};
 use crate::input::{NewOrder, RiskSettings};
 use crate::ledger::{AssetIndex, Ledger};
-use crate::limits;
 use crate::order::{FirstAnswer, Order, OrderStatus, Trade};
 use crate::risk::Reason;
+use crate::sim::OrderKey;
 use crate::types::{
     Asset, ClientOrderId, EventId, Money, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
 };
@@ -40,7 +46,7 @@ pub struct State {
 }
 
 /// What is kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Data {
     last_event_id: EventId,
     last_ts_ns: TsNs,
@@ -58,7 +64,10 @@ struct Data {
     source: Text,
     positions: BTreeMap<Symbol, u64>,
     orders: Orders,
-    recent: VecDeque<(EventId, Event)>,
+    recent: Recent,
+    /// The built-in venue, while it is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    venue: Option<Box<VenueSide>>,
 }
 
 /// The assets of an instrument.
@@ -84,14 +93,20 @@ impl State {
     pub fn apply_event(&mut self, id: EventId, event: &Event) {
         self.data.last_event_id = id;
         match event {
-            Event::Market(market) => self.apply_market(market),
+            Event::Market(market) => {
+                self.apply_market(market);
+                if let Some(venue) = self.venue_mut() {
+                    venue.apply_market(market);
+                }
+            }
             Event::OrderUpdate(update) => self.apply_order_update(id, update),
             Event::Fill(fill) => self.apply_fill(id, fill),
             Event::OrderState(state) => self.apply_order_state(state),
             Event::Account(account) => {
-                self.seen_at(account.ts_ns);
-                for balance in &account.balances {
-                    self.data.ledger.set(*balance);
+                self.apply_account(account);
+                // What a log begins with is what its venue begins with; from there on it has its own account.
+                if let Some(venue) = self.venue_mut().filter(|_| id == 1) {
+                    venue.state.apply_account(account);
                 }
             }
             Event::Error(error) => self.seen_at(error.ts_ns),
@@ -145,17 +160,7 @@ impl State {
                 }
                 self.seen_at(*ts_ns);
             }
-            Fact::Amended { client_order_id, qty, price, lock, ts_ns, queued_at } => {
-                self.change(client_order_id, |order| {
-                    (order.qty, order.price) = (*qty, *price);
-                    (order.last_ts_ns, order.queued_at) = (*ts_ns, *queued_at);
-                });
-                if self.data.risk.max_orders_per_second.is_some() {
-                    self.note_sent(*ts_ns);
-                }
-                self.lock_anew(client_order_id, *lock);
-                self.seen_at(*ts_ns);
-            }
+            Fact::Amended { .. } => self.apply_amended(fact),
             Fact::Risk(settings) => self.data.risk = settings.clone(),
             Fact::Day(start) => self.data.day_start = start.clone(),
             Fact::Source(name) => {
@@ -165,6 +170,11 @@ impl State {
             Fact::Position { symbol, position } => {
                 self.data.positions.insert(*symbol, *position);
             }
+            Fact::Sized { .. }
+            | Fact::VenueAway
+            | Fact::Left { .. }
+            | Fact::AtVenue(_)
+            | Fact::Reported => self.apply_venue_fact(fact),
         }
     }
 
@@ -174,28 +184,29 @@ impl State {
     }
 
     /// The order of that name, open or closed.
-    pub fn order(&self, id: &ClientOrderId) -> Option<&Order> {
+    pub fn order(&self, id: &ClientOrderId) -> Option<OrderRef<'_>> {
         self.order_key(id).and_then(|key| self.data.orders.get(key))
     }
 
     /// Every order in the order of creation, closed ones too.
-    pub fn orders(&self) -> impl Iterator<Item = &Order> {
+    pub fn orders(&self) -> impl Iterator<Item = OrderRef<'_>> {
         self.data.orders.iter()
     }
 
     /// The same from position `from` on, each with its position.
-    pub fn orders_from(&self, from: usize) -> impl Iterator<Item = (usize, &Order)> {
+    pub fn orders_from(&self, from: usize) -> impl Iterator<Item = (usize, OrderRef<'_>)> {
         (from..).zip(self.data.orders.iter_from(from))
     }
 
     /// The open orders, in the order of creation.
-    pub fn open_orders(&self) -> impl Iterator<Item = &Order> {
-        self.index.open.iter().filter_map(|&key| self.data.orders.get(key))
+    pub fn open_orders(&self) -> impl Iterator<Item = OrderRef<'_>> {
+        self.index.open.iter().filter_map(|key| self.data.orders.get(key))
     }
 
     /// The open orders from position `from` of the order of creation on, each with its position.
-    pub fn open_orders_from(&self, from: usize) -> impl Iterator<Item = (usize, &Order)> {
-        self.index.open.range(from..).filter_map(|&key| Some((key, self.data.orders.get(key)?)))
+    pub fn open_orders_from(&self, from: usize) -> impl Iterator<Item = (usize, OrderRef<'_>)> {
+        let open = self.index.open.iter_from(from);
+        open.filter_map(|key| Some((key, self.data.orders.get(key)?)))
     }
 
     /// How many orders are open.
@@ -210,7 +221,7 @@ impl State {
 
     /// The last `market` event of an instrument.
     pub fn market(&self, symbol: &Symbol) -> Option<&Market> {
-        self.index.markets.get(symbol).and_then(|&index| self.data.markets.get(index))
+        self.index.markets.get(symbol).and_then(|index| self.data.markets.get(index))
     }
 
     /// The last `market` event of each instrument.
@@ -218,8 +229,8 @@ impl State {
         self.data.markets.iter()
     }
 
-    /// The last `order_update` and `fill` events, oldest first: [`limits::RECENT_ORDER_EVENTS_COUNT`].
-    pub fn recent_order_events(&self) -> impl DoubleEndedIterator<Item = &(EventId, Event)> {
+    /// The last `order_update` and `fill` events, oldest first: [`crate::limits::RECENT_ORDER_EVENTS_COUNT`].
+    pub fn recent_order_events(&self) -> impl DoubleEndedIterator<Item = (EventId, Event)> {
         self.data.recent.iter()
     }
 
@@ -251,22 +262,24 @@ impl State {
 
 /// For the engine.
 impl State {
-    pub(crate) fn order_key(&self, id: &ClientOrderId) -> Option<usize> {
+    pub(crate) fn order_key(&self, id: &ClientOrderId) -> Option<OrderKey> {
+        let is_it = |key| self.data.orders.is_named(key, id);
         let last = self.index.last_looked_up.get();
-        if self.data.orders.get(last).is_some_and(|order| order.client_order_id() == *id) {
+        if is_it(last) {
             return Some(last);
         }
-        let key = self.index.orders.get(id).copied()?;
+        let key = self.index.order_key(id, is_it)?;
         self.index.last_looked_up.set(key);
         Some(key)
     }
 
-    pub(crate) fn order_at(&self, key: usize) -> Option<&Order> {
-        self.data.orders.get(key)
+    /// The order of that key, to work with.
+    pub(crate) fn order_at(&mut self, key: OrderKey) -> Option<&Order> {
+        self.data.orders.ready(key)
     }
 
-    pub(crate) fn open_keyed(&self) -> impl Iterator<Item = (usize, &Order)> {
-        self.index.open.iter().filter_map(|&key| Some((key, self.data.orders.get(key)?)))
+    pub(crate) fn open_keyed(&self) -> impl Iterator<Item = (OrderKey, OrderRef<'_>)> {
+        self.open_orders_from(0)
     }
 
     /// The open orders that stand until `ts` at most, the earliest first.
@@ -275,7 +288,7 @@ impl State {
     }
 
     pub(crate) fn has_pair(&self, symbol: &Symbol) -> bool {
-        self.index.pairs.contains_key(symbol)
+        self.index.pairs.get(symbol).is_some()
     }
 
     pub(crate) fn free(&self, asset: Asset) -> Money {
@@ -326,16 +339,33 @@ impl State {
         self.data.last_ts_ns = self.data.last_ts_ns.max(ts_ns);
     }
 
-    fn remember(&mut self, id: EventId, event: Event) {
-        if self.data.recent.len() >= limits::RECENT_ORDER_EVENTS_COUNT {
-            self.data.recent.pop_front();
+    fn apply_account(&mut self, account: &Account) {
+        self.seen_at(account.ts_ns);
+        for balance in &account.balances {
+            self.data.ledger.set(*balance);
         }
-        self.data.recent.push_back((id, event));
+    }
+
+    fn apply_amended(&mut self, fact: &Fact) {
+        let Fact::Amended { client_order_id, qty, price, lock, ts_ns, queued_at } = fact else {
+            return;
+        };
+        self.change(client_order_id, |order| {
+            (order.qty, order.price) = (*qty, *price);
+            (order.last_ts_ns, order.queued_at) = (*ts_ns, *queued_at);
+        });
+        // Of a venue that is away it counted when it was sent.
+        let is_away = self.data.venue.is_some();
+        if self.data.risk.max_orders_per_second.is_some() && !is_away {
+            self.note_sent(*ts_ns);
+        }
+        self.lock_anew(client_order_id, *lock);
+        self.seen_at(*ts_ns);
     }
 
     fn apply_market(&mut self, market: &Market) {
         let known = self.index.markets.get(&market.symbol);
-        if let Some(slot) = known.and_then(|&index| self.data.markets.get_mut(index)) {
+        if let Some(slot) = known.and_then(|index| self.data.markets.get_mut(index)) {
             slot.clone_from(market);
         } else {
             self.index.markets.insert(market.symbol, self.data.markets.len());
@@ -366,13 +396,14 @@ impl State {
     }
 
     fn apply_intent(&mut self, request: &NewOrder, qty: Qty, lock: Money, external: bool) {
-        let Some(&pair) = self.index.pairs.get(&request.symbol) else { return };
+        let Some(pair) = self.index.pairs.get(&request.symbol) else { return };
         let Some(assets) = self.data.pairs.get(pair) else { return };
         let key = self.data.orders.len();
-        match self.index.orders.entry(request.client_order_id) {
-            Entry::Occupied(_) => return,
-            Entry::Vacant(entry) => entry.insert(key),
-        };
+        if self.order_key(&request.client_order_id).is_some()
+            || !self.index.insert(&request.client_order_id, key)
+        {
+            return;
+        }
         self.index.last_looked_up.set(key);
         if !lock.is_zero() {
             self.data.ledger.lock(assets.paid(request.side), lock);
@@ -407,7 +438,7 @@ impl State {
 
     fn apply_order_update(&mut self, id: EventId, update: &OrderUpdate) {
         self.seen_at(update.ts_ns);
-        self.remember(id, Event::OrderUpdate(update.clone()));
+        self.data.recent.update(id, update);
         let Some(key) = self.order_key(&update.client_order_id) else { return };
         let Some(order) = self.data.orders.get_mut(key) else { return };
         let before = OpenOrders::of(order);
@@ -425,7 +456,7 @@ impl State {
             }
         }
         if update.status.is_final() {
-            self.index.open.remove(&key);
+            self.index.open.remove(key);
             if let Some(at) = order.request.expire_ts_ns {
                 self.index.expiring.remove(&(at, key));
             }
@@ -440,7 +471,7 @@ impl State {
 
     fn apply_fill(&mut self, id: EventId, fill: &Fill) {
         self.seen_at(fill.ts_ns);
-        self.remember(id, Event::Fill(fill.clone()));
+        self.data.recent.fill(id, fill);
         let Some(key) = self.order_key(&fill.client_order_id) else { return };
         let Some(order) = self.data.orders.get_mut(key) else { return };
         let cost = Money::notional(fill.price, fill.qty);

@@ -492,6 +492,28 @@ name! {
     VenueOrderId, max 36, "visible ASCII characters", |c| c.is_ascii_graphic()
 }
 
+impl VenueOrderId {
+    /// A number as a name; 0 is none.
+    pub(crate) fn of_number(number: u64) -> Option<VenueOrderId> {
+        let mut buffer = itoa::Buffer::new();
+        let digits = buffer.format(number).as_bytes();
+        let mut bytes = [0; VenueOrderId::MAX_BYTES];
+        bytes.get_mut(..digits.len())?.copy_from_slice(digits);
+        let len = u8::try_from(digits.len()).ok()?;
+        (number != 0).then_some(VenueOrderId { bytes, len })
+    }
+
+    /// The number that it is the name of, written as a number is.
+    pub(crate) fn number(&self) -> Option<u64> {
+        let digits = self.bytes.get(..usize::from(self.len))?;
+        let number = digits.iter().try_fold(0_u64, |number, digit| {
+            let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
+            number.checked_mul(10)?.checked_add(digit.into())
+        });
+        number.filter(|_| digits.first() != Some(&b'0'))
+    }
+}
+
 wire_enum! {
     /// Which way an order goes.
     Side {

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{WaitId, WaitIdOptions, waitid};
@@ -54,11 +54,16 @@ pub(crate) fn wait(child: &Child, grace: Duration) -> bool {
 /// end by itself: it has so long for it.
 pub(crate) fn end(child: &mut Child, grace: Duration) -> String {
     wait(child, grace);
-    let group = rustix::process::Pid::from_child(child);
-    // There may be nobody left in it.
-    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-    match child.wait() {
+    match reap(child) {
         Ok(status) => status.to_string(),
         Err(error) => format!("it cannot be waited for: {error}"),
     }
+}
+
+/// Ends the process and what it started; how it ended. To be called once: its number is free afterwards.
+pub(crate) fn reap(child: &mut Child) -> io::Result<ExitStatus> {
+    let group = rustix::process::Pid::from_child(child);
+    // There may be nobody left in it.
+    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    child.wait()
 }

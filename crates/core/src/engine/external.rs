@@ -113,7 +113,7 @@ impl Engine {
         let ReportBody::State(state) = &report.body else { return None };
         let order = state.request.as_ref().filter(|_| !state.status.is_final())?;
         order.check_domain().ok()?;
-        let index = *self.index.get(&order.symbol)?;
+        let index = self.index.get(&order.symbol)?;
         let (_, lock) = self.size(index, order);
         self.tell_context(index, step);
         let client_order_id = order.client_order_id;
@@ -236,7 +236,7 @@ impl Engine {
         }
     }
 
-    fn not_found(&self, ts: TsNs, key: OrderKey, touched: &mut Touched) {
+    fn not_found(&mut self, ts: TsNs, key: OrderKey, touched: &mut Touched) {
         let Some(order) = self.state.order_at(key) else { return };
         let since = order.sent_ts_ns.unwrap_or_default().max(match order.status {
             Some(_) => order.last_ts_ns,
@@ -253,7 +253,7 @@ impl Engine {
     }
 
     /// Notes whether it is unknown what became of an order. Whether that is news.
-    fn doubt(&mut self, key: OrderKey, unknown: bool, step: &mut Step) -> bool {
+    pub(super) fn doubt(&mut self, key: OrderKey, unknown: bool, step: &mut Step) -> bool {
         let Some(order) = self.state.order_at(key) else { return false };
         let client_order_id: ClientOrderId = order.client_order_id();
         let news = order.is_open() && order.is_in_doubt() != unknown;

@@ -7,6 +7,7 @@
 
 use super::{Engine, Step};
 use crate::event::{Event, Fill, Liquidity, OrderUpdate};
+use crate::input::NewOrder;
 use crate::instrument::Instrument;
 use crate::order::{Order, OrderChange, OrderStatus, next_status};
 use crate::risk::Reason;
@@ -117,7 +118,7 @@ impl Engine {
 
     /// Notes where a change leads the order, if it can be.
     pub(super) fn turn(
-        &self,
+        &mut self,
         key: OrderKey,
         change: OrderChange,
         reason: Text,
@@ -176,26 +177,26 @@ impl Engine {
             let update = update(ts, order, status, &touched);
             self.emit(Event::OrderUpdate(update), step);
         }
-        if let Some(order) = self.state.order_at(key) {
-            self.emit(Event::OrderState(order.state_event()), step);
+        if let Some(state) = self.state.order_at(key).map(Order::state_event) {
+            self.emit(Event::OrderState(state), step);
         }
     }
 
     /// The built-in venue's fee: a part of what is received, rounded up, never more than that.
     fn fee(
-        &self,
+        &mut self,
         key: OrderKey,
         qty: Qty,
         price: Price,
         liquidity: Liquidity,
     ) -> Option<(Money, Asset)> {
-        let order = self.state.order_at(key)?;
-        let instrument: &Instrument = self.instrument(&order.request.symbol)?;
+        let NewOrder { symbol, side, .. } = self.state.order_at(key)?.request;
+        let instrument: &Instrument = self.instrument(&symbol)?;
         let rate = match liquidity {
             Liquidity::Maker => instrument.maker_fee,
             Liquidity::Taker => instrument.taker_fee,
         };
-        let (received, asset, decimals) = match order.request.side {
+        let (received, asset, decimals) = match side {
             Side::Buy => (Money::from(qty), instrument.base, instrument.base_decimals),
             Side::Sell => {
                 (Money::notional(price, qty), instrument.quote, instrument.quote_decimals)

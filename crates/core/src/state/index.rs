@@ -2,22 +2,26 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::hash::{Hash, Hasher};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHasher;
 
 use super::Data;
 use crate::order::Order;
-use crate::types::{ClientOrderId, Money, Qty, Side, Symbol, TsNs};
+use crate::sim::OrderKey;
+use crate::store::{KeySet, SymbolIndex, Table};
+use crate::types::{ClientOrderId, Money, Qty, Side, TsNs};
 
 /// Places in the state's data.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Index {
-    pub(super) orders: FxHashMap<ClientOrderId, usize>,
-    pub(super) open: BTreeSet<usize>,
+    /// From the names of the orders to their keys.
+    orders: Table,
+    pub(super) open: KeySet,
     /// The open orders that stand until a time, by that time.
     pub(super) expiring: BTreeSet<(TsNs, usize)>,
-    pub(super) markets: FxHashMap<Symbol, usize>,
-    pub(super) pairs: FxHashMap<Symbol, usize>,
+    pub(super) markets: SymbolIndex,
+    pub(super) pairs: SymbolIndex,
     /// The order that was looked up last: the one that the next look is about, as a rule.
     pub(super) last_looked_up: Cell<usize>,
     /// What the open orders of each pair come to.
@@ -79,16 +83,33 @@ impl Index {
         let mut index = Index::default();
         index.open_of_pair.resize(data.pairs.len(), OpenOrders::default());
         for (key, order) in data.orders.iter().enumerate() {
-            index.orders.insert(order.client_order_id(), key);
+            index.insert(&order.client_order_id(), key);
             if order.is_open() {
                 index.open.insert(key);
                 index.expiring.extend(order.request.expire_ts_ns.map(|at| (at, key)));
-                index.changed(order.pair, OpenOrders::default(), OpenOrders::of(order));
+                index.changed(order.pair, OpenOrders::default(), OpenOrders::of(&order));
             }
         }
         index.markets = data.markets.iter().enumerate().map(|(i, m)| (m.symbol, i)).collect();
         index.pairs = data.pairs.iter().enumerate().map(|(i, p)| (p.symbol, i)).collect();
         index
+    }
+
+    /// The key of the order of that name, for which `is_it` holds.
+    pub(super) fn order_key(
+        &self,
+        id: &ClientOrderId,
+        is_it: impl Fn(OrderKey) -> bool,
+    ) -> Option<OrderKey> {
+        let found = |key| usize::try_from(key).is_ok_and(&is_it);
+        self.orders.find(hash_of(id), found).and_then(|key| usize::try_from(key).ok())
+    }
+
+    /// Notes the key of a name. `false`: there are as many orders as there may be.
+    pub(super) fn insert(&mut self, id: &ClientOrderId, key: OrderKey) -> bool {
+        let Ok(key) = u32::try_from(key) else { return false };
+        self.orders.insert(hash_of(id), key);
+        true
     }
 
     /// An order of a pair comes to something else than before.
@@ -97,4 +118,13 @@ impl Index {
             *open = open.without(before).with(now);
         }
     }
+}
+
+/// Not keyed: who may place orders could make many of one hash, and slow down a gateway that he may as well
+/// flood or halt.
+fn hash_of(id: &ClientOrderId) -> u32 {
+    let mut hasher = FxHasher::default();
+    id.hash(&mut hasher);
+    let [.., a, b, c, d] = hasher.finish().to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
 }

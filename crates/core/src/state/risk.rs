@@ -28,6 +28,11 @@ impl DayStart {
         ts.div_euclid(DAY_NS)
     }
 
+    /// When the day is over.
+    pub(crate) const fn end_ns(&self) -> TsNs {
+        self.day.saturating_add(1).saturating_mul(DAY_NS)
+    }
+
     /// What the account was worth in that asset.
     pub(crate) fn worth_in(&self, asset: &Asset) -> Option<Money> {
         self.worth.iter().find(|(known, _)| known == asset).map(|(_, worth)| *worth)
@@ -38,7 +43,7 @@ impl State {
     /// What the open orders of an instrument come to.
     pub(crate) fn open_of(&self, symbol: &Symbol) -> OpenOrders {
         let pair = self.index.pairs.get(symbol);
-        pair.and_then(|&pair| self.index.open_of_pair.get(pair)).copied().unwrap_or_default()
+        pair.and_then(|pair| self.index.open_of_pair.get(pair)).copied().unwrap_or_default()
     }
 
     /// What the account has of an asset, locked or not.

@@ -277,8 +277,8 @@ fn check_pairs(rig: &Rig) {
     for order in state.orders() {
         let Some(other) = order.request.oco_with.and_then(|id| state.order(&id)) else { continue };
         let executed = |order: &veloz_core::order::Order| !order.executed_qty.is_zero();
-        assert!(!(executed(order) && executed(other)), "{order:?} {other:?}");
-        assert!(!executed(order) || !other.is_open(), "{order:?} {other:?}");
+        assert!(!(executed(&order) && executed(&other)), "{order:?} {other:?}");
+        assert!(!executed(&order) || !other.is_open(), "{order:?} {other:?}");
         assert!(order.is_open() || !other.is_dormant(), "{order:?} {other:?}");
     }
 }

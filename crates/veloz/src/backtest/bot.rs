@@ -48,8 +48,8 @@ pub enum BotError {
     },
     /// It keeps its turn.
     #[error(
-        "the strategy has not ended its turn within {0:?} (--timeout): a turn ends with \
-         {{\"done\":TURN}}, written and flushed"
+        "the strategy has kept the replay waiting for {0:?} (--timeout): its hello, and \
+         {{\"done\":TURN}} at the end of each turn, are to be written and flushed"
     )]
     Silent(Duration),
     /// It does not read.
@@ -92,6 +92,8 @@ pub enum BotError {
 #[derive(Debug)]
 pub(super) struct Bot {
     child: Child,
+    /// It has ended, and its number is free.
+    is_over: bool,
     input: Option<ChildStdin>,
     lines: Lines<Turn>,
     limits: Rc<Limits>,
@@ -135,7 +137,8 @@ impl Bot {
         });
         let turn = Turn { output, limits: Rc::clone(&limits) };
         let lines = Lines::new(turn, STRATEGY_LINE_MAX_BYTES);
-        let bot = Bot { child, input: Some(input), lines, limits, line: 0, timeout };
+        let bot =
+            Bot { child, is_over: false, input: Some(input), lines, limits, line: 0, timeout };
         let input = bot.input.as_ref().map(ChildStdin::as_fd);
         input.map_or(Ok(()), set_nonblocking).map_err(BotError::Pipe)?;
         Ok(bot)
@@ -212,7 +215,8 @@ impl Bot {
         if !process::wait(&self.child, left) {
             return Err(BotError::Stays(self.timeout));
         }
-        match self.child.wait() {
+        self.is_over = true;
+        match process::reap(&mut self.child) {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(BotError::Failed(status.to_string())),
             Err(error) => Err(BotError::Pipe(error)),
@@ -234,6 +238,7 @@ impl Bot {
 
     fn status(&mut self) -> String {
         if process::wait(&self.child, Duration::from_millis(STRATEGY_EXIT_MS)) {
+            self.is_over = true;
             return process::end(&mut self.child, Duration::ZERO);
         }
         "it has closed its input or output, and runs on".to_owned()
@@ -242,7 +247,9 @@ impl Bot {
 
 impl Drop for Bot {
     fn drop(&mut self) {
-        process::end(&mut self.child, Duration::ZERO);
+        if !self.is_over {
+            process::end(&mut self.child, Duration::ZERO);
+        }
     }
 }
 

@@ -191,6 +191,14 @@ pub fn run(
     Ok(Replayed { report, picture, failure, took: began.elapsed() })
 }
 
+/// Whether a strategy may write that line, at some time.
+///
+/// # Errors
+/// What is wrong with it, to be read behind the line.
+pub fn check_line(line: &[u8]) -> Result<(), String> {
+    wire::read_said(line).map(|_| ())
+}
+
 /// Waits for what the strategy wants to hear.
 fn greet(bot: &mut Bot, engine: &Engine) -> Result<Hello> {
     bot.begin_turn();

@@ -33,7 +33,8 @@ pub(super) struct Tally {
     /// What the holdings of the start are worth.
     pub(super) held: Curve,
     pub(super) drawdown: Drawdown,
-    peak: (Money, TsNs),
+    /// The highest equity so far, and when it was.
+    peak: Option<(Money, TsNs)>,
     /// The account has told of itself.
     is_open: bool,
     is_changed: bool,
@@ -103,7 +104,7 @@ impl Tally {
             equity: Curve::default(),
             held: Curve::default(),
             drawdown: Drawdown::default(),
-            peak: (Money::ZERO, 0),
+            peak: None,
             is_open: false,
             is_changed: false,
         };
@@ -144,12 +145,11 @@ impl Tally {
         let equity = self.worth(|holding| holding.now, Holding::last);
         self.equity.add(now, equity.raw());
         self.held.add(now, self.worth(|holding| holding.start, Holding::last).raw());
-        if self.peak.1 == 0 || equity > self.peak.0 {
-            self.peak = (equity, now);
-        }
-        let amount = self.peak.0.saturating_sub(equity);
+        let before = self.peak.filter(|(peak, _)| *peak >= equity);
+        let (peak, peak_ts_ns) = before.unwrap_or((equity, now));
+        self.peak = Some((peak, peak_ts_ns));
+        let amount = peak.saturating_sub(equity);
         if amount > self.drawdown.amount {
-            let (peak, peak_ts_ns) = self.peak;
             self.drawdown = Drawdown { amount, peak, peak_ts_ns, trough_ts_ns: now };
         }
     }
@@ -212,7 +212,7 @@ impl Tally {
             let known = Money::valued(start, price);
             self.equity.shift(known.raw());
             self.held.shift(known.raw());
-            self.peak.0 = self.peak.0.saturating_add(known);
+            self.peak = self.peak.map(|(peak, ts)| (peak.saturating_add(known), ts));
             self.drawdown.peak = self.drawdown.peak.saturating_add(known);
         }
     }
@@ -341,6 +341,7 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use veloz_core::event::{Account, Balance, Market};
 
     fn pair() -> PairTally {
         let symbol = Symbol::parse("BTCUSDT").unwrap();
@@ -399,6 +400,40 @@ mod tests {
                 assert!(held != 0 || pair.cost.is_zero(), "round {round}");
             }
         }
+    }
+
+    /// An account of 100 USDT and 1 BTC, whose price moves.
+    #[track_caller]
+    fn check_fall(prices: &[&str], amount: &str, peak: &str, times: (TsNs, TsNs)) {
+        let symbol = Symbol::parse("BTCUSDT").unwrap();
+        let instrument = Instrument::for_symbol(symbol).unwrap();
+        let mut tally = Tally::new(instrument.quote, std::slice::from_ref(&instrument));
+        let balance = |asset, free: &str| Balance { asset, free: money(free), locked: Money::ZERO };
+        let balances = vec![balance(instrument.quote, "100"), balance(instrument.base, "1")];
+        tally.see(1, &Event::Account(Account { ts_ns: 1, balances }));
+        tally.settle(1);
+        for (now, price) in (2..).zip(prices) {
+            let price = Price::parse(price).unwrap();
+            let (trade_id, qty, side, bid, ask) = (None, None, None, None, None);
+            let market = Market { symbol, ts_ns: now, price, trade_id, qty, side, bid, ask };
+            tally.see(now, &Event::Market(market));
+            tally.settle(now);
+        }
+        let (peak_ts_ns, trough_ts_ns) = times;
+        let (amount, peak) = (money(amount), money(peak));
+        let wanted = Drawdown { amount, peak, peak_ts_ns, trough_ts_ns };
+        assert_eq!(tally.drawdown, wanted, "{prices:?}");
+        assert_eq!(tally.equity, tally.held);
+        let first = tally.equity.buckets().first().map(|bucket| bucket.first);
+        assert_eq!(first, Some(money("100").raw() + money(prices[0]).raw()));
+    }
+
+    #[test]
+    fn the_deepest_fall_is_from_a_peak_before_it() {
+        check_fall(&["50", "60", "55", "80", "50", "70", "90", "61"], "30", "180", (5, 6));
+        // The first price says what it was worth before.
+        check_fall(&["50", "40"], "10", "150", (1, 3));
+        check_fall(&["50", "50", "40", "45"], "10", "150", (1, 4));
     }
 
     #[test]

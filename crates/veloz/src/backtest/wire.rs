@@ -88,8 +88,14 @@ struct Wishes {
 
 type Reader = fn(&[u8]) -> Result<Command, ApiError>;
 
-/// Reads a line of a strategy; otherwise what is wrong with it, to be read behind the line.
+/// Reads a line of a strategy; otherwise what is wrong with it, to be read behind the line. It may hold a
+/// part of the line, but no control character of it.
 pub(super) fn read_said(line: &[u8]) -> Result<Said, String> {
+    let clean = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    read(line).map_err(|problem| problem.chars().map(clean).collect())
+}
+
+fn read(line: &[u8]) -> Result<Said, String> {
     let spoken: Spoken<'_> = serde_json::from_slice(line).map_err(|error| {
         format!("is no line of a strategy ({error}): what is for people goes to standard error")
     })?;
@@ -307,5 +313,6 @@ mod tests {
         check(r#"{"hello":{"every_ms":0}}"#, "has every_ms 0: it must be 1 to");
         check(r#"{"hello":{"every":1}}"#, "unknown field `every`");
         check(r#"{"hello":{"symbols":["btc"]}}"#, "letters (upper case)");
+        check(r#"{"\u001b[2J":1}"#, "unknown field `\u{fffd}[2J`");
     }
 }

@@ -375,6 +375,12 @@ impl Args for ReplayArgs {
             )
             .arg(option(EVENTS, "FILE", "Write every event there, as NDJSON").value_parser(path()))
             .args(flags(is_ours))
+            .mut_arg("VELOZ_SIM_SEED", |seed| {
+                seed.help(
+                    "Seed of all that is left to chance; the strategy has it, too [default: 0] \
+                     [env: VELOZ_SIM_SEED]",
+                )
+            })
             .after_help(AFTER)
     }
 

@@ -66,7 +66,7 @@ pub(super) fn newest(
     wanted: impl Fn(&Event) -> bool,
 ) -> Vec<(u64, Event)> {
     let events = engine.state().recent_order_events().rev();
-    events.filter(|(_, event)| wanted(event)).take(limit).cloned().collect()
+    events.filter(|(_, event)| wanted(event)).take(limit).collect()
 }
 
 /// `GET /api/orders_state`
@@ -81,7 +81,7 @@ pub(super) async fn states(State(app): Shared, uri: Uri) -> Answered {
     })?;
     let page = move |engine: &Engine| {
         let state = engine.state();
-        let position = |(position, order): (usize, &veloz_core::order::Order)| {
+        let position = |(position, order): (usize, veloz_core::state::OrderRef<'_>)| {
             (position + 1, Event::OrderState(order.state_event()))
         };
         if only_open.unwrap_or(false) {

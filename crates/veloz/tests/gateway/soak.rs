@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::{
-    Events, Follower, Gateway, Habit, Options, Plot, StopOnDrop, eventually, fixed_port, root,
-    seeded,
+    Events, Follower, Gateway, Habit, Options, Plot, StopOnDrop, eventually, fixed_port, number,
+    root, seeded,
 };
 
 /// Six symbols, each moved a thousand times a second, by one or more trades.
@@ -175,7 +175,12 @@ fn judge(samples: &[Sample]) {
 
 fn draw(samples: &[Sample], newest: u64) {
     let column = |of: fn(&Sample) -> f64| samples.iter().map(of).collect::<Vec<f64>>();
-    let title = format!("{newest} events, subscribers that come, go, stall and return");
+    let minutes = samples.last().map_or(0.0, |sample| sample.second / 60.0);
+    let title = format!(
+        "{} events in {} minutes, to subscribers that come, go, stall and return",
+        number(newest as f64),
+        number(minutes)
+    );
     let mut plot = Plot::new(title, column(|s| s.second));
     let rates = samples.windows(2).map(|pair| {
         (pair[1].events - pair[0].events) as f64 / (pair[1].second - pair[0].second).max(1e-9)

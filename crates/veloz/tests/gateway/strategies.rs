@@ -368,7 +368,7 @@ fn a_strategy_that_does_not_begin() {
         "exit 9",
         "first line is its hello: the strategy ended before the replay did (exit status: 9)",
     );
-    check("sleep 1000", "has not ended its turn within 1s (--timeout)");
+    check("sleep 1000", "has kept the replay waiting for 1s (--timeout)");
     check("echo Starting...", r#"line 1 of the strategy's output, "Starting...", is no line of a"#);
     check(r#"echo '{"done":1}'"#, "the first, must be its hello");
     check(r#"echo '{"hello":{"types":["fills"]}}'"#, r#"names "fills" in types"#);
@@ -402,7 +402,7 @@ fn a_strategy_that_fails_on_the_way() {
     check("exec 1>&-; sleep 1000", "it has closed its input or output, and runs on");
     check(
         "sleep 1000",
-        "has not ended its turn within 1s (--timeout): a turn ends with {\"done\":TURN}",
+        "has kept the replay waiting for 1s (--timeout): its hello, and {\"done\":TURN}",
     );
 }
 

@@ -5,7 +5,7 @@ mod engine_load;
 
 use anyhow::{Result, anyhow, bail};
 use clap::{Parser, ValueEnum};
-use engine_load::{EngineLoad, Venue};
+use engine_load::{EngineLoad, Operation, Venue};
 use rust_ob::Decimal;
 
 #[global_allocator]
@@ -66,6 +66,22 @@ impl OrderbookRs {
 }
 
 impl Venue for OrderbookRs {
+    type Request = Operation;
+
+    fn request(&mut self, operation: Operation) -> Result<Operation> {
+        Ok(operation)
+    }
+
+    fn perform(&mut self, request: &Operation) -> Result<()> {
+        match *request {
+            Operation::Place { id, level } => self.place(id, level),
+            Operation::Cancel { id } => self.cancel(id),
+            Operation::Take { id } => self.take(id),
+        }
+    }
+}
+
+impl OrderbookRs {
     fn place(&mut self, id: u64, level: u64) -> Result<()> {
         self.add(id, DEEPEST_LEVEL + level, QTY, pricelevel::Side::Buy)
     }
@@ -104,6 +120,22 @@ impl RustOb {
 }
 
 impl Venue for RustOb {
+    type Request = Operation;
+
+    fn request(&mut self, operation: Operation) -> Result<Operation> {
+        Ok(operation)
+    }
+
+    fn perform(&mut self, request: &Operation) -> Result<()> {
+        match *request {
+            Operation::Place { id, level } => self.place(id, level),
+            Operation::Cancel { id } => self.cancel(id),
+            Operation::Take { id } => self.take(id),
+        }
+    }
+}
+
+impl RustOb {
     fn place(&mut self, id: u64, level: u64) -> Result<()> {
         self.add(id, DEEPEST_LEVEL + level, QTY, rust_ob::Side::Buy)
     }

@@ -23,7 +23,7 @@ pub(crate) use gateway::{Gateway, Options};
 pub(crate) use http::{
     Reply, exchange, exchange_and_leave, get, parse, post, post_json, request, try_post_json,
 };
-pub(crate) use plot::Plot;
+pub(crate) use plot::{Plot, number};
 pub(crate) use proxy::{Cut, Proxy};
 pub(crate) use stream::{Events, Frame};
 pub(crate) use traders::{StopOnDrop, Traders};

@@ -1,0 +1,223 @@
+//! An order in 128 bytes.
+
+use crate::input::NewOrder;
+use crate::order::{FirstAnswer, Order, OrderStatus, OrderType, TimeInForce};
+use crate::risk::Reason;
+use crate::types::{
+    ClientOrderId, EventId, Money, Price, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
+};
+
+/// It has a limit.
+const HAS_PRICE: u8 = 1;
+const EXTERNAL: u8 = 2;
+const ADOPTED: u8 = 4;
+const REDUCE_ONLY: u8 = 8;
+/// When it was first answered for, all was executed that is now.
+const FIRST_EXECUTED_ALL: u8 = 16;
+/// It locks nothing, and what was executed when it was first answered for stands in that place.
+const FIRST_EXECUTED_PART: u8 = 32;
+/// It is kept whole: of this only the name holds.
+const ELSEWHERE: u8 = 64;
+
+/// What most orders consist of. Of an order that has more to it, its name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Packed {
+    cum_quote: Money,
+    locked: Money,
+    qty: Qty,
+    price: Price,
+    executed_qty: Qty,
+    queued_at: EventId,
+    last_ts_ns: TsNs,
+    /// Its name at the venue, a number; 0: none.
+    venue_number: u64,
+    pair: u16,
+    flags: u8,
+    client_order_id: ClientOrderId,
+    status: Option<OrderStatus>,
+    first_status: Option<OrderStatus>,
+    side: Side,
+    order_type: OrderType,
+    time_in_force: TimeInForce,
+    reason: u8,
+    first_reason: u8,
+}
+
+impl Packed {
+    /// Of an order that lies elsewhere.
+    pub(super) const fn named(client_order_id: ClientOrderId) -> Packed {
+        Packed {
+            cum_quote: Money::ZERO,
+            locked: Money::ZERO,
+            qty: Qty::ZERO,
+            price: Price::ZERO,
+            executed_qty: Qty::ZERO,
+            queued_at: 0,
+            last_ts_ns: 0,
+            venue_number: 0,
+            pair: 0,
+            flags: ELSEWHERE,
+            client_order_id,
+            status: None,
+            first_status: None,
+            side: Side::Buy,
+            order_type: OrderType::Limit,
+            time_in_force: TimeInForce::Gtc,
+            reason: 0,
+            first_reason: 0,
+        }
+    }
+
+    /// `None`: the order has more to it.
+    pub(super) fn of(order: &Order) -> Option<Packed> {
+        let &Order { ref request, qty, price, executed_qty, cum_quote, locked, .. } = order;
+        let has_more = request.quote_qty.is_some()
+            || request.stop_price.is_some()
+            || request.expire_ts_ns.is_some()
+            || request.oco_with.is_some()
+            || (request.qty, request.price) != (qty, price)
+            || order.triggered
+            || order.sent_ts_ns.is_some()
+            || !order.trades.is_empty();
+        if has_more {
+            return None;
+        }
+        let mut flags = 0;
+        for (flag, is_set) in [
+            (HAS_PRICE, price.is_some()),
+            (EXTERNAL, order.external),
+            (ADOPTED, order.adopted),
+            (REDUCE_ONLY, request.reduce_only),
+        ] {
+            flags |= if is_set { flag } else { 0 };
+        }
+        let mut locked = locked;
+        let (mut first_status, mut first_reason) = (None, 0);
+        if let Some(first) = &order.first {
+            (first_status, first_reason) = (Some(first.status), code_of(&first.reason)?);
+            if first.executed_qty == executed_qty {
+                flags |= FIRST_EXECUTED_ALL;
+            } else if !first.executed_qty.is_zero() {
+                if !locked.is_zero() {
+                    return None;
+                }
+                flags |= FIRST_EXECUTED_PART;
+                locked = first.executed_qty.into();
+            }
+        }
+        Some(Packed {
+            cum_quote,
+            locked,
+            qty,
+            price: price.unwrap_or_default(),
+            executed_qty,
+            queued_at: order.queued_at,
+            last_ts_ns: order.last_ts_ns,
+            venue_number: match &order.venue_order_id {
+                Some(id) => id.number()?,
+                None => 0,
+            },
+            pair: u16::try_from(order.pair).ok()?,
+            flags,
+            client_order_id: request.client_order_id,
+            status: order.status,
+            first_status,
+            side: request.side,
+            order_type: request.order_type,
+            time_in_force: request.time_in_force,
+            reason: code_of(&order.reason)?,
+            first_reason,
+        })
+    }
+
+    /// The order, of an instrument.
+    pub(super) fn unpack(&self, symbol: Symbol) -> Order {
+        let has = |flag| self.flags & flag != 0;
+        let in_part = has(FIRST_EXECUTED_PART);
+        let price = has(HAS_PRICE).then_some(self.price);
+        let first_executed = match (has(FIRST_EXECUTED_ALL), in_part) {
+            (true, _) => self.executed_qty,
+            (false, true) => Qty::of(self.locked),
+            (false, false) => Qty::ZERO,
+        };
+        Order {
+            request: NewOrder {
+                client_order_id: self.client_order_id,
+                symbol,
+                side: self.side,
+                order_type: self.order_type,
+                time_in_force: self.time_in_force,
+                qty: self.qty,
+                quote_qty: None,
+                price,
+                stop_price: None,
+                expire_ts_ns: None,
+                reduce_only: has(REDUCE_ONLY),
+                oco_with: None,
+            },
+            qty: self.qty,
+            price,
+            triggered: false,
+            queued_at: self.queued_at,
+            venue_order_id: VenueOrderId::of_number(self.venue_number),
+            status: self.status,
+            executed_qty: self.executed_qty,
+            cum_quote: self.cum_quote,
+            locked: if in_part { Money::ZERO } else { self.locked },
+            reason: text_of(self.reason),
+            last_ts_ns: self.last_ts_ns,
+            external: has(EXTERNAL),
+            adopted: has(ADOPTED),
+            sent_ts_ns: None,
+            trades: Vec::new(),
+            first: self.first_status.map(|status| FirstAnswer {
+                status,
+                executed_qty: first_executed,
+                reason: text_of(self.first_reason),
+            }),
+            pair: usize::from(self.pair),
+        }
+    }
+
+    pub(super) const fn client_order_id(&self) -> &ClientOrderId {
+        &self.client_order_id
+    }
+
+    pub(super) fn pair(&self) -> usize {
+        usize::from(self.pair)
+    }
+
+    /// Whether the order is kept whole, or lies ready for the first time.
+    pub(super) const fn is_elsewhere(&self) -> bool {
+        self.flags & ELSEWHERE != 0
+    }
+
+    pub(super) const fn set_elsewhere(&mut self) {
+        self.flags = ELSEWHERE;
+    }
+}
+
+/// A reason's place among all, from 1; 0: none. `None`: a venue's own words.
+fn code_of(reason: &str) -> Option<u8> {
+    if reason.is_empty() {
+        return Some(0);
+    }
+    let at = Reason::ALL.iter().position(|known| known.as_str() == reason)?;
+    u8::try_from(at + 1).ok()
+}
+
+fn text_of(code: u8) -> Text {
+    let reason = usize::from(code).checked_sub(1).and_then(|at| Reason::ALL.get(at));
+    Text::Borrowed(reason.map(|reason| reason.as_str()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two lines of a processor's cache.
+    #[test]
+    fn its_size() {
+        assert_eq!(size_of::<Packed>(), 128);
+    }
+}

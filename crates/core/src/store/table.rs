@@ -1,0 +1,247 @@
+//! A hash table that never pauses.
+
+use super::Blocks;
+
+/// Entries in a bucket: with how many there are and which bucket goes on, a line of a processor's cache.
+const WIDTH: usize = 7;
+/// Entries that a bucket holds on average, until one more bucket is made.
+const LOAD: usize = 4;
+
+/// From hashes to numbers. It grows by one bucket at a time, which shares the entries of one other (linear
+/// hashing). It keeps no keys: whoever looks something up says which of the numbers of its hash is meant.
+#[derive(Debug, Clone)]
+pub(crate) struct Table {
+    /// The buckets, and behind those that are too full others.
+    buckets: Blocks<Bucket>,
+    overflow: Blocks<Bucket>,
+    /// Of the overflow, what is not in use.
+    spare: Vec<u32>,
+    len: usize,
+    moved: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    hash: u32,
+    value: u32,
+}
+
+/// Hashes and numbers apart, so that all hashes are compared at once.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bucket {
+    hashes: [u32; WIDTH],
+    values: [u32; WIDTH],
+    used: u32,
+    /// The place in the overflow, from 1, where it goes on; 0: nowhere.
+    more: u32,
+}
+
+impl Bucket {
+    /// The places of the entries of a hash, as bits: without a branch that the processor could mispredict
+    /// while it waits for the bucket.
+    fn places_of(&self, hash: u32) -> u32 {
+        let same = self.hashes.iter().enumerate();
+        let same = same.fold(0, |bits, (at, known)| bits | u32::from(*known == hash) << at);
+        same & ((1 << self.used) - 1)
+    }
+
+    /// The place of the entry of that hash for which `is_it` holds.
+    fn find(&self, hash: u32, is_it: &mut impl FnMut(u32) -> bool) -> Option<usize> {
+        let mut places = self.places_of(hash);
+        while places != 0 {
+            let at = index(places.trailing_zeros());
+            if self.values.get(at).is_some_and(|value| is_it(*value)) {
+                return Some(at);
+            }
+            places &= places - 1;
+        }
+        None
+    }
+
+    fn entry(&self, at: usize) -> Option<Entry> {
+        Some(Entry { hash: *self.hashes.get(at)?, value: *self.values.get(at)? })
+    }
+
+    fn set(&mut self, at: usize, entry: Entry) -> Option<()> {
+        *self.hashes.get_mut(at)? = entry.hash;
+        *self.values.get_mut(at)? = entry.value;
+        Some(())
+    }
+
+    /// Whether there was room.
+    fn push(&mut self, entry: Entry) -> bool {
+        let had_room = self.set(index(self.used), entry).is_some();
+        self.used += u32::from(had_room);
+        had_room
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry> {
+        (0..index(self.used)).filter_map(|at| self.entry(at))
+    }
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+impl Default for Table {
+    fn default() -> Table {
+        let mut buckets = Blocks::default();
+        buckets.push(Bucket::default());
+        let (overflow, spare, moved) = (Blocks::default(), Vec::new(), Vec::new());
+        Table { buckets, overflow, spare, len: 0, moved }
+    }
+}
+
+impl Table {
+    /// The number of that hash for which `is_it` holds.
+    pub(crate) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let mut bucket = self.buckets.get(self.bucket_of(hash))?;
+        loop {
+            if let Some(at) = bucket.find(hash, &mut is_it) {
+                return bucket.values.get(at).copied();
+            }
+            bucket = self.overflow.get(index(bucket.more.checked_sub(1)?))?;
+        }
+    }
+
+    /// Puts a number in, whether or not there is one of that hash.
+    pub(crate) fn insert(&mut self, hash: u32, value: u32) {
+        self.put(Entry { hash, value });
+        self.len += 1;
+        if self.len > self.buckets.len() * LOAD {
+            self.grow();
+        }
+    }
+
+    /// Takes out the number of that hash for which `is_it` holds.
+    pub(crate) fn remove(&mut self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
+        let mut bucket = self.buckets.get_mut(self.bucket_of(hash))?;
+        loop {
+            if let Some(at) = bucket.find(hash, &mut is_it) {
+                let value = bucket.values.get(at).copied();
+                let last = index(bucket.used.saturating_sub(1));
+                bucket.set(at, bucket.entry(last)?)?;
+                bucket.used -= 1;
+                self.len -= 1;
+                return value;
+            }
+            let more = bucket.more.checked_sub(1)?;
+            bucket = self.overflow.get_mut(index(more))?;
+        }
+    }
+
+    /// With n buckets and 2^k <= n < 2^(k+1): the last k+1 bits of the hash, or k where there is no such
+    /// bucket yet.
+    fn bucket_of(&self, hash: u32) -> usize {
+        let (hash, count) = (index(hash), self.buckets.len());
+        let half = 1 << count.ilog2();
+        let at = hash & (2 * half - 1);
+        if at < count { at } else { at - half }
+    }
+
+    fn put(&mut self, entry: Entry) {
+        let at = self.bucket_of(entry.hash);
+        let Some(first) = self.buckets.get_mut(at) else { return };
+        if first.push(entry) {
+            return;
+        }
+        let mut more = first.more;
+        while let Some(next) = more.checked_sub(1).and_then(|m| self.overflow.get_mut(index(m))) {
+            if next.push(entry) {
+                return;
+            }
+            more = next.more;
+        }
+        // All are full: one more goes between the first and the others.
+        let behind = first.more;
+        let mut bucket = Bucket { more: behind, ..Bucket::default() };
+        bucket.push(entry);
+        let place = match self.spare.pop() {
+            Some(place) => {
+                if let Some(slot) = self.overflow.get_mut(index(place - 1)) {
+                    *slot = bucket;
+                }
+                place
+            }
+            None => {
+                self.overflow.push(bucket);
+                u32::try_from(self.overflow.len()).unwrap_or_default()
+            }
+        };
+        if let Some(first) = self.buckets.get_mut(at) {
+            first.more = place;
+        }
+    }
+
+    /// Makes one more bucket, for a part of what another holds.
+    fn grow(&mut self) {
+        let count = self.buckets.len();
+        let shared = count - (1 << count.ilog2());
+        let mut moved = std::mem::take(&mut self.moved);
+        let Some(bucket) = self.buckets.get_mut(shared) else { return };
+        let mut bucket = std::mem::take(bucket);
+        loop {
+            moved.extend(bucket.entries());
+            let Some(next) = bucket.more.checked_sub(1) else { break };
+            self.spare.push(bucket.more);
+            bucket = self.overflow.get(index(next)).copied().unwrap_or_default();
+        }
+        self.buckets.push(Bucket::default());
+        for entry in moved.drain(..) {
+            self.put(entry);
+        }
+        self.moved = moved;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// What a plain map says to the same. `bits` of the hash differ: with few there are many of a hash.
+    fn check(bits: u32, entries: u32) {
+        let mut random = fastrand::Rng::with_seed(u64::from(bits));
+        let (mut table, mut plain) = (Table::default(), BTreeMap::new());
+        let hash = |value: u32| value.wrapping_mul(0x9e37_79b1) >> (32 - bits);
+        for round in 0..entries * 3 {
+            let value = random.u32(..entries);
+            let is_it = |found: u32| found == value;
+            let known = plain.contains_key(&value);
+            assert_eq!(table.find(hash(value), is_it), known.then_some(value), "{round}");
+            if known && random.bool() {
+                plain.remove(&value);
+                assert_eq!(table.remove(hash(value), is_it), Some(value));
+                assert_eq!(table.remove(hash(value), is_it), None);
+            } else if !known {
+                plain.insert(value, ());
+                table.insert(hash(value), value);
+            }
+            assert_eq!(table.len, plain.len());
+        }
+        for value in 0..entries {
+            let known = plain.contains_key(&value).then_some(value);
+            assert_eq!(table.find(hash(value), |found| found == value), known);
+        }
+    }
+
+    #[test]
+    fn it_finds_what_was_put_in_and_not_taken_out() {
+        for (bits, entries) in [(32, 100_000), (32, 50), (8, 3_000), (1, 300)] {
+            check(bits, entries);
+        }
+    }
+
+    /// A search looks at a bucket and little more, whatever the size: no hash is far from its bucket.
+    #[test]
+    fn chains_are_short_at_every_size() {
+        let mut table = Table::default();
+        for value in 0..200_000_u32 {
+            table.insert(value.wrapping_mul(0x9e37_79b1), value);
+        }
+        assert!(table.buckets.len() * LOAD >= table.len);
+        assert!(table.overflow.len() <= table.buckets.len() / 4, "{}", table.overflow.len());
+    }
+}

@@ -227,6 +227,12 @@ impl Engine {
         if qty <= Qty::ZERO {
             return;
         }
+        if amount <= Money::ZERO {
+            // More executed for no more money: the answer is older than an execution that overtook it.
+            let client_order_id = order.client_order_id();
+            step.commands.push(VenueCommand::Query { client_order_id });
+            return;
+        }
         for (qty, price) in split(amount, qty) {
             let Some(order) = self.state.order_at(key) else { return };
             let trade_id = made_up_id(order, order.executed_qty, qty);
@@ -253,7 +259,7 @@ impl Engine {
     }
 
     /// Notes whether it is unknown what became of an order. Whether that is news.
-    fn doubt(&mut self, key: OrderKey, unknown: bool, step: &mut Step) -> bool {
+    pub(super) fn doubt(&mut self, key: OrderKey, unknown: bool, step: &mut Step) -> bool {
         let Some(order) = self.state.order_at(key) else { return false };
         let client_order_id: ClientOrderId = order.client_order_id();
         let news = order.is_open() && order.is_in_doubt() != unknown;

@@ -29,6 +29,7 @@ use crate::state::{Fact, State};
 use crate::store::SymbolIndex;
 use crate::types::{Asset, ClientOrderId, Money, Side, Symbol, TsNs, VenueOrderId};
 
+mod ahead;
 mod amend;
 mod external;
 mod invariants;
@@ -141,6 +142,7 @@ pub struct Engine {
     /// One for each instrument.
     markets: Vec<TradedMarket>,
     reports: Vec<SimReport>,
+    ahead: Vec<ahead::Ahead>,
 }
 
 /// An instrument's market and how far its source is.
@@ -181,8 +183,18 @@ impl Engine {
                 market.sim.restore(order.ticket(key), order.request.side, price, order.remaining());
             }
         }
-        let reports = Vec::new();
-        Engine { venue, instruments, balances, most_open_orders, state, index, markets, reports }
+        let (reports, ahead) = (Vec::new(), Vec::new());
+        Engine {
+            venue,
+            instruments,
+            balances,
+            most_open_orders,
+            state,
+            index,
+            markets,
+            reports,
+            ahead,
+        }
     }
 
     /// Tells which market source speaks from here on. Another one than before, or the same one begun

@@ -15,22 +15,26 @@
 //! a second time (its position says so) makes the book and fills nothing.
 
 pub use risk::RiskUse;
+
+use away::Away;
 use stops::Stops;
 
 use crate::book::Book;
 use crate::event::{Account, Balance, ErrorEvent, Event, Market};
 use crate::input::{Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, Refusal, bad};
 use crate::instrument::Instrument;
+use crate::latency::Latency;
 use crate::limits;
 use crate::order::{Order, OrderChange, OrderStatus, TimeInForce};
 use crate::risk::Reason;
 use crate::sim::{OrderKey, SimMarket, SimReport, Taken};
-use crate::state::{Fact, State};
+use crate::state::{Fact, State, VenueMail};
 use crate::store::SymbolIndex;
 use crate::types::{Asset, ClientOrderId, Money, Side, Symbol, TsNs, VenueOrderId};
 
 mod ahead;
 mod amend;
+mod away;
 mod external;
 mod invariants;
 mod pairs;
@@ -61,6 +65,8 @@ pub struct EngineConfig {
     pub venue: Venue,
     /// What becomes of the liquidity that the simulated venue takes.
     pub taken: Taken,
+    /// How far the simulated venue is away.
+    pub latency: Latency,
     /// The most open orders at once, whatever the risk settings allow.
     pub most_open_orders: usize,
 }
@@ -72,6 +78,7 @@ impl Default for EngineConfig {
             balances: Vec::new(),
             venue: Venue::default(),
             taken: Taken::default(),
+            latency: Latency::default(),
             most_open_orders: limits::OPEN_ORDERS_COUNT,
         }
     }
@@ -107,6 +114,8 @@ pub struct Step {
     pub facts: Vec<Fact>,
     /// What an external venue is told, once the step is stored.
     pub commands: Vec<VenueCommand>,
+    /// Orders that an amendment left as they were at a venue that is away, and why, where it was refused.
+    pub unchanged: Vec<(ClientOrderId, Option<Reason>)>,
     /// The room of balances that were told before.
     spare: Vec<Vec<Balance>>,
 }
@@ -122,6 +131,7 @@ impl Step {
         }
         self.facts.clear();
         self.commands.clear();
+        self.unchanged.clear();
     }
 
     /// Whether there is nothing to store.
@@ -143,6 +153,8 @@ pub struct Engine {
     markets: Vec<TradedMarket>,
     reports: Vec<SimReport>,
     ahead: Vec<ahead::Ahead>,
+    /// The simulated venue, where it is away: then its markets are the ones that are traded on.
+    away: Option<Box<Away>>,
 }
 
 /// An instrument's market and how far its source is.
@@ -165,14 +177,16 @@ impl Engine {
     /// An engine that goes on from a state: open orders go back into the simulated venue, at the back of
     /// the queue.
     pub fn restore(config: EngineConfig, state: State) -> Engine {
-        let EngineConfig { venue, instruments, balances, taken, most_open_orders } = config;
+        let away = Away::restore(&config, &state).map(Box::new);
+        let EngineConfig { venue, instruments, balances, taken, most_open_orders, .. } = config;
         let told_until = state.last_position();
         let market =
             |_| TradedMarket { sim: SimMarket::new(taken), told_until, ..TradedMarket::default() };
         let mut markets: Vec<_> = instruments.iter().map(market).collect();
         let index: SymbolIndex =
             instruments.iter().enumerate().map(|(index, i)| (i.symbol, index)).collect();
-        let mut open: Vec<_> = state.open_keyed().filter(|(_, order)| !order.external).collect();
+        let here = |order: &Order| !order.external && away.is_none();
+        let mut open: Vec<_> = state.open_keyed().filter(|(_, order)| here(order)).collect();
         open.sort_unstable_by_key(|(key, order)| order.ticket(*key));
         for (key, order) in open {
             let market = index.get(&order.request.symbol).and_then(|i| markets.get_mut(i));
@@ -194,13 +208,15 @@ impl Engine {
             markets,
             reports,
             ahead,
+            away,
         }
     }
 
     /// Tells which market source speaks from here on. Another one than before, or the same one begun
-    /// again on purpose, starts at its first message.
+    /// again on purpose, starts at its first message. A venue that is away is so from here on.
     pub fn begin_source(&mut self, name: &str, from_start: bool, step: &mut Step) {
         step.clear();
+        self.send_away(step);
         if name == self.state.source() && !from_start {
             return;
         }
@@ -218,6 +234,7 @@ impl Engine {
         let balance = |&(asset, free)| Balance { asset, free, locked: Money::ZERO };
         let balances = self.balances.iter().map(balance).collect();
         let ts_ns = self.stamp(now);
+        self.send_away(step);
         self.emit(Event::Account(Account { ts_ns, balances }), step);
     }
 
@@ -228,9 +245,16 @@ impl Engine {
     /// The reason why nothing happened.
     pub fn step(&mut self, now: TsNs, input: &Input, step: &mut Step) -> Result<Answer, Refusal> {
         step.clear();
+        let answer = self.take(now, input, step)?;
+        self.tell_account(self.stamp(now), step);
+        Ok(answer)
+    }
+
+    /// Does what an input asks for; which balances that changes is told by its caller.
+    fn take(&mut self, now: TsNs, input: &Input, step: &mut Step) -> Result<Answer, Refusal> {
         self.state.clear_changes();
         let ts = self.stamp(now);
-        let answer = match input {
+        Ok(match input {
             Input::NewOrder(order) => self.new_order(ts, order, step)?,
             Input::NewPair(pair) => self.new_pair(ts, pair, step)?,
             Input::Cancel(cancel) => self.cancel(ts, cancel, step)?,
@@ -245,16 +269,24 @@ impl Engine {
                 self.emit_error(ts, code.clone(), Some(detail.clone()), step);
                 Answer::Done
             }
-            Input::Tick => self.expire(ts, step),
-        };
-        self.tell_account(ts, step);
-        Ok(answer)
+            Input::Tick => self.tick(ts, step),
+        })
     }
 
-    /// Whether an order stands longer than it may, or a day whose loss is limited is over: [`Input::Tick`] must come before anything else.
+    /// Whether an order stands longer than it may, a day whose loss is limited is over, or something is on its
+    /// way no more: [`Input::Tick`] must come before anything else, until this is false.
     pub fn is_due(&self, now: TsNs) -> bool {
         let now = self.stamp(now);
-        self.day_is_over(now) || self.state.expired_by(now).next().is_some()
+        let is_over = match &self.away {
+            Some(_) => self.due_ns().is_some_and(|at| at <= now),
+            None => self.state.expired_by(now).next().is_some(),
+        };
+        is_over || self.day_is_over(now)
+    }
+
+    /// Whether what becomes of an order is known at once, or later.
+    pub fn answers_later(&self) -> bool {
+        self.venue == Venue::External || self.away.is_some()
     }
 
     /// All that a restart needs.
@@ -274,8 +306,21 @@ impl Engine {
 
     /// The book that the simulated venue trades on; `None` for an instrument that is not traded.
     pub fn book(&self, symbol: &Symbol) -> Option<&Book> {
-        let market = self.index.get(symbol).and_then(|index| self.markets.get(index));
-        market.map(|market| market.sim.book())
+        self.index.get(symbol).and_then(|index| self.sim(index)).map(SimMarket::book)
+    }
+
+    /// The market that orders of an instrument trade on.
+    fn sim(&self, index: usize) -> Option<&SimMarket> {
+        let markets = self.away.as_deref().map_or(&self.markets, Away::markets);
+        markets.get(index).map(|market| &market.sim)
+    }
+
+    fn sim_mut(&mut self, index: usize) -> Option<&mut SimMarket> {
+        let markets = match self.away.as_deref_mut() {
+            Some(away) => away.markets_mut(),
+            None => &mut self.markets,
+        };
+        markets.get_mut(index).map(|market| &mut market.sim)
     }
 }
 
@@ -309,7 +354,7 @@ impl Engine {
         let verdict = self.judge(ts, index, &order, (lock, 0));
         order.qty = asked;
         self.tell_context(index, step);
-        let external = self.venue == Venue::External;
+        let external = self.answers_later();
         let lock = if verdict.is_ok() { lock } else { Money::ZERO };
         let qty = Some(sized).filter(|qty| *qty != asked);
         let sent_ts_ns = self.sent_at(ts, &verdict);
@@ -319,6 +364,7 @@ impl Engine {
             (Err(reason), _) => {
                 self.close(ts, key, (OrderChange::Reject, Some(reason)), step);
             }
+            (Ok(()), Venue::Simulated) if external => self.send(ts, VenueMail::Order(id), step),
             (Ok(()), Venue::Simulated) => self.place(ts, index, key, step),
             (Ok(()), Venue::External) => {
                 self.tell(Fact::Sent { client_order_id: id, ts_ns: ts }, step);
@@ -384,6 +430,10 @@ impl Engine {
         let order = self.state.order_at(key).filter(|order| order.is_open());
         let Some(order) = order else { return };
         let request = &order.request;
+        if self.away.is_some() {
+            let id = order.client_order_id();
+            return self.send(ts, VenueMail::Cancel(id), step);
+        }
         if order.external {
             step.commands.push(VenueCommand::Cancel {
                 client_order_id: request.client_order_id,
@@ -409,9 +459,13 @@ impl Engine {
         }
     }
 
-    /// Ends what stood until now.
-    fn expire(&mut self, ts: TsNs, step: &mut Step) -> Answer {
+    /// Time has passed.
+    fn tick(&mut self, ts: TsNs, step: &mut Step) -> Answer {
         self.begin_day(ts, step);
+        if self.away.is_some() {
+            self.let_arrive(ts, step);
+            return Answer::Done;
+        }
         let expired: Vec<_> = self.state.expired_by(ts).collect();
         for key in expired {
             self.take_off(key);
@@ -428,22 +482,30 @@ impl Engine {
         let Some(index) = self.index.get(&data.symbol) else { return Answer::Done };
         let Some(market) = self.markets.get_mut(index) else { return Answer::Done };
         let told = data.position.zip(market.told_until).is_some_and(|(at, until)| at <= until);
+        market.position = if told { market.position } else { data.position.or(market.position) };
+        let mut reports = std::mem::take(&mut self.reports);
+        match self.sim_mut(index) {
+            Some(sim) if told => sim.rebuild(now, &data.body),
+            Some(sim) => sim.market(now, &data.body, &mut reports),
+            None => {}
+        }
         if told {
-            market.sim.rebuild(now, &data.body);
+            self.reports = reports;
             return Answer::Done;
         }
-        market.position = data.position.or(market.position);
-        let mut reports = std::mem::take(&mut self.reports);
-        market.sim.market(now, &data.body, &mut reports);
         let event = self.market_event(index, data);
         let price = event.as_ref().map(|event| event.price);
         if let Some(event) = event {
             self.emit(Event::Market(event), step);
         }
-        let ts = self.stamp(now);
-        self.take_reports(ts, reports, step);
-        if let Some(price) = price {
-            self.wake(ts, index, price, step);
+        if self.away.is_some() {
+            self.market_there(now, index, (price, reports), step);
+        } else {
+            let ts = self.stamp(now);
+            self.take_reports(ts, reports, step);
+            if let Some(price) = price {
+                self.wake(ts, index, price, step);
+            }
         }
         if let (false, Some(position)) = (step.events.is_empty(), data.position) {
             self.tell(Fact::Position { symbol: data.symbol, position }, step);
@@ -452,7 +514,7 @@ impl Engine {
     }
 
     fn market_event(&self, index: usize, data: &MarketData) -> Option<Market> {
-        let book = self.markets.get(index)?.sim.book();
+        let book = self.sim(index)?.book();
         let (ts_ns, price, trade) = match data.body {
             MarketBody::Trade { ts_ns, price, qty, side, trade_id } => {
                 (ts_ns, price, Some((trade_id, qty, side)))

@@ -12,6 +12,7 @@ pub mod event;
 pub mod exchange_info;
 pub mod input;
 pub mod instrument;
+pub mod latency;
 pub mod ledger;
 pub mod limits;
 pub mod order;

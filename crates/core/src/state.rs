@@ -12,6 +12,7 @@ mod index;
 mod orders;
 mod recent;
 mod risk;
+mod venue;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,11 +20,14 @@ use index::Index;
 use orders::Orders;
 use recent::Recent;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use venue::VenueSide;
 
 pub use fact::{Fact, facts_from_json, facts_to_json};
 pub(crate) use index::OpenOrders;
 pub use orders::OrderRef;
 pub use risk::DayStart;
+pub(crate) use venue::Report;
+pub use venue::{AtVenue, VenueMail};
 
 use crate::event::{Account, Event, Fill, Market, OrderState, OrderUpdate};
 use crate::input::{NewOrder, RiskSettings};
@@ -43,7 +47,7 @@ pub struct State {
 }
 
 /// What is kept.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Data {
     last_event_id: EventId,
     last_ts_ns: TsNs,
@@ -62,6 +66,9 @@ struct Data {
     positions: BTreeMap<Symbol, u64>,
     orders: Orders,
     recent: Recent,
+    /// The built-in venue, while it is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    venue: Option<Box<VenueSide>>,
 }
 
 /// The assets of an instrument.
@@ -87,14 +94,20 @@ impl State {
     pub fn apply_event(&mut self, id: EventId, event: &Event) {
         self.data.last_event_id = id;
         match event {
-            Event::Market(market) => self.apply_market(market),
+            Event::Market(market) => {
+                self.apply_market(market);
+                if let Some(venue) = self.venue_mut() {
+                    venue.apply_market(market);
+                }
+            }
             Event::OrderUpdate(update) => self.apply_order_update(id, update),
             Event::Fill(fill) => self.apply_fill(id, fill),
             Event::OrderState(state) => self.apply_order_state(state),
             Event::Account(account) => {
-                self.seen_at(account.ts_ns);
-                for balance in &account.balances {
-                    self.data.ledger.set(*balance);
+                self.apply_account(account);
+                // What a log begins with is what its venue begins with; from there on it has its own account.
+                if let Some(venue) = self.venue_mut().filter(|_| id == 1) {
+                    venue.state.apply_account(account);
                 }
             }
             Event::Error(error) => self.seen_at(error.ts_ns),
@@ -148,17 +161,7 @@ impl State {
                 }
                 self.seen_at(*ts_ns);
             }
-            Fact::Amended { client_order_id, qty, price, lock, ts_ns, queued_at } => {
-                self.change(client_order_id, |order| {
-                    (order.qty, order.price) = (*qty, *price);
-                    (order.last_ts_ns, order.queued_at) = (*ts_ns, *queued_at);
-                });
-                if self.data.risk.max_orders_per_second.is_some() {
-                    self.note_sent(*ts_ns);
-                }
-                self.lock_anew(client_order_id, *lock);
-                self.seen_at(*ts_ns);
-            }
+            Fact::Amended { .. } => self.apply_amended(fact),
             Fact::Risk(settings) => self.data.risk = settings.clone(),
             Fact::Day(start) => self.data.day_start = start.clone(),
             Fact::Source(name) => {
@@ -168,6 +171,11 @@ impl State {
             Fact::Position { symbol, position } => {
                 self.data.positions.insert(*symbol, *position);
             }
+            Fact::Sized { .. }
+            | Fact::VenueAway
+            | Fact::Left { .. }
+            | Fact::AtVenue(_)
+            | Fact::Reported => self.apply_venue_fact(fact),
         }
     }
 
@@ -330,6 +338,30 @@ impl State {
 impl State {
     fn seen_at(&mut self, ts_ns: TsNs) {
         self.data.last_ts_ns = self.data.last_ts_ns.max(ts_ns);
+    }
+
+    fn apply_account(&mut self, account: &Account) {
+        self.seen_at(account.ts_ns);
+        for balance in &account.balances {
+            self.data.ledger.set(*balance);
+        }
+    }
+
+    fn apply_amended(&mut self, fact: &Fact) {
+        let Fact::Amended { client_order_id, qty, price, lock, ts_ns, queued_at } = fact else {
+            return;
+        };
+        self.change(client_order_id, |order| {
+            (order.qty, order.price) = (*qty, *price);
+            (order.last_ts_ns, order.queued_at) = (*ts_ns, *queued_at);
+        });
+        // Of a venue that is away it counted when it was sent.
+        let is_away = self.data.venue.is_some();
+        if self.data.risk.max_orders_per_second.is_some() && !is_away {
+            self.note_sent(*ts_ns);
+        }
+        self.lock_anew(client_order_id, *lock);
+        self.seen_at(*ts_ns);
     }
 
     fn apply_market(&mut self, market: &Market) {

@@ -12,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 use veloz_core::engine::{Engine, Step};
 use veloz_core::event::{ErrorEvent, Event};
 use veloz_core::input::{CancelOrder, Input, MarketBody, Refusal};
@@ -131,15 +131,27 @@ fn speak(
         out.write_all(&speaker.out)?;
         out.flush()?;
         speaker.out.clear();
+        let due = speaker.due_in().map_or_else(never, after);
         select! {
+            recv(due) -> _ => speaker.let_time_pass(),
             recv(lines) -> batch => match batch {
                 Ok(batch) => batch.iter().for_each(|line| speaker.take(line)),
                 Err(_) => break,
             },
             recv(market) -> message => match message {
                 Ok(message) => speaker.market(message),
-                Err(_) => market = never(),
+                Err(_) => {
+                    market = never();
+                    speaker.clock_stands = true;
+                }
             },
+            recv(stop) -> _ => break,
+        }
+    }
+    speaker.clock_stands = true;
+    while let Some(wait) = speaker.arrives_in() {
+        select! {
+            recv(after(wait)) -> _ => speaker.let_time_pass(),
             recv(stop) -> _ => break,
         }
     }
@@ -156,11 +168,21 @@ struct Speaker {
     out: Vec<u8>,
     commands: u64,
     lines: u64,
+    /// A replay's clock stands: its source has nothing more to say.
+    clock_stands: bool,
 }
 
 impl Speaker {
     fn new(engine: Engine, clock: Clock) -> Speaker {
-        Speaker { engine, clock, step: Step::default(), out: Vec::new(), commands: 0, lines: 0 }
+        Speaker {
+            engine,
+            clock,
+            step: Step::default(),
+            out: Vec::new(),
+            commands: 0,
+            lines: 0,
+            clock_stands: false,
+        }
     }
 
     /// The first line, then the balances.
@@ -211,6 +233,7 @@ impl Speaker {
     }
 
     fn order(&mut self, id: ClientOrderId, input: &Input) {
+        self.let_time_pass();
         match self.engine.step(self.now(), input, &mut self.step) {
             // The same once more: it changes nothing, and is answered with how the order stands.
             Ok(_) if self.step.is_empty() => self.tell_order(&id),
@@ -256,6 +279,7 @@ impl Speaker {
                     {
                         *now = (*now).max(*ts_ns);
                     }
+                    self.let_time_pass();
                     // Market data is never refused.
                     if self.engine.step(self.now(), &Input::Market(data), &mut self.step).is_ok() {
                         self.tell_step();
@@ -266,8 +290,51 @@ impl Speaker {
                 tracing::warn!(code, detail, "market source");
                 self.tell_error(code.into(), Some(detail.into()));
             }
-            SourceMessage::Finished => tracing::info!("the market source has finished"),
+            SourceMessage::Finished => {
+                tracing::info!("the market source has finished");
+                self.clock_stands = true;
+            }
         }
+    }
+
+    /// Lets arrive what was on its way to the venue or back, each at its own time.
+    fn let_time_pass(&mut self) {
+        loop {
+            let now = self.now();
+            let due = self.engine.due_ns().filter(|at| *at <= now);
+            let Some(at) = due.or_else(|| self.engine.arrives_ns().filter(|_| self.stands()))
+            else {
+                return;
+            };
+            if let Clock::Replay(clock) = &mut self.clock {
+                *clock = at.max(*clock);
+            }
+            // Time is never refused.
+            if self.engine.step(at, &Input::Tick, &mut self.step).is_ok() {
+                self.tell_step();
+            }
+        }
+    }
+
+    fn stands(&self) -> bool {
+        self.clock_stands && self.clock != Clock::Wall
+    }
+
+    /// How long until what is on its way has arrived.
+    fn arrives_in(&self) -> Option<Duration> {
+        let at = self.engine.arrives_ns()?;
+        let left = if self.stands() { 0 } else { at.saturating_sub(self.now()) };
+        Some(Duration::from_nanos(u64::try_from(left).unwrap_or_default()))
+    }
+
+    /// How long until something is due that no line brings.
+    fn due_in(&self) -> Option<Duration> {
+        if self.stands() {
+            return self.arrives_in();
+        }
+        let at = self.engine.due_ns().filter(|_| self.clock == Clock::Wall)?;
+        let left = at.saturating_sub(self.now());
+        Some(Duration::from_nanos(u64::try_from(left).unwrap_or_default()))
     }
 
     fn refuse(&mut self, error: &ProtocolError) {

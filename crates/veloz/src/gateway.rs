@@ -421,6 +421,11 @@ fn first_steps(
             .step(now, &Input::CancelAll { symbol: None }, &mut step)
             .context("cannot cancel the open orders")?;
         first_id += u64::from(service::record(&step, first_id, &mut facts, &mut batch));
+        // A venue that is away: the cancels arrive, and what became of them is known, before anything else.
+        while let Some(at) = engine.arrives_ns() {
+            engine.step(at, &Input::Tick, &mut step).context("cannot cancel the open orders")?;
+            first_id += u64::from(service::record(&step, first_id, &mut facts, &mut batch));
+        }
     }
     refuse_another_market(config, plan, engine.state())?;
     engine.begin_source(&plan.name, config.from_start, &mut step);

@@ -56,6 +56,7 @@ impl MarketPlan {
             instruments: self.instruments.clone(),
             balances: config.sim_balances.clone(),
             taken: if config.sim_replenished { Taken::IsReplenished } else { Taken::Stays },
+            latency: config.sim_latency,
             ..EngineConfig::default()
         }
     }

@@ -11,7 +11,7 @@ use crate::input::{AmendOrder, Answer, NewOrder, Refusal, bad};
 use crate::order::{Order, OrderType};
 use crate::risk::{self, Reason};
 use crate::sim::{Incoming, OrderKey};
-use crate::state::Fact;
+use crate::state::{Fact, VenueMail};
 use crate::types::{Money, Price, Qty, TsNs};
 
 impl Engine {
@@ -30,7 +30,7 @@ impl Engine {
         let qty = amend.qty.unwrap_or(order.qty);
         let price = amend.price.or(order.price);
         in_domain(amend, &order)?;
-        if (qty, price) == (order.qty, order.price) {
+        if (qty, price) == (order.qty, order.price) && self.away.is_none() {
             return Ok(Answer::Amended(Box::new(order.state_event())));
         }
         let unknown = || bad("symbol", format!("{} is not traded here", order.request.symbol));
@@ -38,6 +38,11 @@ impl Engine {
         let lock = self
             .judge_amended((ts, index), key, &order, (qty, price))
             .map_err(|reason| Refusal::Rejected(id, reason))?;
+        if self.away.is_some() {
+            let &AmendOrder { client_order_id, qty, price } = amend;
+            self.send(ts, VenueMail::Amend { client_order_id, qty, price }, step);
+            return Ok(Answer::Pending(id));
+        }
         let keeps_place = order.is_dormant() || (price == order.price && qty < order.qty);
         let queued_at = if keeps_place { order.queued_at } else { self.state.last_event_id() };
         let client_order_id = id;
@@ -59,7 +64,7 @@ impl Engine {
         if self.open_other(key).is_some() {
             return Err(Reason::Oco);
         }
-        if order.external {
+        if order.external && self.away.is_none() {
             return Err(Reason::UnsupportedByEngine);
         }
         if qty <= order.executed_qty {
@@ -71,8 +76,8 @@ impl Engine {
         let instrument = self.instruments.get(index).ok_or(Reason::UnsupportedByEngine)?;
         let exposure = self.exposure((ts, index, instrument), &whole, (lock, 0), Some(order));
         risk::check(self.state.risk(), instrument, &whole, &exposure)?;
-        if let (OrderType::LimitMaker, Some(market)) =
-            (whole.order_type, self.markets.get_mut(index))
+        if let (OrderType::LimitMaker, None, Some(market)) =
+            (whole.order_type, &self.away, self.markets.get_mut(index))
             && market.sim.would_take(&Incoming::of(&rest))
         {
             return Err(Reason::WouldTake);

@@ -253,7 +253,7 @@ impl Engine {
     }
 
     /// Notes whether it is unknown what became of an order. Whether that is news.
-    fn doubt(&mut self, key: OrderKey, unknown: bool, step: &mut Step) -> bool {
+    pub(super) fn doubt(&mut self, key: OrderKey, unknown: bool, step: &mut Step) -> bool {
         let Some(order) = self.state.order_at(key) else { return false };
         let client_order_id: ClientOrderId = order.client_order_id();
         let news = order.is_open() && order.is_in_doubt() != unknown;

@@ -1,7 +1,10 @@
 //! What must hold after every step: for tests and the simulator.
 
 use super::Engine;
+use crate::event::Balance;
 use crate::order::{Order, OrderStatus};
+use crate::sim::SimMarket;
+use crate::state::State;
 use crate::types::{Money, Side};
 
 impl Engine {
@@ -10,13 +13,26 @@ impl Engine {
     /// # Errors
     /// What does not hold.
     pub fn check_invariants(&self) -> Result<(), String> {
-        self.check_locks()?;
+        match (&self.away, self.state.venue()) {
+            (Some(away), Some(venue)) => {
+                // Here what a venue has not said yet may be free no more.
+                check_locks(&self.state, false)?;
+                check_locks(&venue.state, true).map_err(|what| format!("at the venue: {what}"))?;
+                away.engine().check_resting(&venue.state)?;
+                if venue.next_mail().is_none() && venue.next_report().is_none() {
+                    check_same(&self.state, &venue.state)?;
+                }
+            }
+            _ => {
+                check_locks(&self.state, true)?;
+                self.check_resting(&self.state)?;
+            }
+        }
         for order in self.state.orders() {
             check_order(&order)?;
         }
-        self.check_resting()?;
-        for (instrument, market) in self.instruments.iter().zip(&self.markets) {
-            let book = market.sim.book();
+        for (index, instrument) in self.instruments.iter().enumerate() {
+            let Some(book) = self.sim(index).map(SimMarket::book) else { continue };
             if let (Some(bid), Some(ask)) = (book.best(Side::Buy), book.best(Side::Sell))
                 && bid >= ask
             {
@@ -26,25 +42,11 @@ impl Engine {
         Ok(())
     }
 
-    /// What is locked is exactly what the open orders need, and nothing is below zero.
-    fn check_locks(&self) -> Result<(), String> {
-        let needed = self.state.locks_needed();
-        for (balance, (asset, lock)) in self.state.ledger().balances().iter().zip(needed) {
-            if balance.locked != lock {
-                return Err(format!("{asset}: {} locked, {lock} needed", balance.locked));
-            }
-            if balance.free < Money::ZERO {
-                return Err(format!("{asset}: {} free", balance.free));
-            }
-        }
-        Ok(())
-    }
-
     /// Every open order of the built-in venue rests there, with what remains of it, or waits for its stop,
     /// and no other does.
-    fn check_resting(&self) -> Result<(), String> {
+    fn check_resting(&self, state: &State) -> Result<(), String> {
         let (mut open, mut dormant) = (0, 0);
-        for (key, order) in self.state.open_keyed().filter(|(_, order)| !order.external) {
+        for (key, order) in state.open_keyed().filter(|(_, order)| !order.external) {
             let Some(index) = self.index.get(&order.request.symbol) else { continue };
             let Some(market) = self.markets.get(index) else { continue };
             if order.is_dormant() {
@@ -69,6 +71,39 @@ impl Engine {
             Err(format!("{resting} rest and {waiting} wait, {open} and {dormant} should"))
         }
     }
+}
+
+/// What is locked is exactly what the open orders need, and nothing is below zero.
+fn check_locks(state: &State, all_is_known: bool) -> Result<(), String> {
+    for (balance, (asset, lock)) in state.ledger().balances().iter().zip(state.locks_needed()) {
+        if balance.locked != lock {
+            return Err(format!("{asset}: {} locked, {lock} needed", balance.locked));
+        }
+        let least = if all_is_known { balance.free } else { balance.free.saturating_add(lock) };
+        if least < Money::ZERO {
+            return Err(format!("{asset}: {} free", balance.free));
+        }
+    }
+    Ok(())
+}
+
+/// Where nothing is on its way, both sides know the same: the same open orders, and the same account.
+fn check_same(here: &State, there: &State) -> Result<(), String> {
+    let known = |order: &Order| {
+        let &Order { qty, price, triggered, status, executed_qty, cum_quote, .. } = order;
+        (order.client_order_id(), qty, price, triggered, status, executed_qty, cum_quote)
+    };
+    let open = |state: &State| state.open_orders().map(|o| known(&o)).collect::<Vec<_>>();
+    if open(here) != open(there) {
+        return Err(format!("open here {:?}, there {:?}", open(here), open(there)));
+    }
+    let balances = |state: &State| state.ledger().balances().to_vec();
+    let (here, there) = (balances(here), balances(there));
+    let same = |balance: &Balance| {
+        let zero = balance.free.is_zero() && balance.locked.is_zero();
+        zero || there.contains(balance)
+    };
+    if here.iter().all(same) { Ok(()) } else { Err(format!("balances {here:?}, there {there:?}")) }
 }
 
 fn check_order(order: &Order) -> Result<(), String> {

@@ -11,7 +11,7 @@ use crate::input::{Answer, NewOrder, NewPair, Refusal};
 use crate::order::{Order, OrderChange, TimeInForce};
 use crate::risk::Reason;
 use crate::sim::{Incoming, OrderKey};
-use crate::state::Fact;
+use crate::state::{Fact, VenueMail};
 use crate::types::{Money, Side, TsNs};
 
 impl Engine {
@@ -36,7 +36,13 @@ impl Engine {
         let [lock, excess] = if verdict.is_ok() { locks } else { [Money::ZERO; 2] };
         for (order, lock) in [(pair.limit.clone(), lock), (pair.stop.clone(), excess)] {
             let sent_ts_ns = self.sent_at(ts, &verdict);
-            self.tell(Fact::Intent { order, qty: None, lock, external: false, sent_ts_ns }, step);
+            let external = self.away.is_some();
+            self.tell(Fact::Intent { order, qty: None, lock, external, sent_ts_ns }, step);
+        }
+        if verdict.is_ok() && self.away.is_some() {
+            let [limit, stop] = [&pair.limit, &pair.stop].map(|order| order.client_order_id);
+            self.send(ts, VenueMail::Pair(limit, stop), step);
+            return Ok(Answer::Pending(limit));
         }
         for order in [&pair.limit, &pair.stop] {
             let key = self.state.order_key(&order.client_order_id).unwrap_or(OrderKey::MAX);
@@ -79,6 +85,9 @@ impl Engine {
         let lock = lock.saturating_add(excess);
         self.judge(ts, index, &pair.limit, (lock, 0))?;
         self.judge(ts, index, &pair.stop, (lock, 1))?;
+        if self.away.is_some() {
+            return Ok(());
+        }
         let last = self.state.market(&pair.limit.symbol).map(|market| market.price);
         let beyond = |last| match pair.limit.side {
             Side::Buy => pair.limit.price < Some(last),

@@ -71,7 +71,8 @@ impl Engine {
         step: &mut Step,
     ) -> Result<Answer, Refusal> {
         in_domain(change)?;
-        let mut settings = self.state.risk().clone();
+        let before = self.state.risk().clone();
+        let mut settings = before.clone();
         settings.state = change.state.unwrap_or(settings.state);
         if let Some(most) = change.max_order_notional {
             settings.max_order_notional = most;
@@ -101,15 +102,17 @@ impl Engine {
                 }
             }
         }
-        if settings != *self.state.risk() {
+        if settings != before {
             self.tell(Fact::Risk(settings.clone()), step);
             self.begin_day(ts, step);
         }
         if change.cancel_all {
             self.cancel_all(ts, None, step);
         }
-        if self.venue == Venue::Simulated {
-            self.wake_all(ts, step);
+        match self.venue {
+            Venue::Simulated if self.away.is_some() => self.send_risk(ts, &before, step),
+            Venue::Simulated => self.wake_all(ts, step),
+            Venue::External => {}
         }
         Ok(Answer::Risk(settings))
     }

@@ -16,7 +16,7 @@ impl Engine {
     /// The order's quantity, worked out, and what it would lock.
     pub(super) fn size(&self, index: usize, order: &NewOrder) -> (Qty, Money) {
         let Some(instrument) = self.instruments.get(index) else { return Default::default() };
-        let sim = self.markets.get(index).map(|market| &market.sim);
+        let sim = self.sim(index);
         let mut qty = order.qty;
         if let (Some(quote_qty), Some(sim)) = (order.quote_qty, sim) {
             let last = self.market_price(index, order);
@@ -62,6 +62,10 @@ impl Engine {
         }
         let exposure = self.exposure((ts, index, instrument), sized, (lock, more), None);
         risk::check(self.state.risk(), instrument, sized, &exposure)?;
+        if self.away.is_some() {
+            // What follows depends on when it is there: the venue says it.
+            return Ok(());
+        }
         if sized.expire_ts_ns.is_some_and(|at| at <= ts) {
             return Err(Reason::Gtd);
         }
@@ -91,7 +95,7 @@ impl Engine {
             let bought = bought.saturating_sub(old_open.bought.into());
             self.state.held(instrument.base).saturating_add(bought)
         };
-        let sim = self.markets.get(index).map(|market| &market.sim);
+        let sim = self.sim(index);
         let worst = || sim.and_then(|sim| sim.worst_price(order.side, order.qty));
         Exposure {
             lock,
@@ -118,7 +122,7 @@ impl Engine {
 
     /// The price that an order at any price is valued at: what it would meet, or the last one.
     pub(super) fn market_price(&self, index: usize, order: &NewOrder) -> Option<Price> {
-        let best = self.markets.get(index)?.sim.book().best(order.side.opposite());
+        let best = self.sim(index)?.book().best(order.side.opposite());
         best.or_else(|| self.state.market(&order.symbol).map(|market| market.price))
     }
 }

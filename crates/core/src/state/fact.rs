@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::DayStart;
+use super::{AtVenue, DayStart, VenueMail};
 use crate::input::{NewOrder, RiskSettings};
 use crate::types::{Asset, ClientOrderId, EventId, Money, Price, Qty, Symbol, Text, TsNs};
 
@@ -106,6 +106,30 @@ pub enum Fact {
         /// The source's own count.
         position: u64,
     },
+    /// The quantity of an order as its venue worked it out, where that is another one.
+    Sized {
+        /// Which.
+        client_order_id: ClientOrderId,
+        /// Its whole quantity.
+        qty: Qty,
+        /// What it locks.
+        lock: Money,
+    },
+    /// The built-in venue is away from here on, with what is open.
+    VenueAway,
+    /// Something leaves for the venue that is away.
+    Left {
+        /// When.
+        ts_ns: TsNs,
+        /// When it is there.
+        arrives_ns: TsNs,
+        /// What.
+        mail: VenueMail,
+    },
+    /// What happened at the venue that is away.
+    AtVenue(Box<AtVenue>),
+    /// The oldest report on its way from there is here.
+    Reported,
 }
 
 /// Appends the facts of a record as JSON; nothing when there are none.

@@ -28,6 +28,11 @@ impl DayStart {
         ts.div_euclid(DAY_NS)
     }
 
+    /// When the day is over.
+    pub(crate) const fn end_ns(&self) -> TsNs {
+        self.day.saturating_add(1).saturating_mul(DAY_NS)
+    }
+
     /// What the account was worth in that asset.
     pub(crate) fn worth_in(&self, asset: &Asset) -> Option<Money> {
         self.worth.iter().find(|(known, _)| known == asset).map(|(_, worth)| *worth)

@@ -7,6 +7,7 @@ use veloz_core::input::{
     ReportBody, VenueReport,
 };
 use veloz_core::instrument::Instrument;
+use veloz_core::latency::Latency;
 use veloz_core::order::{OrderType, TimeInForce};
 use veloz_core::state::{State, facts_from_json, facts_to_json};
 use veloz_core::types::{Asset, ClientOrderId, Price, Qty, Side, Symbol};
@@ -124,6 +125,7 @@ pub(crate) struct Rig {
     pub(crate) step: Step,
     pub(crate) journal: Vec<Record>,
     pub(crate) now: i64,
+    latency: Latency,
 }
 
 /// A step as it is stored: its facts and its events, as bytes.
@@ -134,8 +136,18 @@ pub(crate) struct Record {
 
 impl Rig {
     pub(crate) fn new(venue: Venue) -> Rig {
-        let engine = Engine::new(config(venue));
-        let mut rig = Rig { engine, step: Step::default(), journal: Vec::new(), now: 1_000 };
+        Rig::begin(venue, Latency::default())
+    }
+
+    /// A simulated venue that is away: so many nanoseconds there, and so many back.
+    pub(crate) fn away(to_ns: u64, from_ns: u64) -> Rig {
+        Rig::begin(Venue::Simulated, Latency { to_ns, from_ns, ..Latency::default() })
+    }
+
+    pub(crate) fn begin(venue: Venue, latency: Latency) -> Rig {
+        let engine = Engine::new(EngineConfig { latency, ..config(venue) });
+        let (step, journal) = (Step::default(), Vec::new());
+        let mut rig = Rig { engine, step, journal, now: 1_000, latency };
         rig.engine.start(rig.now, &mut rig.step);
         rig.write();
         rig
@@ -143,10 +155,25 @@ impl Rig {
 
     pub(crate) fn input(&mut self, input: &Input) -> Result<Answer, Refusal> {
         self.now += 1;
+        self.until(self.now);
         if self.engine.is_due(self.now) && *input != Input::Tick {
             self.step_checked(&Input::Tick).unwrap();
         }
         self.step_checked(input)
+    }
+
+    /// Lets time pass, and what is on its way arrive: each step that shows anything, with its time.
+    pub(crate) fn until(&mut self, now: i64) -> Vec<String> {
+        let mut shown = Vec::new();
+        while let Some(at) = self.engine.due_ns().filter(|at| *at <= now) {
+            self.now = at;
+            self.step_checked(&Input::Tick).unwrap();
+            if !self.step.events.is_empty() {
+                shown.push(format!("{at}: {}", self.shown()));
+            }
+        }
+        self.now = now;
+        shown
     }
 
     fn step_checked(&mut self, input: &Input) -> Result<Answer, Refusal> {
@@ -232,9 +259,18 @@ impl Rig {
         self.restart_with(Venue::Simulated);
     }
 
+    /// The same, at another distance from the venue.
+    pub(crate) fn restart_at(&mut self, latency: Latency) {
+        self.latency = latency;
+        self.restart();
+        self.engine.begin_source("", false, &mut self.step);
+        self.write();
+    }
+
     /// The same, with that venue.
     pub(crate) fn restart_with(&mut self, venue: Venue) {
-        self.engine = Engine::restore(config(venue), self.replayed());
+        let config = EngineConfig { latency: self.latency, ..config(venue) };
+        self.engine = Engine::restore(config, self.replayed());
     }
 
     fn write(&mut self) {

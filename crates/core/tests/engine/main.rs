@@ -5,6 +5,8 @@
 mod amend;
 mod common;
 mod kinds;
+mod latency;
+mod latency_check;
 mod matching;
 mod money;
 mod orders;

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use veloz_core::latency::Latency;
 use veloz_core::types::{Asset, Money, Qty, Symbol};
 
 pub use variables::{VARIABLES, Variable};
@@ -132,6 +133,8 @@ pub struct Config {
     pub sim_fees: (Qty, Qty),
     /// Whether what the simulated venue takes is there again for the next order.
     pub sim_replenished: bool,
+    /// How far the simulated venue is away.
+    pub sim_latency: Latency,
     /// The exchange's list of instruments; the built-in ones without it.
     pub exchange_info: Option<PathBuf>,
     /// The capture to play.
@@ -267,6 +270,7 @@ impl Config {
             sim_balances: layers.get("VELOZ_SIM_BALANCES", parse::balances)?,
             sim_fees: layers.get("VELOZ_SIM_FEES", parse::fees)?,
             sim_replenished: layers.get("VELOZ_SIM_LIQUIDITY", parse::replenished)?,
+            sim_latency: sim_latency(layers)?,
             exchange_info: layers.get("VELOZ_EXCHANGE_INFO", parse::optional_path)?,
             replay_file: layers.get("VELOZ_REPLAY_FILE", parse::optional_path)?,
             replay_speed: layers.get("VELOZ_REPLAY_SPEED", parse::replay_speed)?,
@@ -307,6 +311,12 @@ impl Config {
                  does not have; listen on 127.0.0.1 and put a proxy that authenticates in front",
             );
         }
+        if self.engine_cmd.is_some() && !self.sim_latency.is_zero() {
+            return problem(
+                "VELOZ_SIM_LATENCY_MS is the way to the simulated venue, and VELOZ_ENGINE_CMD takes its place: \
+                 set one of them",
+            );
+        }
         if self.market_source == MarketSource::Replay && self.replay_file.is_none() {
             return problem(
                 "VELOZ_MARKET_SOURCE=replay needs VELOZ_REPLAY_FILE, the capture to play",
@@ -332,6 +342,12 @@ impl Layers {
 
 fn parse_port(layers: &Layers) -> Result<u16, ConfigError> {
     layers.get("VELOZ_PORT", |v| v.parse().map_err(|_| "must be a port, 0 to 65535".to_owned()))
+}
+
+/// The way to the simulated venue; its chance follows from the seed of the simulated market, 0 without one.
+fn sim_latency(layers: &Layers) -> Result<Latency, ConfigError> {
+    let seed = layers.get("VELOZ_SIM_SEED", parse::optional_seed)?.unwrap_or_default();
+    Ok(Latency { seed, ..layers.get("VELOZ_SIM_LATENCY_MS", parse::latency)? })
 }
 
 /// The default symbol first, then the others, each once.

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use veloz_core::latency::Latency;
 use veloz_core::types::{Asset, Money, Qty, Symbol};
 
 use super::{Durability, MarketSource, ReplaySpeed};
@@ -175,6 +176,34 @@ pub(super) fn fees(text: &str) -> Parsed<(Qty, Qty)> {
     Ok((maker.ok_or_else(rule)?, taker.ok_or_else(rule)?))
 }
 
+/// `to=20,from=20,jitter=5`: milliseconds with up to six decimals, each from 0 to a minute; what is left out is 0.
+pub(super) fn latency(text: &str) -> Parsed<Latency> {
+    const MOST_NS: u64 = 60_000_000_000;
+    let rule = || {
+        "must be to=MS,from=MS and perhaps jitter=MS, each from 0 to 60000 milliseconds with up to six \
+         decimals"
+            .to_owned()
+    };
+    let (mut to, mut from, mut jitter) = (None, None, None);
+    for entry in list(text)? {
+        let (name, ms) = entry.split_once('=').ok_or_else(rule)?;
+        // A quantity counts in 10^-8: a nanosecond is a hundred of them.
+        let ms = Qty::parse(ms.trim()).ok().and_then(|ms| u64::try_from(ms.raw()).ok());
+        let ns = ms.filter(|ms| ms.is_multiple_of(100)).map(|ms| ms / 100).ok_or_else(rule)?;
+        let part = match name.trim() {
+            "to" => &mut to,
+            "from" => &mut from,
+            "jitter" => &mut jitter,
+            _ => return Err(rule()),
+        };
+        if ns > MOST_NS || part.replace(ns).is_some() {
+            return Err(rule());
+        }
+    }
+    let ns = Option::unwrap_or_default;
+    Ok(Latency { to_ns: ns(to), from_ns: ns(from), jitter_ns: ns(jitter), seed: 0 })
+}
+
 /// `4GiB`, `500MB`, `1048576`.
 pub(super) fn bytes(text: &str) -> Parsed<u64> {
     const UNITS: &[(&str, u64)] = &[
@@ -262,6 +291,31 @@ mod tests {
             fees,
             &[("maker=0,taker=0.001", (rate("0"), rate("0.001")))],
             &["", "maker=0", "maker=1,taker=0", "maker=-0.1,taker=0", "maker=0,maker=0", "a=1,b=2"],
+        );
+    }
+
+    #[test]
+    fn ways() {
+        let way = |to_ns, from_ns, jitter_ns| Latency { to_ns, from_ns, jitter_ns, seed: 0 };
+        check(
+            latency,
+            &[
+                ("to=0,from=0", way(0, 0, 0)),
+                ("to=20,from=5", way(20_000_000, 5_000_000, 0)),
+                ("to=0.25, from=0.000001, jitter=60000", way(250_000, 1, 60_000_000_000)),
+                ("from=1", way(0, 1_000_000, 0)),
+            ],
+            &[
+                "20",
+                "to",
+                "to=",
+                "to=-1",
+                "to=60000.1",
+                "to=0.0000001",
+                "to=1,to=2",
+                "too=1",
+                "to=1ms",
+            ],
         );
     }
 

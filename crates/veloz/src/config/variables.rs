@@ -80,6 +80,12 @@ pub const VARIABLES: &[Variable] = &[
         "What an order takes from the book: consumed until the level changes, or replenished at once",
     ),
     variable(
+        "VELOZ_SIM_LATENCY_MS",
+        "to=0,from=0",
+        "How long the way to the simulated venue and back takes, in milliseconds, and what chance adds each way, \
+         such as to=0.25,from=0.25,jitter=0.1",
+    ),
+    variable(
         "VELOZ_EXCHANGE_INFO",
         "",
         "Instruments and filters: an answer of Binance's exchangeInfo, plain or .gz; built-in ones without",

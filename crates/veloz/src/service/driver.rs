@@ -91,11 +91,13 @@ impl Driver {
         } else if self.pause < SPIN {
             self.spin(begun).await;
         }
+        let due = self.service.due_in(wall_ns());
         tokio::select! {
             biased;
             _ = idle.tick() => self.service.look_after_itself(wall_ns()),
             () = self.inbox.woken(), if !self.waits => {}
             () = std::future::ready(()), if self.waits => {}
+            () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
         }
         self.pause = begun.elapsed();
     }

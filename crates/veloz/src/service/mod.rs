@@ -18,9 +18,10 @@ mod metrics;
 mod room;
 mod venue;
 mod views;
+mod waiters;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
 use crossbeam_channel::{Receiver, TryRecvError, never};
@@ -48,6 +49,7 @@ pub(crate) use handle::{Look, Message};
 use room::ToldRoom;
 use venue::{ExternalVenue, STARTING};
 pub(crate) use views::book_frame;
+use waiters::Waiters;
 
 /// The code of what cannot be mended while the program runs.
 const JOURNAL_FAILED: &str = "journal_failed";
@@ -88,6 +90,9 @@ pub struct Service {
     tail: Tail,
     clock: Clock,
     venue: Option<ExternalVenue>,
+    waiters: Waiters,
+    /// A replay's clock stands: its source has nothing more to say.
+    clock_stands: bool,
     health: Arc<HealthBoard>,
     metrics: Arc<ServiceMetrics>,
     // Buffers of the batch, kept for their capacity.
@@ -140,6 +145,8 @@ impl Service {
             tail,
             clock,
             venue,
+            waiters: Waiters::default(),
+            clock_stands: false,
             health,
             metrics,
             step: Step::default(),
@@ -190,6 +197,11 @@ impl Service {
                 Err(TryRecvError::Disconnected) => *market = never(),
             }
         }
+        if self.engine.due_ns().is_some()
+            && let Err(refusal) = self.expire(now)
+        {
+            tracing::error!(%refusal, "a tick was refused");
+        }
         self.finish_batch(now);
         more_waits || reports_wait || (self.takes_market() && !market.is_empty())
     }
@@ -207,21 +219,18 @@ impl Service {
                 let _ = reply.send(Err(ServiceError::ShuttingDown));
             }
             Message::Submit { input, reply } => {
-                if let Err(refusal) = self.check_room(&input) {
+                let may_go = self.check_room(&input).and_then(|()| self.check_venue(&input));
+                if let Err(refusal) = may_go {
                     let _ = reply.send(Err(refusal));
                     return;
                 }
-                if self.venue.is_some() {
-                    return self.submit_external(input, reply, now);
-                }
-                let result = self.step(&input, now).map_err(ServiceError::Refused);
-                self.after.push(After::Answer(reply, result));
+                self.submit(&input, reply, now);
             }
             // The driver hands over the market data that waits before it.
             Message::Read(read) | Message::Settle(read) => self.after.push(After::Read(read)),
             Message::Stop => {
                 self.phase = Phase::Stopping;
-                self.leave_the_venue();
+                self.waiters.leave();
             }
         }
     }
@@ -248,7 +257,10 @@ impl Service {
                     tracing::error!(%refusal, "a fault was refused");
                 }
             }
-            SourceMessage::Finished => tracing::info!("the market source has finished"),
+            SourceMessage::Finished => {
+                tracing::info!("the market source has finished");
+                self.clock_stands = true;
+            }
         }
     }
 
@@ -258,14 +270,45 @@ impl Service {
         self.step_at(self.now(wall), input)
     }
 
-    /// Ends what stood until now.
+    /// Ends what stood until now, and lets arrive what was on its way, each at its own time.
     fn expire(&mut self, wall: TsNs) -> Result<(), Refusal> {
-        let now = self.now(wall);
         // Without room time stands still, as the market does: nothing is filled that has expired.
+        while self.phase == Phase::Running && self.takes_market() {
+            let Some(at) = self.next_due(wall) else { break };
+            self.step_at(at, &Input::Tick)?;
+            if self.batch_is_full() {
+                self.finish_batch(wall);
+            }
+        }
+        let now = self.now(wall);
         if self.engine.is_due(now) && self.takes_market() {
             self.step_at(now, &Input::Tick)?;
         }
         Ok(())
+    }
+
+    /// When something on the way to the venue or back was to happen by now. After the end of a replay its
+    /// clock goes on by that alone.
+    fn next_due(&mut self, wall: TsNs) -> Option<TsNs> {
+        let now = self.now(wall);
+        if let Some(at) = self.engine.due_ns().filter(|at| *at <= now) {
+            return Some(at);
+        }
+        match &mut self.clock {
+            Clock::Replay(clock) if self.clock_stands => {
+                let at = self.engine.arrives_ns()?;
+                *clock = at.max(*clock);
+                Some(at)
+            }
+            _ => None,
+        }
+    }
+
+    /// How long until something is due that no message brings.
+    fn due_in(&self, wall: TsNs) -> Option<Duration> {
+        let passes = self.clock == Clock::Wall && self.takes_market();
+        let at = self.engine.due_ns().filter(|_| passes)?;
+        Some(Duration::from_nanos(u64::try_from(at.saturating_sub(wall)).unwrap_or_default()))
     }
 
     /// Steps one input and puts what came of it into the batch.
@@ -275,6 +318,7 @@ impl Service {
         let answer = self.engine.step(now, input, &mut self.step);
         self.metrics.inputs.inc();
         let answer = answer?;
+        self.waiters.hear(&self.step, self.engine.state(), &mut self.after);
         self.note_commands(now);
         let events = record(&self.step, first_id, &mut self.facts, &mut self.batch);
         if events > 0 {
@@ -357,7 +401,7 @@ impl Service {
             tracing::error!(%refusal, "a tick was refused");
         }
         if self.phase == Phase::Running {
-            self.look_after_the_venue(now);
+            self.look_after_waiters(now);
         }
     }
 

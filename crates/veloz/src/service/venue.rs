@@ -1,27 +1,25 @@
-//! The service's side of an external venue: who waits for its answers, and what it is asked.
+//! The service's side of a venue that answers later: what is waited for, and what an external one is asked.
 //!
 //! Contract: an intent is stored before the venue is told. A request waits for the venue's first word of
-//! its order, for [`VENUE_ANSWER_MS`] at most: then the order is in doubt, the request is answered with
-//! `unknown_outcome`, and the venue is asked until it says what became of it. While the venue does not
+//! its order (see `waiters`): when none comes the order is in doubt, the request is answered with
+//! `unknown_outcome`, and an external venue is asked until it says what became of it. While that does not
 //! work, new orders are refused before anything is stored of them; the open ones stay as they are, and are
 //! asked about when it is back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crossbeam_channel::Receiver;
-use rustc_hash::FxHashMap;
 use veloz_core::engine::{Engine, VenueCommand};
 use veloz_core::input::{Answer, Input, MarketData, ReportBody, VenueReport};
 use veloz_core::limits::{
-    VENUE_ANSWER_MS, VENUE_ASK_MAX_MS, VENUE_ASK_MS, VENUE_ASKED_COUNT, VENUE_BATCH_MESSAGES,
-    VENUE_LIST_MS,
+    VENUE_ASK_MAX_MS, VENUE_ASK_MS, VENUE_ASKED_COUNT, VENUE_BATCH_MESSAGES, VENUE_LIST_MS,
 };
-use veloz_core::order::{Order, OrderStatus};
 use veloz_core::risk::Reason;
 use veloz_core::types::{ClientOrderId, TsNs};
 
 use super::handle::{Reply, ServiceError};
-use super::{After, Phase, Service};
+use super::waiters::Wants;
+use super::{After, Service};
 use crate::venue::{NotSent, VenueMessage, VenueOrder, VenuePort};
 
 const MS: TsNs = 1_000_000;
@@ -35,36 +33,11 @@ pub(crate) struct ExternalVenue {
     reports: Receiver<VenueMessage>,
     /// Commands of the batch, told once it is stored.
     outgoing: Vec<VenueOrder>,
-    /// Requests that wait for the venue's word, by order.
-    waiting: FxHashMap<ClientOrderId, Vec<Waiting>>,
-    /// Cancels of many, each until all of its orders are closed.
-    cancelling: Vec<Cancelling>,
     /// Orders whose fate is asked for.
     asked: BTreeMap<ClientOrderId, Asked>,
     list_at: TsNs,
     /// The problem that `/health` shows because of it.
     trouble: Option<&'static str>,
-}
-
-struct Waiting {
-    reply: Reply,
-    until: TsNs,
-    wants: Wants,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wants {
-    /// The first word of a new order.
-    Word,
-    /// Its end.
-    End,
-}
-
-struct Cancelling {
-    reply: Reply,
-    until: TsNs,
-    all: Vec<ClientOrderId>,
-    open: BTreeSet<ClientOrderId>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -80,8 +53,6 @@ impl ExternalVenue {
             port,
             reports,
             outgoing: Vec::new(),
-            waiting: FxHashMap::default(),
-            cancelling: Vec::new(),
             asked: BTreeMap::new(),
             list_at: TsNs::MAX,
             trouble: Some(STARTING),
@@ -138,34 +109,30 @@ impl ExternalVenue {
 
 /// For the service alone.
 impl Service {
-    /// What clients want of an external venue.
-    pub(super) fn submit_external(&mut self, input: Input, reply: Reply, now: TsNs) {
-        let Some(venue) = &mut self.venue else { return };
-        let new = match &input {
+    /// Why an order that is new cannot go to the venue now.
+    pub(super) fn check_venue(&self, input: &Input) -> Result<(), ServiceError> {
+        let Some(venue) = &self.venue else { return Ok(()) };
+        let new = match input {
             Input::NewOrder(order) => Some(order.client_order_id),
             Input::NewPair(pair) => Some(pair.limit.client_order_id),
             _ => None,
         };
         let is_new = new.is_some_and(|id| self.engine.state().order(&id).is_none());
-        if is_new && let Err(error) = venue.port.is_ready() {
-            let _ = reply.send(Err(match error {
-                NotSent::Down(problem) => ServiceError::Unavailable(problem),
-                NotSent::Busy => ServiceError::Overloaded,
-            }));
-            return;
+        if !is_new {
+            return Ok(());
         }
-        let is_cancel = matches!(input, Input::Cancel(_));
-        let result = self.step(&input, now);
-        let until = now + VENUE_ANSWER_MS * MS;
-        let Some(venue) = &mut self.venue else { return };
-        match result {
-            Ok(Answer::Pending(id)) => {
-                let wants = if is_cancel { Wants::End } else { Wants::Word };
-                venue.waiting.entry(id).or_default().push(Waiting { reply, until, wants });
-            }
-            Ok(Answer::CancelledAll(all)) if !all.is_empty() => {
-                let open = all.iter().copied().collect();
-                venue.cancelling.push(Cancelling { reply, until, all, open });
+        venue.port.is_ready().map_err(|error| match error {
+            NotSent::Down(problem) => ServiceError::Unavailable(problem),
+            NotSent::Busy => ServiceError::Overloaded,
+        })
+    }
+
+    /// Takes what a client wants into the batch.
+    pub(super) fn submit(&mut self, input: &Input, reply: Reply, now: TsNs) {
+        match self.step(input, now) {
+            Ok(Answer::Pending(id)) => self.waiters.wait(id, reply, Wants::of(input), now),
+            Ok(Answer::CancelledAll(all)) if !all.is_empty() && self.engine.answers_later() => {
+                self.waiters.wait_for_all(all, reply, now);
             }
             other => self.after.push(After::Answer(reply, other.map_err(ServiceError::Refused))),
         }
@@ -222,8 +189,7 @@ impl Service {
                 self.tell_fault(code, detail, now);
                 // What it refused may be an order that waits.
                 let Some(venue) = &mut self.venue else { return };
-                let waiting: Vec<_> = venue.waiting.keys().copied().collect();
-                for id in waiting {
+                for id in self.waiters.orders() {
                     venue.ask(id, now);
                 }
                 venue.ask_all_now(now);
@@ -284,34 +250,6 @@ impl Service {
         }
         let (Some(venue), Input::Report(report)) = (&mut self.venue, input) else { return };
         venue.settle(&self.engine, id, &report.body);
-        self.answer_waiting(id);
-    }
-
-    /// Answers who waits for this order, as far as it is known now.
-    fn answer_waiting(&mut self, id: ClientOrderId) {
-        let Some(venue) = &mut self.venue else { return };
-        let Some(order) = self.engine.state().order(&id) else { return };
-        if let Some(waiting) = venue.waiting.remove(&id) {
-            let mut still = Vec::new();
-            for one in waiting {
-                match answer_of(&order, one.wants) {
-                    Some(answer) => self.after.push(After::Answer(one.reply, answer)),
-                    None => still.push(one),
-                }
-            }
-            if !still.is_empty() {
-                venue.waiting.insert(id, still);
-            }
-        }
-        if order.is_open() {
-            return;
-        }
-        for cancelling in &mut venue.cancelling {
-            cancelling.open.remove(&id);
-        }
-        for done in venue.cancelling.extract_if(.., |cancelling| cancelling.open.is_empty()) {
-            self.after.push(After::Answer(done.reply, Ok(Answer::CancelledAll(done.all))));
-        }
     }
 
     /// Open orders that a look at the venue did not show are asked for one by one.
@@ -325,38 +263,10 @@ impl Service {
         }
     }
 
-    /// What is due without the venue's doing: who has waited long enough, and what is asked.
-    pub(super) fn look_after_the_venue(&mut self, now: TsNs) {
-        let Some(venue) = &mut self.venue else { return };
-        let overdue: Vec<_> = venue
-            .waiting
-            .iter()
-            .filter(|(_, waiting)| waiting.iter().any(|one| one.until <= now))
-            .map(|(id, _)| *id)
-            .collect();
-        let given_up: Vec<_> =
-            venue.cancelling.extract_if(.., |cancelling| cancelling.until <= now).collect();
-        for id in overdue {
-            self.give_up(id, now);
-        }
-        for cancelling in given_up {
-            for id in cancelling.open {
-                self.doubt(id, now);
-            }
-            let unknown = Err(ServiceError::UnknownOutcome);
-            self.after.push(After::Answer(cancelling.reply, unknown));
-        }
-    }
-
-    fn give_up(&mut self, id: ClientOrderId, now: TsNs) {
-        self.doubt(id, now);
-        let Some(venue) = &mut self.venue else { return };
-        let Some(waiting) = venue.waiting.get_mut(&id) else { return };
-        for one in waiting.extract_if(.., |one| one.until <= now) {
-            self.after.push(After::Answer(one.reply, Err(ServiceError::UnknownOutcome)));
-        }
-        if waiting.is_empty() {
-            venue.waiting.remove(&id);
+    /// Those who have waited long enough are told that nothing is known.
+    pub(super) fn look_after_waiters(&mut self, now: TsNs) {
+        for id in self.waiters.give_up(now, &mut self.after) {
+            self.doubt(id, now);
         }
     }
 
@@ -370,32 +280,5 @@ impl Service {
         if let Some(venue) = &mut self.venue {
             venue.ask(client_order_id, now);
         }
-    }
-
-    /// Whoever still waits at the end is told that the outcome is not known.
-    pub(super) fn leave_the_venue(&mut self) {
-        let Some(venue) = self.venue.as_mut().filter(|_| self.phase != Phase::Running) else {
-            return;
-        };
-        let waiting = venue.waiting.drain().flat_map(|(_, waiting)| waiting).map(|one| one.reply);
-        let replies: Vec<_> =
-            waiting.chain(venue.cancelling.drain(..).map(|one| one.reply)).collect();
-        for reply in replies {
-            let _ = reply.send(Err(ServiceError::UnknownOutcome));
-        }
-    }
-}
-
-fn answer_of(order: &Order, wants: Wants) -> Option<Result<Answer, ServiceError>> {
-    let id = order.client_order_id();
-    match wants {
-        Wants::Word => order.answer().map(|answer| Ok(Answer::Order(answer))),
-        Wants::End => match order.status? {
-            OrderStatus::Cancelled => Some(Ok(Answer::Cancelled(id))),
-            status if status.is_final() => {
-                Some(Err(veloz_core::input::Refusal::OrderClosed(id, status).into()))
-            }
-            _ => None,
-        },
     }
 }

@@ -24,6 +24,7 @@ mod faults;
 mod full_disk;
 mod journal;
 mod kills;
+mod latency;
 mod metrics;
 mod replay;
 mod resume;

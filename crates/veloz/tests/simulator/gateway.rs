@@ -29,6 +29,7 @@ use veloz::stream::{Connection, Done, Hub, Job, StreamConfig};
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
 use veloz_core::input::{Answer, Input};
 use veloz_core::instrument::Instrument;
+use veloz_core::latency::Latency;
 use veloz_core::state::State;
 use veloz_core::types::TsNs;
 
@@ -42,6 +43,8 @@ use crate::truth::Check;
 pub(crate) struct Settings {
     pub(crate) journal: JournalConfig,
     pub(crate) stream: StreamConfig,
+    /// How far the venue is away.
+    pub(crate) latency: Latency,
     pub(crate) plant: Plant,
 }
 
@@ -82,8 +85,20 @@ pub(crate) fn settings(rng: &mut Rng, plant: Plant) -> Settings {
             turn_bytes: rng.usize(100..20_000),
             ..StreamConfig::default()
         },
+        latency: latency(rng),
         plant,
     }
+}
+
+/// In one world of three the venue is away.
+fn latency(rng: &mut Rng) -> Latency {
+    const MS: u64 = 1_000_000;
+    if rng.u8(0..3) > 0 {
+        return Latency::default();
+    }
+    let jitter_ns = if rng.bool() { 0 } else { rng.u64(0..100 * MS) };
+    let (to_ns, from_ns) = (rng.u64(0..200 * MS), rng.u64(0..200 * MS));
+    Latency { to_ns, from_ns, jitter_ns, seed: rng.u64(..) }
 }
 
 pub(crate) fn engine_config() -> EngineConfig {
@@ -191,7 +206,8 @@ impl Gateway {
         let (opened, upkeep) = Journal::open_without_threads(disk.storage(), settings.journal)?;
         let (mut journal, reader, recovery) = opened;
         let state = settings.plant.on_replay(&recovery, replay(&recovery)?);
-        let mut engine = Engine::restore(engine_config(), state);
+        let mut engine =
+            Engine::restore(EngineConfig { latency: settings.latency, ..engine_config() }, state);
         journal.fold_by(Box::<StateFold>::default());
         first_steps(&mut engine, &mut journal, now)?;
         let health = Arc::new(HealthBoard::default());

@@ -19,6 +19,8 @@ use crate::truth::{Check, Truth};
 /// All that the traders know.
 #[derive(Default)]
 pub(crate) struct Traders {
+    /// The venue is away: when the clock goes back, the way takes longer than anyone waits.
+    is_away: bool,
     orders: BTreeMap<ClientOrderId, Sent>,
     asked: Vec<Asked>,
     named: u64,
@@ -51,6 +53,11 @@ enum Ask {
 }
 
 impl Traders {
+    /// Traders at a venue that is here, or away.
+    pub(crate) fn at_venue(is_away: bool) -> Traders {
+        Traders { is_away, ..Traders::default() }
+    }
+
     /// Sends something.
     pub(crate) fn act(&mut self, gateway: &Gateway, position: u64, now: TsNs, rng: &mut Rng) {
         let (input, what) = match rng.u8(0..20) {
@@ -167,6 +174,7 @@ impl Traders {
             Err(ServiceError::Refused(refusal)) => refusal,
             Err(ServiceError::Overloaded) => return Ok(()),
             Err(ServiceError::NoRoom { .. }) if !has_room => return Ok(()),
+            Err(ServiceError::UnknownOutcome) if self.is_away => return Ok(()),
             Err(error) if is_well => return Err(format!("all is well, and it says: {error}")),
             Err(_) => return Ok(()),
         };

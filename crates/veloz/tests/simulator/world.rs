@@ -78,11 +78,10 @@ impl World {
         World {
             seed,
             disk,
-            settings,
             gateway: None,
             truth: Truth::default(),
             readers,
-            traders: Traders::default(),
+            traders: Traders::at_venue(!settings.latency.is_zero()),
             rot: Rot::default(),
             position: 0,
             now_ms: 0,
@@ -94,6 +93,7 @@ impl World {
             report: Report::default(),
             confirmed: false,
             traced: std::env::var_os("SIM_TRACE").is_some(),
+            settings,
             rng,
         }
     }
@@ -422,6 +422,8 @@ impl World {
         if self.disk.is_dead() || !gateway.is_running() {
             return Ok(());
         }
+        // What was on its way to the venue or back may have arrived.
+        self.disk.look(|| extend(&mut self.truth, &reader))?;
         let state = state.ok_or("a service that has just started cannot be asked")?;
         self.traders.check_kept(&state)?;
         // The source says some of it again.
@@ -542,6 +544,7 @@ impl World {
                 let read = self.disk.look(|| reader.read(gateway, &self.truth, usize::MAX));
                 moved |= read?;
             }
+            moved |= self.traders.waits() > 0;
             idle = if moved { 0 } else { idle + 1 };
             let all = self.readers.iter().all(Reader::is_connected);
             if idle > 20 && all {

@@ -62,11 +62,16 @@ impl Capture {
 
     /// Starts a gateway that plays this when told to, and plays its first line: the book.
     pub(crate) fn play(&self) -> Gateway {
+        self.play_with(Options::default())
+    }
+
+    /// The same, with other settings besides.
+    pub(crate) fn play_with(&self, options: Options) -> Gateway {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), &self.text).expect("written");
         // The gateway opens it at its start; it is left to the system's temporary directory.
         let (_, path) = file.keep().expect("kept");
-        let options = Options::default()
+        let options = options
             .env("VELOZ_MARKET_SOURCE", "replay")
             .env("VELOZ_REPLAY_FILE", path.display())
             .env("VELOZ_REPLAY_SPEED", "max")
@@ -76,7 +81,8 @@ impl Capture {
         gateway
     }
 
-    fn now_ns(&self) -> u64 {
+    /// The time of its next line.
+    pub(crate) fn now_ns(&self) -> u64 {
         1_700_000_000_000_000_000 + self.lines * 100_000_000 + self.paused_ms * 1_000_000
     }
 

@@ -1,0 +1,221 @@
+//! A built-in venue that is away: what it knows, and what is on its way to it and back.
+//!
+//! Contract: it is a part of the state, so that what is on its way at the end of a run arrives in the next.
+//! Both ways keep the order: nothing overtakes.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use super::recent::Recent;
+use super::{Fact, State};
+use crate::event::{Event, Market};
+use crate::input::{RiskSettings, TradingState};
+use crate::risk::Reason;
+use crate::types::{Asset, ClientOrderId, Money, Price, Qty, TsNs};
+
+/// What a venue that is away is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VenueMail {
+    /// Place this order: what it asks for is known by its intent.
+    Order(ClientOrderId),
+    /// Place these two as a pair: the limit order and the stop order.
+    Pair(ClientOrderId, ClientOrderId),
+    /// Take this order back.
+    Cancel(ClientOrderId),
+    /// Change this order.
+    Amend {
+        /// Which.
+        client_order_id: ClientOrderId,
+        /// Its whole quantity.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        qty: Option<Qty>,
+        /// Its limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        price: Option<Price>,
+    },
+    /// Which orders may be placed, and woken, from here on.
+    Risk {
+        /// The kill switch.
+        state: TradingState,
+        /// What a day may lose.
+        max_daily_loss: Vec<(Asset, Money)>,
+    },
+}
+
+/// What happened at a venue that is away, at one time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtVenue {
+    /// The oldest of what was on its way there has arrived.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub arrived: bool,
+    /// The venue's own facts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<Fact>,
+    /// What became of its orders: no event here until it is reported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Event>,
+    /// An order that an amendment left as it was, and why, where that was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<(ClientOrderId, Option<Reason>)>,
+    /// When its report is here, if there is anything to report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_ns: Option<TsNs>,
+}
+
+/// A report on its way back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) at: TsNs,
+    pub(crate) facts: Vec<Fact>,
+    pub(crate) events: Vec<Event>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unchanged: Option<(ClientOrderId, Option<Reason>)>,
+}
+
+/// The venue, and both ways.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct VenueSide {
+    /// Its orders and its account, as far as it knows.
+    pub(crate) state: State,
+    to: VecDeque<(TsNs, VenueMail)>,
+    from: VecDeque<Report>,
+    /// How many things have been on their way.
+    sent: u64,
+}
+
+impl VenueSide {
+    fn new(state: State) -> VenueSide {
+        VenueSide { state, to: VecDeque::new(), from: VecDeque::new(), sent: 0 }
+    }
+
+    /// What arrives there next, and when.
+    pub(crate) fn next_mail(&self) -> Option<&(TsNs, VenueMail)> {
+        self.to.front()
+    }
+
+    /// What arrives here next.
+    pub(crate) fn next_report(&self) -> Option<&Report> {
+        self.from.front()
+    }
+
+    /// When what was sent there last arrives: nothing overtakes it.
+    pub(crate) fn last_mail_ns(&self) -> TsNs {
+        self.to.back().map_or(TsNs::MIN, |(at, _)| *at)
+    }
+
+    /// When what was sent here last arrives.
+    pub(crate) fn last_report_ns(&self) -> TsNs {
+        self.from.back().map_or(TsNs::MIN, |report| report.at)
+    }
+
+    /// How many things have been on their way.
+    pub(crate) const fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Notes on both ways what happened there.
+    pub(crate) fn note(&mut self, done: &AtVenue) {
+        if done.arrived {
+            self.to.pop_front();
+        }
+        let Some(at) = done.reported_ns else { return };
+        let told = |fact: &&Fact| matches!(fact, Fact::Triggered { .. } | Fact::Amended { .. });
+        let facts = done.facts.iter().filter(told).cloned().collect();
+        let (events, unchanged) = (done.events.clone(), done.unchanged);
+        self.from.push_back(Report { at, facts, events, unchanged });
+        self.sent += 1;
+    }
+
+    fn apply(&mut self, done: &AtVenue) {
+        for fact in &done.facts {
+            self.state.apply_fact(fact);
+        }
+        for event in &done.events {
+            self.state.apply_event(self.state.last_event_id() + 1, event);
+        }
+        self.note(done);
+    }
+
+    pub(super) fn apply_market(&mut self, market: &Market) {
+        self.state.apply_market(market);
+    }
+}
+
+impl State {
+    /// The venue that is away, if it is.
+    pub(crate) fn venue(&self) -> Option<&VenueSide> {
+        self.data.venue.as_deref()
+    }
+
+    pub(crate) fn venue_mut(&mut self) -> Option<&mut VenueSide> {
+        self.data.venue.as_deref_mut()
+    }
+
+    /// What a venue knows at first: the account, and the orders that are open.
+    pub(crate) fn of_venue(&self) -> State {
+        let mut data = self.data.clone();
+        data.orders = Default::default();
+        for order in self.open_orders() {
+            data.orders.push(order.clone());
+        }
+        data.recent = Recent::default();
+        data.sent.clear();
+        let risk = RiskSettings { state: data.risk.state, ..RiskSettings::default() };
+        data.risk =
+            RiskSettings { max_daily_loss: std::mem::take(&mut data.risk.max_daily_loss), ..risk };
+        data.venue = None;
+        State { index: super::Index::of(&data), data }
+    }
+
+    /// Takes a fact of a venue that is away; any other changes nothing.
+    pub(super) fn apply_venue_fact(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Sized { client_order_id, qty, lock } => {
+                self.change(client_order_id, |order| order.qty = *qty);
+                self.lock_anew(client_order_id, *lock);
+            }
+            Fact::VenueAway => self.send_venue_away(),
+            Fact::Left { ts_ns, arrives_ns, mail } => {
+                let is_amend = matches!(mail, VenueMail::Amend { .. });
+                if is_amend && self.data.risk.max_orders_per_second.is_some() {
+                    self.note_sent(*ts_ns);
+                }
+                if let Some(venue) = self.venue_mut() {
+                    venue.to.push_back((*arrives_ns, mail.clone()));
+                    venue.sent += 1;
+                }
+            }
+            Fact::AtVenue(done) => {
+                if let Some(venue) = self.venue_mut() {
+                    venue.apply(done);
+                }
+            }
+            Fact::Reported => {
+                if let Some(venue) = self.venue_mut() {
+                    venue.from.pop_front();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The built-in venue is away from here on, with every order that is open.
+    fn send_venue_away(&mut self) {
+        if self.data.venue.is_some() {
+            return;
+        }
+        self.data.venue = Some(Box::new(VenueSide::new(self.of_venue())));
+        let open: Vec<_> = self.index.open.iter().collect();
+        for key in open {
+            if let Some(order) = self.data.orders.get_mut(key) {
+                order.external = true;
+            }
+        }
+    }
+
+    /// When the first order that stands until a time expires.
+    pub(crate) fn first_expiry(&self) -> Option<TsNs> {
+        self.index.expiring.first().map(|(at, _)| *at)
+    }
+}

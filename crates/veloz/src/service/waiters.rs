@@ -1,0 +1,205 @@
+//! Who waits for what becomes of an order, where that is not known at once.
+//!
+//! Contract: a request is answered once the step that tells of its order is stored, or with `unknown_outcome`
+//! after [`VENUE_ANSWER_MS`].
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashMap;
+use veloz_core::engine::Step;
+use veloz_core::event::Event;
+use veloz_core::input::{Answer, Input, Refusal};
+use veloz_core::limits::VENUE_ANSWER_MS;
+use veloz_core::order::OrderStatus;
+use veloz_core::risk::Reason;
+use veloz_core::state::{Fact, State};
+use veloz_core::types::{ClientOrderId, TsNs};
+
+use super::After;
+use super::handle::{Reply, ServiceError};
+
+const MS: TsNs = 1_000_000;
+
+/// The requests that wait, by order.
+#[derive(Default)]
+pub(super) struct Waiters {
+    of_order: FxHashMap<ClientOrderId, Vec<Waiting>>,
+    /// Cancels of many, each until all of its orders are closed.
+    cancelling: Vec<Cancelling>,
+}
+
+struct Waiting {
+    reply: Reply,
+    until: TsNs,
+    wants: Wants,
+}
+
+/// What a request waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wants {
+    /// The first word of a new order.
+    Word,
+    /// The first words of a pair: of this one's other order too.
+    Words(ClientOrderId),
+    /// Its end.
+    End,
+    /// What became of its amendment.
+    Amendment,
+}
+
+impl Wants {
+    pub(super) fn of(input: &Input) -> Wants {
+        match input {
+            Input::Cancel(_) => Wants::End,
+            Input::Amend(_) => Wants::Amendment,
+            Input::NewPair(pair) => Wants::Words(pair.stop.client_order_id),
+            _ => Wants::Word,
+        }
+    }
+}
+
+struct Cancelling {
+    reply: Reply,
+    until: TsNs,
+    all: Vec<ClientOrderId>,
+    open: BTreeSet<ClientOrderId>,
+}
+
+impl Waiters {
+    /// Somebody waits for an order.
+    pub(super) fn wait(&mut self, id: ClientOrderId, reply: Reply, wants: Wants, now: TsNs) {
+        let until = now + VENUE_ANSWER_MS * MS;
+        self.of_order.entry(id).or_default().push(Waiting { reply, until, wants });
+    }
+
+    /// Somebody waits for the end of many.
+    pub(super) fn wait_for_all(&mut self, all: Vec<ClientOrderId>, reply: Reply, now: TsNs) {
+        let (until, open) = (now + VENUE_ANSWER_MS * MS, all.iter().copied().collect());
+        self.cancelling.push(Cancelling { reply, until, all, open });
+    }
+
+    /// The orders that are waited for one by one.
+    pub(super) fn orders(&self) -> Vec<ClientOrderId> {
+        self.of_order.keys().copied().collect()
+    }
+
+    /// Answers those who waited for what a step tells, as soon as it is stored.
+    pub(super) fn hear(&mut self, step: &Step, state: &State, after: &mut Vec<After>) {
+        if self.of_order.is_empty() && self.cancelling.is_empty() {
+            return;
+        }
+        for (id, reason) in &step.unchanged {
+            self.amended(*id, *reason, state, after);
+        }
+        for fact in &step.facts {
+            if let Fact::Amended { client_order_id, .. } = fact {
+                self.amended(*client_order_id, None, state, after);
+            }
+        }
+        for event in &step.events {
+            let Event::OrderState(told) = event else { continue };
+            self.answer(told.client_order_id, after, |wants| answer_of(state, told, wants));
+            if told.status.is_some_and(OrderStatus::is_final) {
+                self.closed(told.client_order_id, after);
+            }
+        }
+    }
+
+    /// Answers those who wait for an order and for whom there is an answer.
+    fn answer(
+        &mut self,
+        id: ClientOrderId,
+        after: &mut Vec<After>,
+        answer: impl Fn(Wants) -> Option<Result<Answer, ServiceError>>,
+    ) {
+        let Some(waiting) = self.of_order.remove(&id) else { return };
+        let mut still = Vec::new();
+        for one in waiting {
+            match answer(one.wants) {
+                Some(answer) => after.push(After::Answer(one.reply, answer)),
+                None => still.push(one),
+            }
+        }
+        if !still.is_empty() {
+            self.of_order.insert(id, still);
+        }
+    }
+
+    /// Answers the oldest amendment of an order: they arrive in the order in which they were sent.
+    fn amended(
+        &mut self,
+        id: ClientOrderId,
+        refused: Option<Reason>,
+        state: &State,
+        after: &mut Vec<After>,
+    ) {
+        let Some(waiting) = self.of_order.get_mut(&id) else { return };
+        let Some(at) = waiting.iter().position(|one| one.wants == Wants::Amendment) else { return };
+        let one = waiting.remove(at);
+        let answer = match (refused, state.order(&id)) {
+            (Some(reason), _) => Err(Refusal::Rejected(id, reason).into()),
+            (None, Some(order)) => Ok(Answer::Amended(Box::new(order.state_event()))),
+            (None, None) => Err(Refusal::NotFound(id).into()),
+        };
+        after.push(After::Answer(one.reply, answer));
+    }
+
+    fn closed(&mut self, id: ClientOrderId, after: &mut Vec<After>) {
+        for cancelling in &mut self.cancelling {
+            cancelling.open.remove(&id);
+        }
+        for done in self.cancelling.extract_if(.., |cancelling| cancelling.open.is_empty()) {
+            after.push(After::Answer(done.reply, Ok(Answer::CancelledAll(done.all))));
+        }
+    }
+
+    /// The orders of which nothing was heard in time; whoever waited for them is told so.
+    pub(super) fn give_up(&mut self, now: TsNs, after: &mut Vec<After>) -> BTreeSet<ClientOrderId> {
+        let mut unknown = BTreeSet::new();
+        let mut replies = Vec::new();
+        for (id, waiting) in &mut self.of_order {
+            for one in waiting.extract_if(.., |one| one.until <= now) {
+                unknown.insert(*id);
+                if let Wants::Words(other) = one.wants {
+                    unknown.insert(other);
+                }
+                replies.push(one.reply);
+            }
+        }
+        self.of_order.retain(|_, waiting| !waiting.is_empty());
+        for cancelling in self.cancelling.extract_if(.., |cancelling| cancelling.until <= now) {
+            unknown.extend(cancelling.open);
+            replies.push(cancelling.reply);
+        }
+        let told = |reply| After::Answer(reply, Err(ServiceError::UnknownOutcome));
+        after.extend(replies.into_iter().map(told));
+        unknown
+    }
+
+    /// Whoever still waits at the end is told that the outcome is not known.
+    pub(super) fn leave(&mut self) {
+        let waiting = self.of_order.drain().flat_map(|(_, waiting)| waiting).map(|one| one.reply);
+        for reply in waiting.chain(self.cancelling.drain(..).map(|one| one.reply)) {
+            // Whoever asked may have gone.
+            let _ = reply.send(Err(ServiceError::UnknownOutcome));
+        }
+    }
+}
+
+/// What there is to say to somebody who waits for an order, now that it was told how that stands.
+fn answer_of(
+    state: &State,
+    told: &veloz_core::event::OrderState,
+    wants: Wants,
+) -> Option<Result<Answer, ServiceError>> {
+    let id = told.client_order_id;
+    let word = |id| state.order(&id)?.answer();
+    let closed = |status| Err(Refusal::OrderClosed(id, status).into());
+    match (wants, told.status?) {
+        (Wants::Word, _) => word(id).map(|answer| Ok(Answer::Order(answer))),
+        (Wants::Words(other), _) => Some(Ok(Answer::Pair(Box::new([word(id)?, word(other)?])))),
+        (Wants::End, OrderStatus::Cancelled) => Some(Ok(Answer::Cancelled(id))),
+        (Wants::Amendment | Wants::End, status) if status.is_final() => Some(closed(status)),
+        (Wants::Amendment | Wants::End, _) => None,
+    }
+}

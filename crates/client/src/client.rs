@@ -9,6 +9,7 @@ use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AF
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use veloz_core::engine::RiskUse;
 use veloz_core::event::{Account, Event, Fill, OrderState};
 use veloz_core::input::RiskSettings;
 use veloz_core::instrument::Instrument;
@@ -22,9 +23,10 @@ use crate::backoff::Backoff;
 use crate::error::{ApiError, Error};
 use crate::model::{
     AmendReply, Book, CancelledAll, Config, EventsPage, Health, Items, MarketPrice, OrderReply,
-    OrdersPage, OrdersQuery, RiskUpdate, TypedEvent,
+    OrdersPage, OrdersQuery, PairReply, RiskUpdate, TypedEvent,
 };
 use crate::order::OrderRequest;
+use crate::pair::PairRequest;
 use crate::stream::{EventStream, StreamOptions};
 
 /// A gateway to talk to. Cheap to clone; clones share their connections.
@@ -126,12 +128,38 @@ impl Client {
     /// stands, and no later one settled it, that one: ask with [`Client::order_state`], or call this
     /// again with the same request.
     pub async fn place_with_retry(&self, order: &OrderRequest) -> Result<OrderReply, Error> {
+        self.retry("api/order", order).await
+    }
+
+    /// Places a pair of orders of which one at most is executed, once.
+    ///
+    /// # Errors
+    /// Code `rejected` when a filter, a balance or a limit refuses it, and then neither stands; those of
+    /// any call.
+    pub async fn place_pair(&self, pair: &PairRequest) -> Result<PairReply, Error> {
+        self.post("api/oco", pair).await
+    }
+
+    /// Places a pair, and sends it again, with the same ids, as [`Client::place_with_retry`] does.
+    ///
+    /// # Errors
+    /// As there; ask for both orders of the pair.
+    pub async fn place_pair_with_retry(&self, pair: &PairRequest) -> Result<PairReply, Error> {
+        self.retry("api/oco", pair).await
+    }
+
+    /// Sends what has its id again until it is answered, a bounded number of times.
+    async fn retry<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
         let longest = Duration::from_millis(ORDER_RETRY_AFTER_MAX_MS);
         let mut backoff = Backoff::new(Duration::from_millis(ORDER_RETRY_MIN_MS), longest);
         let mut open: Option<Error> = None;
         let mut attempt = 1;
         loop {
-            let error = match self.place(order).await {
+            let error = match self.post(path, body).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) if !error.may_pass() => return Err(error),
                 Err(error) => error,
@@ -262,6 +290,14 @@ impl Client {
     /// Those of any call.
     pub async fn set_risk(&self, update: &RiskUpdate) -> Result<RiskSettings, Error> {
         self.post("api/risk", update).await
+    }
+
+    /// How much of each limit is used now.
+    ///
+    /// # Errors
+    /// Those of any call.
+    pub async fn risk_use(&self) -> Result<RiskUse, Error> {
+        self.get("api/risk/use", &[]).await
     }
 
     /// A page of the log: at most `limit` events after `after`.

@@ -21,6 +21,7 @@ mod cursor;
 mod error;
 mod model;
 mod order;
+mod pair;
 pub mod sse;
 mod stream;
 
@@ -28,14 +29,16 @@ pub use client::Client;
 pub use error::{ApiError, Error, StreamFault};
 pub use model::{
     AmendReply, Book, CancelledAll, Config, EventsPage, Gap, GapReason, Health, LogEvent,
-    MarketPrice, OrderReply, OrdersPage, OrdersQuery, RiskUpdate, View,
+    MarketPrice, OrderReply, OrdersPage, OrdersQuery, PairReply, RiskUpdate, View,
 };
 pub use order::{OrderRequest, Stop};
+pub use pair::PairRequest;
 pub use stream::{EventStream, StreamItem, StreamOptions};
+pub use veloz_core::engine::RiskUse;
 pub use veloz_core::event::{
     Account, Balance, ErrorEvent, Event, EventKind, Fill, Market, OrderState, OrderUpdate,
 };
 pub use veloz_core::input::{AssetLimits, RiskSettings, TradingState};
 pub use veloz_core::instrument::Instrument;
 pub use veloz_core::order::{OrderStatus, OrderType, TimeInForce};
-pub use veloz_core::types::{ClientOrderId, EventId, Money, Price, Qty, Side, Symbol, TsNs};
+pub use veloz_core::types::{Asset, ClientOrderId, EventId, Money, Price, Qty, Side, Symbol, TsNs};

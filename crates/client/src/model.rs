@@ -77,6 +77,13 @@ pub struct OrderReply {
     pub reason: String,
 }
 
+/// `POST /api/oco` of a pair that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairReply {
+    /// The limit order, and the stop.
+    pub orders: [OrderReply; 2],
+}
+
 /// `POST /api/amend`: the order as it stands now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AmendReply {

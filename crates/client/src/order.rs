@@ -126,7 +126,7 @@ impl OrderRequest {
 
 /// The time keeps ids of two processes apart, randomness those of one.
 #[expect(clippy::expect_used, reason = "36 characters of the allowed ones")]
-fn new_id() -> ClientOrderId {
+pub(crate) fn new_id() -> ClientOrderId {
     let since_epoch = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     let nanos = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
     let id = format!("vlz-{nanos:016x}{:016x}", fastrand::u64(..));

@@ -58,6 +58,9 @@ wire_enum! {
         AmendQty = "amend_qty",
         /// REJECTED: the venue has no words for such an order or change.
         UnsupportedByEngine = "unsupported_by_engine",
+        /// REJECTED: a BUY at any price through an external engine, at a price that nobody knows yet: what it would
+        /// lock is not known. Give it a limit, or wait for a price.
+        NoPrice = "no_price",
         /// EXPIRED: the book offered nothing (more) to a MARKET order, or nothing at all to an IOC order.
         /// REJECTED: of a quote amount, at a price that nobody knows.
         NoLiquidity = "no_liquidity",

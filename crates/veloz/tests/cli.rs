@@ -258,6 +258,57 @@ mod tests {
         check_with(&["health"], sick, 1, &[], &["the journal is full"]).await;
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn pairs_and_limits() {
+        const TAKEN: &str = r#"{"ok":true,"orders":[{"client_order_id":"a","venue_order_id":"1","status":"ACCEPTED","executed_qty":0.0},{"client_order_id":"a-stop","venue_order_id":"2","status":"ACCEPTED","executed_qty":0.0}]}"#;
+        let pair = |request: &Request| {
+            assert_eq!(request.target, "/api/oco");
+            let wanted = r#"{"side":"SELL","symbol":"BTCUSDT","qty":0.5,"price":110.0,"stop_price":90.0,"stop_limit_price":89.0,"stop_limit_time_in_force":"FOK","client_order_id":"a","stop_client_order_id":"a-stop"}"#;
+            assert_eq!(request.body, wanted);
+            Reply::json(TAKEN)
+        };
+        let line = "oco sell btcusdt 0.5 110 --stop 90 --stop-limit 89 --tif fok --id a";
+        let args: Vec<_> = line.split(' ').collect();
+        let rows = "a\tACCEPTED\t0.0\t1\t-\na-stop\tACCEPTED\t0.0\t2\t-\n";
+        check_with(&args, pair, 0, &[rows], &[]).await;
+        check(&mut veloz(&["oco", "sell", "btcusdt", "1", "110"]), 2, &[], &["--stop"]);
+        let long = "x".repeat(36);
+        let args = ["oco", "sell", "btcusdt", "1", "110", "--stop", "90", "--id", &long];
+        check(&mut veloz(&args), 2, &[], &["--stop-id"]);
+
+        let risk = |request: &Request| match (request.method.as_str(), request.target.as_str()) {
+            ("GET", "/api/risk/use") => Reply::json(
+                r#"{"open_orders":2,"orders_last_second":0,"symbol_notional":{"BTCUSDT":45.0},"position":{"BTC":1.5},"daily_loss":{}}"#,
+            ),
+            ("GET", _) => Reply::json(
+                r#"{"state":"REDUCE_ONLY","max_open_orders":20,"max_position":{"BTC":2.0}}"#,
+            ),
+            (_, target) => {
+                assert_eq!(target, "/api/risk");
+                let wanted = r#"{"state":"REDUCE_ONLY","max_order_notional":null,"max_open_orders":20,"max_position":{"BTC":2.0,"ETH":null}}"#;
+                assert_eq!(request.body, wanted);
+                Reply::json(r#"{"state":"REDUCE_ONLY"}"#)
+            }
+        };
+        let line = "risk --state reduce-only --max-order-notional none --max-open-orders 20 \
+                    --max-position btc=2 --max-position ETH=none";
+        let args: Vec<_> = line.split(' ').collect();
+        let rows = [
+            "state\t-\tREDUCE_ONLY\t-\n",
+            "max_open_orders\t-\t20\t2\n",
+            "max_symbol_notional\tBTCUSDT\t-\t45.0\n",
+            "max_position\tBTC\t2.0\t1.5\n",
+            "max_daily_loss\t-\t-\t-\n",
+        ];
+        check_with(&args, risk, 0, &rows, &[]).await;
+        let json = check_with(&["--json", "risk"], risk, 0, &[], &[]).await;
+        let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+        assert_eq!(json["limits"]["max_open_orders"], 20);
+        assert_eq!(json["use"]["open_orders"], 2);
+        check(&mut veloz(&["risk", "--max-position", "BTC"]), 2, &[], &["ASSET=AMOUNT"]);
+        check(&mut veloz(&["risk", "--max-open-orders", "x"]), 2, &[], &["or none"]);
+    }
+
     #[test]
     fn events_are_read_from_a_directory() {
         let dir = tempfile::tempdir().expect("a directory");

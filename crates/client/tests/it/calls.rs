@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::gateway::{Reply, Request, gateway};
 use veloz_client::{
-    Client, Error, OrderRequest, OrderStatus, OrdersQuery, RiskUpdate, Side, TradingState,
+    Client, Error, OrderRequest, OrderStatus, OrdersQuery, PairRequest, RiskUpdate, Side,
+    TradingState,
 };
 
 async fn client(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Client {
@@ -180,4 +181,42 @@ async fn addresses_are_checked() {
         client.expect("a client").health().await
     });
     assert!(health.await.expect("in time").is_ok());
+}
+
+#[tokio::test]
+async fn a_pair_is_sent_again_with_the_same_ids() {
+    let bodies = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&bodies);
+    let client = client(move |request| {
+        assert_eq!((request.method.as_str(), request.target.as_str()), ("POST", "/api/oco"));
+        seen.lock().expect("not poisoned").push(request.body.clone());
+        match request.number {
+            0 => Reply { bytes: Vec::new(), hang: false },
+            _ => Reply::json(&format!(r#"{{"ok":true,"orders":[{TAKEN},{TAKEN}]}}"#)),
+        }
+    })
+    .await;
+    let price = |text: &str| text.parse().expect("a price");
+    let (symbol, qty) = ("BTCUSDT".parse().expect("a symbol"), "0.5".parse().expect("a qty"));
+    let pair = PairRequest::new(Side::Sell, symbol, qty, price("110"), price("90"));
+    let reply = client.place_pair_with_retry(&pair).await.expect("placed at last");
+    assert_eq!(reply.orders.map(|order| order.status), [OrderStatus::Accepted; 2]);
+    let bodies = bodies.lock().expect("not poisoned");
+    assert_eq!(bodies.len(), 2);
+    assert_eq!(bodies[0], bodies[1]);
+    assert!(pair.ids().iter().all(|id| bodies[0].contains(id.as_str())), "{bodies:?}");
+}
+
+#[tokio::test]
+async fn the_use_of_the_limits() {
+    let client = client(|request| {
+        assert_eq!(request.target, "/api/risk/use");
+        Reply::json(
+            r#"{"open_orders":2,"orders_last_second":1,"symbol_notional":{"BTCUSDT":12.5},"position":{"BTC":1.0},"daily_loss":{"USDT":-3.0}}"#,
+        )
+    })
+    .await;
+    let used = client.risk_use().await.expect("the use");
+    assert_eq!((used.open_orders, used.orders_last_second), (2, 1));
+    assert_eq!(used.daily_loss.values().next().map(ToString::to_string).as_deref(), Some("-3.0"));
 }

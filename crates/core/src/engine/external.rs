@@ -227,6 +227,12 @@ impl Engine {
         if qty <= Qty::ZERO {
             return;
         }
+        if amount <= Money::ZERO {
+            // More executed for no more money: the answer is older than an execution that overtook it.
+            let client_order_id = order.client_order_id();
+            step.commands.push(VenueCommand::Query { client_order_id });
+            return;
+        }
         for (qty, price) in split(amount, qty) {
             let Some(order) = self.state.order_at(key) else { return };
             let trade_id = made_up_id(order, order.executed_qty, qty);

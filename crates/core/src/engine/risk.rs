@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Engine, Step, Venue};
 use crate::input::{Answer, AssetLimits, Refusal, RiskChange, TradingState, bad};
@@ -23,7 +23,7 @@ use crate::state::{DayStart, Fact};
 use crate::types::{Asset, Money, Qty, Symbol, TsNs};
 
 /// How much of each limit is used now, as the checks in front of an order count it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RiskUse {
     /// Orders open now.
     pub open_orders: usize,

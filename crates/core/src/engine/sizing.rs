@@ -60,6 +60,10 @@ impl Engine {
         if sized.quote_qty.is_some() && market_price.is_none() {
             return Err(Reason::NoLiquidity);
         }
+        let is_priced = sized.side == Side::Sell || sized.price.or(market_price).is_some();
+        if self.venue == Venue::External && !is_priced {
+            return Err(Reason::NoPrice);
+        }
         let exposure = self.exposure((ts, index, instrument), sized, (lock, more), None);
         risk::check(self.state.risk(), instrument, sized, &exposure)?;
         if self.away.is_some() {

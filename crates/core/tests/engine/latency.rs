@@ -2,7 +2,7 @@
 
 use crate::common::{Rig, depth, id, order, snapshot, trade};
 use veloz_core::engine::{Engine, Venue};
-use veloz_core::input::{Answer, Input, Refusal, ReportBody, RiskChange, TradingState};
+use veloz_core::input::{AmendOrder, Answer, Input, Refusal, ReportBody, RiskChange, TradingState};
 use veloz_core::latency::Latency;
 use veloz_core::order::OrderStatus;
 use veloz_core::risk::Reason;
@@ -94,6 +94,10 @@ fn what_depends_on_the_moment_of_arrival_is_judged_there() {
         "2071: stop REJECTED would_trigger; =stop; account",
     ];
     assert_eq!(rig.until(3_000), told);
+    // The other way round: what would be refused now is not, when that is over on arrival.
+    send(&mut rig, "late SELL 1 STOP 95");
+    rig.market(trade("BUY 1 @ 100"));
+    assert_eq!(rig.until(4_000), ["3071: late ACCEPTED; =late"]);
     let answer = rig.input(&Input::NewOrder(order("post BUY 1 @ 100 POST")));
     let Ok(Answer::Order(answer)) = answer else { panic!("{answer:?}") };
     assert_eq!((answer.status, &*answer.reason), (OrderStatus::Rejected, "would_take"));
@@ -187,7 +191,7 @@ fn of_a_pair_the_other_is_gone_at_the_moment_of_the_fill() {
 #[test]
 fn an_amendment_changes_what_is_left_when_it_arrives() {
     let amend = |rig: &mut Rig, qty: &str| {
-        rig.input(&Input::Amend(veloz_core::input::AmendOrder {
+        rig.input(&Input::Amend(AmendOrder {
             client_order_id: id("a"),
             qty: Some(qty.parse().unwrap()),
             price: None,
@@ -330,9 +334,16 @@ fn an_order_that_is_not_answered_in_time_is_in_doubt_until_its_report_is_here() 
     assert!(known(&rig, "a").is_in_doubt());
     assert_eq!(rig.until(2_999), ["2070: a ACCEPTED; =a"]);
     assert!(!known(&rig, "a").is_in_doubt());
+    let qty = "1".parse().ok();
+    let amend = AmendOrder { client_order_id: id("a"), qty, price: None };
+    rig.input(&Input::Amend(amend)).unwrap();
+    rig.report("a", ReportBody::Unanswered);
+    assert!(known(&rig, "a").is_in_doubt());
+    assert_eq!(rig.until(3_500), ["3070: =a; account"]);
+    assert!(!known(&rig, "a").is_in_doubt(), "an amendment that is known ends it too");
     rig.cancel("a").unwrap();
     rig.report("a", ReportBody::Unanswered);
-    assert_eq!(rig.until(3_999), ["3070: a CANCELLED; =a; account"]);
+    assert_eq!(rig.until(3_999), ["3571: a CANCELLED; =a; account"]);
     assert_eq!(known(&rig, "a").reason, "");
 }
 

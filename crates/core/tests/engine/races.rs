@@ -1,7 +1,7 @@
 //! The races of a gateway with a venue that answers when it likes, one test each: the list is in
 //! `docs/order-lifecycle.md`.
 
-use crate::common::{Rig, id, order, price, qty};
+use crate::common::{Rig, id, order, price, qty, trade};
 use veloz_core::engine::{Venue, VenueCommand};
 use veloz_core::event::Event;
 use veloz_core::input::{Answer, Input, Refusal, ReportBody, VenueOrder};
@@ -324,10 +324,11 @@ fn a_venue_that_is_gone_does_not_end_the_tracking() {
 #[test]
 fn an_order_at_any_price_can_expire_with_fills() {
     let mut rig = Rig::new(Venue::External);
+    rig.market(trade("BUY 1 @ 99"));
     rig.input(&Input::NewOrder(order("a BUY 3 MARKET"))).unwrap();
     let reports = [
         (fill(1, "1"), "a ACCEPTED; a 1.0@99.0; a PARTIALLY_FILLED; =a; account"),
-        (expired(), "a EXPIRED gone; =a"),
+        (expired(), "a EXPIRED gone; =a; account"),
     ];
     check(rig, &reports, "EXPIRED", "1");
 }
@@ -354,6 +355,27 @@ fn what_a_look_told_too_early_changes_nothing() {
         (state("PARTIALLY_FILLED", "2", "198"), ""),
     ];
     check(accepted(), &reports, "CANCELLED", "2");
+}
+
+#[test]
+fn an_answer_that_an_execution_overtook_is_asked_for_again() {
+    let first = (at(2, "1", "80"), "a 1.0@80.0; a PARTIALLY_FILLED; =a; account");
+    let old = (state("PARTIALLY_FILLED", "2", "80"), "");
+    let rig = check(accepted(), &[first, old], "PARTIALLY_FILLED", "1");
+    assert!(asks(&rig));
+    check(rig, &[(at(1, "2", "40"), "a 2.0@40.0; a FILLED; =a; account")], "FILLED", "3");
+}
+
+#[test]
+fn a_purchase_at_a_price_that_nobody_knows_is_refused() {
+    let mut rig = Rig::new(Venue::External);
+    assert_eq!(rig.order("a BUY 3 MARKET"), "a REJECTED no_price; =a");
+    assert!(rig.step.commands.is_empty());
+    rig.order("b SELL 3 MARKET");
+    assert_eq!(rig.step.commands.len(), 1, "what a sale locks is known");
+    rig.market(trade("BUY 1 @ 99"));
+    rig.order("c BUY 3 MARKET");
+    assert_eq!(rig.engine.state().order(&id("c")).unwrap().locked, "297".parse().unwrap());
 }
 
 #[test]

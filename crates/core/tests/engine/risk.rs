@@ -159,6 +159,17 @@ fn how_many_orders_a_second_may_have() {
     assert!(matches!(rig.input(&Input::Risk(most)), Err(Refusal::BadParams { .. })));
 }
 
+#[test]
+fn an_amended_order_does_not_count_beside_itself() {
+    let mut rig = rig(RiskChange { max_open_orders: Some(Some(2)), ..RiskChange::default() });
+    rig.order("a BUY 1 @ 90");
+    rig.order("b BUY 1 @ 90");
+    assert_eq!(rig.order("c BUY 1 @ 90"), "c REJECTED max_open_orders; =c");
+    rig.amend("a", "2 @ 91").unwrap();
+    set(&mut rig, RiskChange { max_open_orders: Some(Some(1)), ..RiskChange::default() });
+    assert!(rig.amend("a", "3 @ 91").is_err(), "of more than may be none grows");
+}
+
 const DAY: i64 = 86_400_000_000_000;
 
 #[test]

@@ -6,8 +6,8 @@
 //! the trade that goes past it. So the same capture, settings, seed and strategy give the same events,
 //! the same turns and the same report, however busy the machine is.
 //!
-//! What a command leads to is told with the strategy's next turn, and between two turns without a timer
-//! the market always goes on: a strategy cannot keep the time from passing.
+//! What a command leads to is told with the strategy's next turn, and between two turns the market or the
+//! time goes on: a strategy cannot keep a replay from its end.
 //!
 //! Known limits: nothing is stored. Own orders do not move the recorded market.
 
@@ -33,9 +33,9 @@ use veloz_core::limits::{
 };
 use veloz_core::types::{Asset, EventId, Money, TsNs};
 
-use crate::http::bodies::{ApiError, Command, Rules};
+use crate::http::bodies::{ApiError, Rules};
 use crate::market::{self, SourceConfig, SourceMessage, SourceMonitor};
-use crate::service::book_frame;
+use crate::service::{ServiceError, Waiters, Wants, book_frame};
 use bot::Bot;
 use tally::Tally;
 use wire::{End, Hello, Request, Said, Start, Turn};
@@ -159,6 +159,7 @@ pub fn run(
         tally,
         played: Played::default(),
         refused: std::collections::BTreeMap::new(),
+        waiters: Waiters::default(),
         wakes: false,
         events: options.events,
         interrupted,
@@ -270,6 +271,8 @@ struct Replay {
     tally: Tally,
     played: Played,
     refused: std::collections::BTreeMap<&'static str, u64>,
+    /// Its commands whose outcome is not known yet.
+    waiters: Waiters<Request>,
     /// Something happened that gives the strategy a turn.
     wakes: bool,
     events: Option<Box<dyn Write>>,
@@ -315,7 +318,7 @@ impl Replay {
                     self.fault(code, detail.clone())?;
                     return Err(Failure::Capture(detail));
                 }
-                Ok(SourceMessage::Finished) => return Ok(()),
+                Ok(SourceMessage::Finished) => return self.settle(),
                 Err(RecvTimeoutError::Timeout) => self.check_interrupt()?,
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(Failure::Capture("its reader has ended".to_owned()));
@@ -339,30 +342,54 @@ impl Replay {
         if self.out.len() >= STRATEGY_WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// Goes on to a time, through the turns of the timer on the way. Of a long pause without a trade the
-    /// first minute has them, so that a clock that jumps cannot keep a replay for ever.
+    /// Goes on to a time, through the turns of the timer and what arrives on the way. Of a long pause without
+    /// a trade the first minute has turns of the timer, so that a clock that jumps cannot keep a replay for
+    /// ever.
     fn pass_time(&mut self, to: TsNs) -> Result<(), Failure> {
         let pause = self.clock.saturating_add(MAX_REPLAY_PAUSE_NS);
-        while let (Some(due), Some(every)) = (self.timer, self.hello.every_ns)
-            && due < to
-        {
-            if due > pause {
-                let periods = (to - due) / every + 1;
-                self.timer = Some(due.saturating_add(periods.saturating_mul(every)));
-                break;
+        loop {
+            let due = self.engine.due_ns().filter(|at| *at <= to);
+            let timer = self.timer.filter(|at| *at < to);
+            match (due, timer) {
+                (Some(at), timer) if timer.is_none_or(|timer| at <= timer) => {
+                    self.set_clock(at)?;
+                    if self.wakes {
+                        self.turn(false)?;
+                    }
+                }
+                (_, Some(at)) if at <= pause => {
+                    self.wind(at);
+                    self.set_clock(at)?;
+                    self.turn(true)?;
+                }
+                (_, Some(_)) => self.wind(to),
+                (_, None) => return self.set_clock(to),
             }
-            self.timer = Some(due.saturating_add(every));
-            self.set_clock(due)?;
-            self.turn(true)?;
         }
-        self.set_clock(to)
     }
 
-    /// What stood until now ends before anything else happens.
+    /// Sets the timer to its first time after `at`.
+    fn wind(&mut self, at: TsNs) {
+        let next = |due: TsNs, every: TsNs| {
+            let periods = (at.saturating_sub(due) / every).saturating_add(1);
+            due.saturating_add(periods.saturating_mul(every))
+        };
+        self.timer = self.timer.zip(self.hello.every_ns).map(|(due, every)| next(due, every));
+    }
+
+    /// What was to end or to arrive until now does, before anything else happens.
     fn set_clock(&mut self, to: TsNs) -> Result<(), Failure> {
         self.clock = self.clock.max(to);
-        if self.engine.is_due(self.clock) {
+        while self.engine.is_due(self.clock) {
             self.step(&Input::Tick)?.ok();
+        }
+        Ok(())
+    }
+
+    /// Behind the last message: what is on its way to the venue or back arrives.
+    fn settle(&mut self) -> Result<(), Failure> {
+        while let Some(at) = self.engine.arrives_ns() {
+            self.set_clock(at)?;
         }
         Ok(())
     }
@@ -389,6 +416,12 @@ impl Replay {
     fn step(&mut self, input: &Input) -> Result<Result<Answer, Refusal>, Failure> {
         let answer = self.engine.step(self.clock, input, &mut self.step);
         self.tell_step()?;
+        let mut answered = Vec::new();
+        let mut tell = |request: Request, outcome| answered.push((request, outcome));
+        self.waiters.hear(&self.step, self.engine.state(), &mut tell);
+        for (request, outcome) in answered {
+            self.answer(&request, outcome);
+        }
         Ok(answer)
     }
 
@@ -442,7 +475,7 @@ impl Replay {
                     let problem = "has its place at the start only".to_owned();
                     return Err(self.bot.complain("a hello", problem).into());
                 }
-                Said::Command(request) => self.obey(&request)?,
+                Said::Command(request) => self.obey(request)?,
             }
         }
         Err(BotError::Commands(STRATEGY_TURN_COMMANDS).into())
@@ -461,26 +494,44 @@ impl Replay {
         }
     }
 
-    fn obey(&mut self, request: &Request) -> Result<(), Failure> {
+    fn obey(&mut self, request: Request) -> Result<(), Failure> {
         self.played.commands += 1;
-        let answer = match &request.command {
-            Ok(command) => match self.step(&command.input())? {
-                Ok(answer) => self.answer(command, &answer),
-                Err(refusal) => Err(refusal.into()),
-            },
-            Err(unread) => Err(unread.clone()),
+        let input = match &request.command {
+            Ok(command) => command.input(),
+            Err(unread) => {
+                let unread = unread.clone();
+                self.tell_answer(&request, Err(unread));
+                return Ok(());
+            }
         };
+        match self.step(&input)? {
+            Ok(Answer::Pending(id)) => {
+                self.waiters.wait(id, request, Wants::of(&input), self.clock);
+            }
+            Ok(Answer::CancelledAll(all)) if !all.is_empty() && self.engine.answers_later() => {
+                self.waiters.wait_for_all(all, request, self.clock);
+            }
+            answer => self.answer(&request, answer.map_err(ServiceError::Refused)),
+        }
+        Ok(())
+    }
+
+    /// Answers a command whose outcome is known.
+    fn answer(&mut self, request: &Request, outcome: Result<Answer, ServiceError>) {
+        let Ok(command) = &request.command else { return };
+        let answer = outcome.map_err(ApiError::from).and_then(|answer| {
+            let symbol = command.rejected_symbol(&answer);
+            let rules = symbol.and_then(|symbol| Rules::of(&self.engine, &symbol));
+            command.answer(&answer, rules.as_ref())
+        });
+        self.tell_answer(request, answer);
+    }
+
+    fn tell_answer(&mut self, request: &Request, answer: Result<Vec<u8>, ApiError>) {
         if let Err(error) = &answer {
             *self.refused.entry(error.code()).or_default() += 1;
         }
         wire::write_answer(&mut self.out, request, &answer);
         self.wakes |= self.hello.wake_by_answer;
-        Ok(())
-    }
-
-    fn answer(&self, command: &Command, answer: &Answer) -> Result<Vec<u8>, ApiError> {
-        let symbol = command.rejected_symbol(answer);
-        let rules = symbol.and_then(|symbol| Rules::of(&self.engine, &symbol));
-        command.answer(answer, rules.as_ref())
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! Contract: what was asked for goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed,
 //! 2 wrong usage, 3 refused by the gateway, 4 no connection, 130 interrupted. A reader of stdout that
-//! goes away ends a command quietly, with 0. Each command is one request, but for `order`, which is
-//! sent again with the same id until it is answered, and `tail`, which goes on.
+//! goes away ends a command quietly, with 0. `order` and `oco` are sent again with the same ids until they
+//! are answered, and `tail` goes on.
 
 mod bench;
 mod engine;
 mod error;
 mod events;
 mod journal;
+mod limits;
 mod output;
+mod pair;
 mod replay;
 mod reset;
 mod serve;
@@ -82,6 +84,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Place an order; it is sent again, with the same id, until it is answered.
     Order(trade::OrderArgs),
+    /// Place two orders of which one at most is executed; sent again, with the same ids, until answered.
+    Oco(pair::OcoArgs),
     /// Give an order that stands another quantity or limit.
     Amend(trade::AmendArgs),
     /// Take an order back.
@@ -98,6 +102,8 @@ enum Command {
     Book(views::BookArgs),
     /// Whether the gateway works.
     Health,
+    /// The limits in front of the venue and how much of each is used; sets those that are named.
+    Risk(limits::RiskArgs),
     /// Stop taking orders: the kill switch. Cancels are still taken.
     Halt(trade::HaltArgs),
     /// Take orders again.
@@ -187,6 +193,8 @@ fn offline(
 async fn online(command: Command, client: &Client, output: &mut Output) -> Result<(), CliError> {
     match command {
         Command::Order(args) => trade::order(client, &args, output).await,
+        Command::Oco(args) => pair::oco(client, &args, output).await,
+        Command::Risk(args) => limits::risk(client, &args, output).await,
         Command::Amend(args) => trade::amend(client, &args, output).await,
         Command::Cancel(args) => trade::cancel(client, &args, output).await,
         Command::CancelAll(args) => trade::cancel_all(client, &args, output).await,

@@ -3,8 +3,9 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use veloz_client::{
-    Client, ClientOrderId, Event, Money, OrderRequest, OrderState, OrderStatus, OrdersQuery, Price,
-    Qty, RiskSettings, RiskUpdate, Side, Stop, Symbol, TimeInForce, TradingState, TsNs,
+    Client, ClientOrderId, Event, Money, OrderReply, OrderRequest, OrderState, OrderStatus,
+    OrdersQuery, Price, Qty, RiskSettings, RiskUpdate, Side, Stop, Symbol, TimeInForce,
+    TradingState, TsNs,
 };
 use veloz_core::limits::HTTP_PAGE_ITEMS;
 
@@ -140,6 +141,11 @@ pub(super) async fn order(
         let json = serde_json::to_string(&reply).map_err(std::io::Error::from)?;
         return Ok(output.json_line(&json)?);
     }
+    placed_table(&[reply], output)
+}
+
+/// Orders as they were first answered for.
+pub(super) fn placed_table(replies: &[OrderReply], output: &mut Output) -> Result<(), CliError> {
     const COLUMNS: &[Column] = &[
         ("ID", Align::Left),
         ("STATUS", Align::Left),
@@ -147,14 +153,16 @@ pub(super) async fn order(
         ("VENUE ID", Align::Left),
         ("REASON", Align::Left),
     ];
-    let row = vec![
-        reply.client_order_id.to_string(),
-        reply.status.as_str().to_owned(),
-        reply.executed_qty.to_string(),
-        or_dash(reply.venue_order_id),
-        or_dash(Some(reply.reason)),
-    ];
-    Ok(output.table(COLUMNS, &[row])?)
+    let row = |reply: &OrderReply| {
+        vec![
+            reply.client_order_id.to_string(),
+            reply.status.as_str().to_owned(),
+            reply.executed_qty.to_string(),
+            or_dash(reply.venue_order_id),
+            or_dash(Some(&reply.reason)),
+        ]
+    };
+    Ok(output.table(COLUMNS, &replies.iter().map(row).collect::<Vec<_>>())?)
 }
 
 impl OrderArgs {
@@ -350,12 +358,12 @@ pub(super) fn parse_symbol(text: &str) -> Result<Symbol, String> {
     Symbol::parse(&text.to_uppercase()).map_err(|e| e.to_string())
 }
 
-fn side_parser() -> impl TypedValueParser<Value = Side> {
+pub(super) fn side_parser() -> impl TypedValueParser<Value = Side> {
     PossibleValuesParser::new(["buy", "sell"])
         .try_map(|text| Side::parse(&text).ok_or("is no side"))
 }
 
-fn tif_parser() -> impl TypedValueParser<Value = TimeInForce> {
+pub(super) fn tif_parser() -> impl TypedValueParser<Value = TimeInForce> {
     PossibleValuesParser::new(["gtc", "ioc", "fok"])
         .try_map(|text| TimeInForce::parse(&text).ok_or("is no time in force"))
 }

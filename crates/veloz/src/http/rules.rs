@@ -82,6 +82,9 @@ impl Rules {
                 format!("price must be beyond the last price {}", self.last?)
             }
             Reason::Gtd => "expire_ts_ns is not after the gateway's time".to_owned(),
+            Reason::NoPrice => {
+                "nobody has told a price yet: give it a price, or wait for one".to_owned()
+            }
             Reason::NoLiquidity => "quote_qty: nobody knows a price".to_owned(),
             _ => return None,
         })

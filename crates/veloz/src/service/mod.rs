@@ -49,7 +49,7 @@ pub(crate) use handle::{Look, Message};
 use room::ToldRoom;
 use venue::{ExternalVenue, STARTING};
 pub(crate) use views::book_frame;
-use waiters::Waiters;
+pub(crate) use waiters::{Waiters, Wants};
 
 /// The code of what cannot be mended while the program runs.
 const JOURNAL_FAILED: &str = "journal_failed";
@@ -90,7 +90,7 @@ pub struct Service {
     tail: Tail,
     clock: Clock,
     venue: Option<ExternalVenue>,
-    waiters: Waiters,
+    waiters: Waiters<Reply>,
     /// A replay's clock stands: its source has nothing more to say.
     clock_stands: bool,
     health: Arc<HealthBoard>,
@@ -318,7 +318,8 @@ impl Service {
         let answer = self.engine.step(now, input, &mut self.step);
         self.metrics.inputs.inc();
         let answer = answer?;
-        self.waiters.hear(&self.step, self.engine.state(), &mut self.after);
+        let mut tell = |reply, answer| self.after.push(After::Answer(reply, answer));
+        self.waiters.hear(&self.step, self.engine.state(), &mut tell);
         self.note_commands(now);
         let events = record(&self.step, first_id, &mut self.facts, &mut self.batch);
         if events > 0 {

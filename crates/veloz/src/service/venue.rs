@@ -265,7 +265,8 @@ impl Service {
 
     /// Those who have waited long enough are told that nothing is known.
     pub(super) fn look_after_waiters(&mut self, now: TsNs) {
-        for id in self.waiters.give_up(now, &mut self.after) {
+        let mut tell = |reply, answer| self.after.push(After::Answer(reply, answer));
+        for id in self.waiters.give_up(now, &mut tell) {
             self.doubt(id, now);
         }
     }

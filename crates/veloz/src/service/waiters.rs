@@ -15,28 +15,35 @@ use veloz_core::risk::Reason;
 use veloz_core::state::{Fact, State};
 use veloz_core::types::{ClientOrderId, TsNs};
 
-use super::After;
 use super::handle::{Reply, ServiceError};
 
 const MS: TsNs = 1_000_000;
 
-/// The requests that wait, by order.
-#[derive(Default)]
-pub(super) struct Waiters {
-    of_order: FxHashMap<ClientOrderId, Vec<Waiting>>,
+/// What a request is answered with.
+type Answered = Result<Answer, ServiceError>;
+
+/// The requests that wait, by order; `R` is what each is answered by.
+pub(crate) struct Waiters<R> {
+    of_order: FxHashMap<ClientOrderId, Vec<Waiting<R>>>,
     /// Cancels of many, each until all of its orders are closed.
-    cancelling: Vec<Cancelling>,
+    cancelling: Vec<Cancelling<R>>,
 }
 
-struct Waiting {
-    reply: Reply,
+impl<R> Default for Waiters<R> {
+    fn default() -> Waiters<R> {
+        Waiters { of_order: FxHashMap::default(), cancelling: Vec::new() }
+    }
+}
+
+struct Waiting<R> {
+    reply: R,
     until: TsNs,
     wants: Wants,
 }
 
 /// What a request waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wants {
+pub(crate) enum Wants {
     /// The first word of a new order.
     Word,
     /// The first words of a pair: of this one's other order too.
@@ -48,7 +55,7 @@ pub(super) enum Wants {
 }
 
 impl Wants {
-    pub(super) fn of(input: &Input) -> Wants {
+    pub(crate) fn of(input: &Input) -> Wants {
         match input {
             Input::Cancel(_) => Wants::End,
             Input::Amend(_) => Wants::Amendment,
@@ -58,22 +65,22 @@ impl Wants {
     }
 }
 
-struct Cancelling {
-    reply: Reply,
+struct Cancelling<R> {
+    reply: R,
     until: TsNs,
     all: Vec<ClientOrderId>,
     open: BTreeSet<ClientOrderId>,
 }
 
-impl Waiters {
+impl<R> Waiters<R> {
     /// Somebody waits for an order.
-    pub(super) fn wait(&mut self, id: ClientOrderId, reply: Reply, wants: Wants, now: TsNs) {
+    pub(crate) fn wait(&mut self, id: ClientOrderId, reply: R, wants: Wants, now: TsNs) {
         let until = now + VENUE_ANSWER_MS * MS;
         self.of_order.entry(id).or_default().push(Waiting { reply, until, wants });
     }
 
     /// Somebody waits for the end of many.
-    pub(super) fn wait_for_all(&mut self, all: Vec<ClientOrderId>, reply: Reply, now: TsNs) {
+    pub(crate) fn wait_for_all(&mut self, all: Vec<ClientOrderId>, reply: R, now: TsNs) {
         let (until, open) = (now + VENUE_ANSWER_MS * MS, all.iter().copied().collect());
         self.cancelling.push(Cancelling { reply, until, all, open });
     }
@@ -84,23 +91,23 @@ impl Waiters {
     }
 
     /// Answers those who waited for what a step tells, as soon as it is stored.
-    pub(super) fn hear(&mut self, step: &Step, state: &State, after: &mut Vec<After>) {
+    pub(crate) fn hear(&mut self, step: &Step, state: &State, tell: &mut impl FnMut(R, Answered)) {
         if self.of_order.is_empty() && self.cancelling.is_empty() {
             return;
         }
         for (id, reason) in &step.unchanged {
-            self.amended(*id, *reason, state, after);
+            self.amended(*id, *reason, state, tell);
         }
         for fact in &step.facts {
             if let Fact::Amended { client_order_id, .. } = fact {
-                self.amended(*client_order_id, None, state, after);
+                self.amended(*client_order_id, None, state, tell);
             }
         }
         for event in &step.events {
             let Event::OrderState(told) = event else { continue };
-            self.answer(told.client_order_id, after, |wants| answer_of(state, told, wants));
+            self.answer(told.client_order_id, tell, |wants| answer_of(state, told, wants));
             if told.status.is_some_and(OrderStatus::is_final) {
-                self.closed(told.client_order_id, after);
+                self.closed(told.client_order_id, tell);
             }
         }
     }
@@ -109,14 +116,14 @@ impl Waiters {
     fn answer(
         &mut self,
         id: ClientOrderId,
-        after: &mut Vec<After>,
-        answer: impl Fn(Wants) -> Option<Result<Answer, ServiceError>>,
+        tell: &mut impl FnMut(R, Answered),
+        answer: impl Fn(Wants) -> Option<Answered>,
     ) {
         let Some(waiting) = self.of_order.remove(&id) else { return };
         let mut still = Vec::new();
         for one in waiting {
             match answer(one.wants) {
-                Some(answer) => after.push(After::Answer(one.reply, answer)),
+                Some(answer) => tell(one.reply, answer),
                 None => still.push(one),
             }
         }
@@ -131,7 +138,7 @@ impl Waiters {
         id: ClientOrderId,
         refused: Option<Reason>,
         state: &State,
-        after: &mut Vec<After>,
+        tell: &mut impl FnMut(R, Answered),
     ) {
         let Some(waiting) = self.of_order.get_mut(&id) else { return };
         let Some(at) = waiting.iter().position(|one| one.wants == Wants::Amendment) else { return };
@@ -141,20 +148,24 @@ impl Waiters {
             (None, Some(order)) => Ok(Answer::Amended(Box::new(order.state_event()))),
             (None, None) => Err(Refusal::NotFound(id).into()),
         };
-        after.push(After::Answer(one.reply, answer));
+        tell(one.reply, answer);
     }
 
-    fn closed(&mut self, id: ClientOrderId, after: &mut Vec<After>) {
+    fn closed(&mut self, id: ClientOrderId, tell: &mut impl FnMut(R, Answered)) {
         for cancelling in &mut self.cancelling {
             cancelling.open.remove(&id);
         }
         for done in self.cancelling.extract_if(.., |cancelling| cancelling.open.is_empty()) {
-            after.push(After::Answer(done.reply, Ok(Answer::CancelledAll(done.all))));
+            tell(done.reply, Ok(Answer::CancelledAll(done.all)));
         }
     }
 
     /// The orders of which nothing was heard in time; whoever waited for them is told so.
-    pub(super) fn give_up(&mut self, now: TsNs, after: &mut Vec<After>) -> BTreeSet<ClientOrderId> {
+    pub(super) fn give_up(
+        &mut self,
+        now: TsNs,
+        tell: &mut impl FnMut(R, Answered),
+    ) -> BTreeSet<ClientOrderId> {
         let mut unknown = BTreeSet::new();
         let mut replies = Vec::new();
         for (id, waiting) in &mut self.of_order {
@@ -171,11 +182,14 @@ impl Waiters {
             unknown.extend(cancelling.open);
             replies.push(cancelling.reply);
         }
-        let told = |reply| After::Answer(reply, Err(ServiceError::UnknownOutcome));
-        after.extend(replies.into_iter().map(told));
+        for reply in replies {
+            tell(reply, Err(ServiceError::UnknownOutcome));
+        }
         unknown
     }
+}
 
+impl Waiters<Reply> {
     /// Whoever still waits at the end is told that the outcome is not known.
     pub(super) fn leave(&mut self) {
         let waiting = self.of_order.drain().flat_map(|(_, waiting)| waiting).map(|one| one.reply);
@@ -191,7 +205,7 @@ fn answer_of(
     state: &State,
     told: &veloz_core::event::OrderState,
     wants: Wants,
-) -> Option<Result<Answer, ServiceError>> {
+) -> Option<Answered> {
     let id = told.client_order_id;
     let word = |id| state.order(&id)?.answer();
     let closed = |status| Err(Refusal::OrderClosed(id, status).into());

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
@@ -83,6 +84,29 @@ fn pairs_halts_and_limits_survive_a_kill() {
     assert_eq!((&shib["free"], &shib["locked"]), (&json!(0.0), &json!(50000000.0)), "locked once");
     assert_eq!(gateway.post("/api/cancel", &json!({"client_order_id":"both-stop"})).status, 200);
     assert_eq!(open_orders(&gateway), Vec::<Value>::new());
+}
+
+#[test]
+fn the_command_line_places_pairs_and_sets_limits() {
+    let gateway = Gateway::start(Options::quiet());
+    let veloz = |line: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_veloz"));
+        let command = command.args(line.split(' ')).env("VELOZ_URL", gateway.url(""));
+        let out = command.output().unwrap();
+        assert!(out.status.success(), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    veloz("risk --max-open-orders 5 --max-position BTC=3 --price-collar 0.5");
+    veloz("risk --price-collar none");
+    let placed = veloz("oco sell BTCUSDT 0.5 110 --stop 90 --id a");
+    assert_eq!(placed.lines().count(), 3, "{placed}");
+    assert_eq!(veloz("oco sell BTCUSDT 0.5 110 --stop 90 --id a"), placed, "placed once");
+    let limits = veloz("risk");
+    for row in
+        ["max_open_orders\t-\t5\t2\n", "max_position\tBTC\t3.0\t1.0\n", "price_collar\t-\t-\t-\n"]
+    {
+        assert!(limits.contains(row), "{limits}");
+    }
 }
 
 #[test]

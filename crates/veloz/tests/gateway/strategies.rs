@@ -2,16 +2,17 @@
 //! and strategies that do what none should.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Capture, Gateway, Options, PATIENCE, eventually, needed, recorded};
+use crate::support::{Capture, Gateway, Options, PATIENCE, needed, recorded};
 
 mod figures;
+mod hostile;
 
 const BTC: &str = "binance_spot_btcusdt_20240808.gz";
 const ETH: &str = "binance_spot_ethusdt_20240808.gz";
@@ -169,7 +170,14 @@ fn every_example_trades_and_does_the_same_again() {
 fn the_seed_decides_and_nothing_else_does() {
     let Some(capture) = recorded(ETH) else { return };
     let strategy = format!("python3 {}", needed("tests/clients/random_strategy.py").display());
-    let seven = ["--sim-seed", "7", "--sim-balances", "USDT=50000,ETH=2"];
+    let seven = [
+        "--sim-seed",
+        "7",
+        "--sim-balances",
+        "USDT=50000,ETH=2",
+        "--sim-latency-ms",
+        "to=20,from=20,jitter=30",
+    ];
     let first = products(&capture, &strategy, &seven);
     assert_eq!(products(&capture, &strategy, &seven), first);
     assert_ne!(products(&capture, &strategy, &["--sim-seed", "8"])[1], first[1]);
@@ -210,6 +218,40 @@ fn a_long_pause_has_a_minute_of_turns() {
     run.succeed();
     let expected: Vec<_> = (1..=6).map(|n| (n * 10_000, true)).collect();
     assert_eq!(turns(&run), expected);
+}
+
+/// An order takes its time to the venue, and the answer takes its time back.
+#[test]
+fn latency_is_time_of_the_data() {
+    let order = json!({"id": 1, "order": {"client_order_id": "a", "symbol": "BTCUSDT", "side": "BUY",
+        "qty": "1", "price": "101"}});
+    let script = json!({"hello": {"types": ["fill"], "wake": ["answer", "fill"], "every_ms": 150},
+        "turns": {"1": [order]}});
+    let latency = ["--sim-latency-ms", "to=20,from=10"];
+    let mut run = Run::scripted(&Capture::wandering(4), &script).with(&latency);
+    let report = run.succeed();
+    // Sent at 150; at the venue at 170, and its fill, which wakes the strategy, is here at 180.
+    assert_eq!(turns(&run), [(150, true), (180, false), (300, true)]);
+    let heard = run.lines("heard");
+    let answer = heard.iter().find(|line| line["event"] == "answer").expect("an answer");
+    assert_eq!(answer["data"]["body"]["status"], json!("FILLED"));
+    assert_eq!(report["pairs"][0]["taker"], json!(1));
+}
+
+/// What is on its way when the data ends does arrive, and its answer with it.
+#[test]
+fn what_is_on_its_way_at_the_end_arrives() {
+    let order = json!({"id": 1, "order": {"client_order_id": "a", "symbol": "BTCUSDT", "side": "BUY",
+        "qty": "1", "price": "90"}});
+    let script = json!({"hello": {"types": ["order_update"], "wake": [], "every_ms": 350},
+        "turns": {"1": [order]}});
+    let latency = ["--sim-latency-ms", "to=500,from=500"];
+    let mut run = Run::scripted(&Capture::wandering(4), &script).with(&latency);
+    let report = run.succeed();
+    assert_eq!(report["orders"]["open"][0]["status"], json!("ACCEPTED"));
+    assert_eq!(report["last_ts_ns"], json!(1_700_000_001_350_000_000_i64));
+    let names: Vec<_> = run.lines("heard").iter().map(|line| line["event"].clone()).collect();
+    assert_eq!(names, ["start", "turn", "order_update", "answer", "end"].map(|name| json!(name)));
 }
 
 #[test]
@@ -337,112 +379,6 @@ fn a_turn_may_have_thousands_of_commands() {
     assert_eq!(run.lines("heard").len(), 5_001, "the answers and the end");
 }
 
-const HELLO: &str = r#"echo '{"hello":{"types":["market"]}}'; read start; "#;
-
-/// Until the first turn; then whatever follows.
-fn at_turn(script: &str) -> String {
-    format!("{HELLO} read market; read turn; {script}")
-}
-
-/// Runs a strategy that fails, and checks what is said of it; the report tells what was done, if it began.
-#[track_caller]
-fn check_failure(script: &str, told: &str, begins: bool) {
-    let mut run = Run::shell(&Capture::wandering(3_000), script).with(&["--timeout", "1"]);
-    let ended = run.end();
-    assert_eq!(ended.code, Some(1), "{script}: {}", ended.complaints);
-    assert!(ended.complaints.contains(told), "{script}: {}", ended.complaints);
-    assert_eq!(ended.report.is_some(), begins, "{script}: {}", ended.printed);
-    if let Some(report) = ended.report {
-        let problem = report["problem"].as_str().expect("a problem");
-        assert_eq!(report["complete"], json!(false), "{script}");
-        assert!(problem.contains(told), "{script}: {problem}");
-        assert!(run.text("plot.svg").contains("INCOMPLETE"), "{script}");
-    }
-}
-
-#[test]
-fn a_strategy_that_does_not_begin() {
-    let check = |script: &str, told: &str| check_failure(script, told, false);
-    check("true", "the strategy ended before the replay did (exit status: 0)");
-    check(
-        "exit 9",
-        "first line is its hello: the strategy ended before the replay did (exit status: 9)",
-    );
-    check("sleep 1000", "has kept the replay waiting for 1s (--timeout)");
-    check("echo Starting...", r#"line 1 of the strategy's output, "Starting...", is no line of a"#);
-    check(r#"echo '{"done":1}'"#, "the first, must be its hello");
-    check(r#"echo '{"hello":{"types":["fills"]}}'"#, r#"names "fills" in types"#);
-    check(r#"echo '{"hello":{"symbols":["SOLUSDT"]}}'"#, "names SOLUSDT, which is not traded here");
-    let mut run = Run::new(Path::new("capture"), "/nonexistent/bot --fast");
-    std::fs::write(run.path("capture"), Capture::wandering(1).bytes()).expect("written");
-    let ended = run.end();
-    let told = "the strategy cannot be started: /nonexistent/bot --fast: No such file";
-    assert!(ended.code == Some(1) && ended.complaints.contains(told), "{}", ended.complaints);
-}
-
-#[test]
-fn a_strategy_that_fails_on_the_way() {
-    let check = |script: &str, told: &str| check_failure(&at_turn(script), told, true);
-    check("exit 7", "the strategy ended before the replay did (exit status: 7)");
-    check("kill -9 $$", "the strategy ended before the replay did (signal: 9");
-    check("echo 'x = 5'; sleep 1000", r#"line 2 of the strategy's output, "x = 5", is no line of"#);
-    check("printf '{\"done\"'", "ended in the middle of line 2 of its output (exit status: 0)");
-    check(
-        "head -c 200000 /dev/zero | tr '\\0' x; echo",
-        "line 2 of the strategy's output is longer",
-    );
-    check("cat /dev/zero", "wrote more than 16777216 bytes in one turn");
-    check("yes '{\"cancel_all\":{}}'", "gave more than 10000 commands in one turn");
-    check("echo '{\"done\":2}'", "{\"done\":2}, is not the end of turn 1");
-    check(
-        "echo '{\"done\":1}'; echo '{\"done\":1}'; sleep 1000",
-        "{\"done\":1}, is not the end of turn 2",
-    );
-    check("echo '{\"hello\":{}}'", "a hello, has its place at the start only");
-    check("exec 1>&-; sleep 1000", "it has closed its input or output, and runs on");
-    check(
-        "sleep 1000",
-        "has kept the replay waiting for 1s (--timeout): its hello, and {\"done\":TURN}",
-    );
-}
-
-#[test]
-fn a_strategy_that_does_not_read() {
-    let script = r#"echo '{"hello":{"types":["market"],"wake":[]}}'; sleep 1000"#;
-    check_failure(script, "has not read its input for 1s (--timeout)", true);
-}
-
-/// All was played, so the report is whole; that something is wrong is told all the same.
-#[test]
-fn a_strategy_that_fails_at_the_end() {
-    let check = |script: &str, told: &str| {
-        let mut run = Run::shell(&Capture::wandering(5), script).with(&["--timeout", "1"]);
-        let ended = run.end();
-        assert_eq!(ended.code, Some(1), "{}", ended.complaints);
-        assert!(ended.complaints.contains(told), "{}", ended.complaints);
-        assert_eq!(ended.report.expect("a report")["complete"], json!(true));
-    };
-    let listen = r#"echo '{"hello":{"types":[]}}'; cat > /dev/null; "#;
-    check(&format!("{listen} exit 3"), "the strategy ended with exit status: 3");
-    check(
-        &format!("{listen} sleep 1000"),
-        "has not ended within 1s (--timeout) after the replay did",
-    );
-}
-
-/// What the strategy has started is gone with it.
-#[test]
-fn nobody_is_left_behind() {
-    let script = at_turn("sleep 1000 & echo $! > child; wait");
-    let mut run = Run::shell(&Capture::wandering(5), &script).with(&["--timeout", "1"]);
-    assert_eq!(run.end().code, Some(1));
-    let child = PathBuf::from("/proc").join(run.text("child").trim());
-    eventually("its child is gone", || {
-        let status = std::fs::read_to_string(child.join("status"));
-        status.map_or(true, |status| status.contains("State:\tZ")).then_some(())
-    });
-}
-
 #[test]
 fn a_line_that_cannot_be_read_is_told_and_left_out() {
     let capture = Capture::wandering(3).broken("{\"e\":\"trade\",").trade("BUY", "101.00", "1");
@@ -492,22 +428,6 @@ fn wrong_usage_is_told() {
     let capture = capture.display().to_string();
     check(&[&capture, "--strategy", "true", "--quote", "EUR"], 1, "--quote EUR: no pair");
     check(&[&capture, "--strategy", "true", "--events", "/nonexistent/e"], 1, "cannot write");
-}
-
-/// Ctrl-C: the report tells what was done until then.
-#[test]
-fn it_can_be_interrupted() {
-    let script = at_turn("echo '{\"done\":1}'; touch began; sleep 1000");
-    let mut run = Run::shell(&Capture::wandering(3), &script);
-    let mut child: Child = run.command.spawn().expect("runs");
-    eventually("the strategy has had a turn", || run.path("began").exists().then_some(()));
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a child of ours");
-    eventually("it ends", || child.try_wait().expect("a child of ours"));
-    let ended = Ended::of(&child.wait_with_output().expect("its output"));
-    assert_eq!(ended.code, Some(130), "{}", ended.complaints);
-    let report = ended.report.expect("a report");
-    assert_eq!((&report["complete"], &report["problem"]), (&json!(false), &json!("interrupted")));
 }
 
 /// The table is for people: the figures of the JSON are in it.

@@ -137,6 +137,13 @@ impl Rig {
             assert_eq!(reply.status, 422, "{order}: {}", reply.text());
             assert_eq!(reply.json()["reason"], "unsupported_by_engine", "{}", reply.text());
         }
+        let pair = json!({"side": "SELL", "symbol": "BTCUSDT", "qty": "0.001", "price": "90000",
+                          "stop_price": "30000", "client_order_id": "pair"});
+        let reply = self.gateway.post("/api/oco", &pair);
+        assert_eq!(reply.status, 422, "{}", reply.text());
+        assert_eq!(reply.json()["reason"], "unsupported_by_engine", "{}", reply.text());
+        assert_eq!(self.gateway.post("/api/oco", &pair).json(), reply.json(), "the same again");
+        assert_eq!(self.state("pair-stop")["status"], "REJECTED");
         let amend = json!({"client_order_id": "stands", "price": "39000"});
         let reply = self.gateway.post("/api/amend", &amend);
         assert_eq!(reply.status, 422, "{}", reply.text());
@@ -286,7 +293,13 @@ fn an_order_that_no_engine_took_is_never_accepted() {
 #[test]
 fn an_engine_that_answers_twice_is_counted_once() {
     let rig = Rig::start("twice");
-    assert_eq!(rig.gateway.post("/api/order", &market("a")).json()["status"], "ACCEPTED");
+    // No price was told: what a purchase would lock is not known.
+    let reply = rig.gateway.post("/api/order", &market("unpriced"));
+    assert_eq!((reply.status, &reply.json()["reason"]), (422, &json!("no_price")));
+    assert!(reply.text().contains("give it a price"), "{}", reply.text());
+    let mut sale = market("a");
+    sale["side"] = json!("SELL");
+    assert_eq!(rig.gateway.post("/api/order", &sale).json()["status"], "ACCEPTED");
     rig.wait_for_state("a", "FILLED");
     eventually("the contradiction is told", || {
         rig.errors().contains(&"unexpected_report".to_owned()).then_some(())

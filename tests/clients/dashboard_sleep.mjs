@@ -1,18 +1,20 @@
-// A laptop that sleeps: every process of the browser is stopped for longer than the page waits for anything,
-// while the market goes on. Two pages: of one the gateway stays, of the other it is killed and started again.
+// A laptop that sleeps, first for a moment, then for longer than the page waits for anything: every process of the
+// browser is stopped while the market goes on. Two pages: of one the gateway stays; the other wakes first without
+// a network, and then to a gateway that was killed and started again.
 //   node dashboard_sleep.mjs STAYS RESTARTED
-// Each is the address of a gateway, or of a proxy before it. Says "asleep" when they sleep, with `while-asleep` to be placed
+// Each is the address of a gateway, or of a proxy before it. Says "dozing" when nothing may pass to
+// the second page, "awake" when it may, and "asleep" when they sleep again, with `while-asleep` to be placed
 // at both, and waits to be told "placed"; the market of the one that stays tells how long they have slept.
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { heard, story, watchIds, whole } from './dashboard_page.mjs';
 
 const [stays, restarted] = process.argv.slice(2);
-/** Longer than the page's own patience with a stream that says nothing. */
-const SLEEP_NS = 20_000_000_000n;
+/** The second is longer than the page's own patience with a stream that says nothing. */
+const SLEEPS_NS = [7_000_000_000n, 20_000_000_000n];
 const RIGHT_WITHIN_MS = 3_000;
 /** The first frame after it woke may be drawn before the page's code has run. */
-const FIRST_FRAMES_MS = 300;
+const FIRST_FRAMES_MS = 400;
 
 /** Every process that came from this one. */
 function descendants() {
@@ -41,6 +43,7 @@ async function until(what, check) {
   const deadline = performance.now() + 60_000;
   while (!(await check())) {
     assert.ok(performance.now() < deadline, `never: ${what}`);
+    assert.ok(!process.exitCode, 'the other page has failed');
     await new Promise((next) => { setTimeout(next, 50); });
   }
 }
@@ -56,48 +59,73 @@ function record() {
   look();
 }
 
-let [awake, wake] = [];
-const woken = new Promise((yes) => { wake = yes; });
-const ready = { count: 0 };
+/** Of each sleep: when it ended, and what the newest event of each gateway was then. */
+const awake = [];
+/** How many pages are ready to sleep, for each sleep. */
+const ready = SLEEPS_NS.map(() => 0);
 
-const sleeper = (url) => story(url, async (page, look) => {
-  const { shows, row } = look;
-  await page.addInitScript(record);
-  const ids = await watchIds(page);
-  await page.goto(url);
-  await shows('#connection', 'Live');
-  await page.locator('#trades time').nth(3).waitFor();
+async function afterSleep(page, { shows }, ids, url, n) {
   await page.evaluate(() => { globalThis.shown.length = 0; });
-  ready.count += 1;
-  await woken;
-  const { at, newest: id } = awake.get(url);
+  ready[n] += 1;
+  await until('it is awake', () => awake[n]);
+  const { at, newest: id } = awake[n].get(url);
+  if (n === 0 && url === restarted) {
+    await withoutNetwork(page, { shows }, at);
+    return whole(page, { shows }, ids);
+  }
   await page.waitForFunction((then) => document.querySelector('#connection').textContent === 'Live' && Number(document.querySelector('#last-id').textContent) >= then, id);
   const shown = (await page.evaluate(() => globalThis.shown)).filter((frame) => frame.at >= at);
   const right = shown.find((frame) => frame.phase === 'Live' && frame.id >= id);
-  const wrong = shown.filter((frame) => frame.phase === 'Live' && frame.id < id);
+  const wrong = shown.filter((frame) => frame.phase === 'Live' && frame.id < id && frame.at < right.at);
   const took = { right_after_ms: right.at - at, old_called_live_ms: wrong.length === 0 ? 0 : wrong.at(-1).at - at };
-  console.log(url === stays ? 'stays' : 'restarted', JSON.stringify(took));
-  assert.ok(took.right_after_ms < RIGHT_WITHIN_MS, 'right too late');
+  console.log(url === stays ? 'stays' : 'restarted', n, JSON.stringify(took));
+  assert.ok(took.right_after_ms < RIGHT_WITHIN_MS, `right too late: ${JSON.stringify(took)}`);
   assert.ok(took.old_called_live_ms < FIRST_FRAMES_MS, `old things were called live: ${JSON.stringify({ took, at, id, wrong: wrong.slice(-3) })}`);
-  await row('open-orders', 'while-asleep', 'ACCEPTED').waitFor();
-  await whole(page, look, ids);
+  return whole(page, { shows }, ids);
+}
+
+/** There is no network yet: what is shown is called old at once, not when a question has gone unanswered. */
+async function withoutNetwork(page, { shows }, at) {
+  await page.waitForFunction(() => document.querySelector('#connection').textContent !== 'Live');
+  const shown = (await page.evaluate(() => globalThis.shown)).filter((frame) => frame.at >= at);
+  const told = shown.find((frame) => frame.phase !== 'Live').at - at;
+  console.log('without a network', told);
+  assert.ok(told < FIRST_FRAMES_MS, `old things were called live for ${told} ms`);
+  await shows('#connection', 'CONNECTION LOST');
+  console.log('awake');
+  await shows('#connection', 'Live');
+}
+
+const sleeper = (url) => story(url, async (page, look) => {
+  await page.addInitScript(record);
+  const ids = await watchIds(page);
+  await page.goto(url);
+  await look.shows('#connection', 'Live');
+  await page.locator('#trades time').nth(3).waitFor();
+  for (const n of SLEEPS_NS.keys()) await afterSleep(page, look, ids, url, n);
+  await look.row('open-orders', 'while-asleep', 'ACCEPTED').waitFor();
   assert.deepEqual(await page.locator('#gaps, #holes').allTextContents(), ['0', '0']);
 });
 
-async function sleep() {
-  await until('both are live', () => ready.count === 2);
+async function sleep(n) {
+  await until('both are live', () => ready[n] === 2);
   const pids = descendants();
   assert.ok(pids.length >= 6, `only ${pids.length} processes of Chromium`);
   const from = await marketTime();
   for (const pid of pids) process.kill(pid, 'SIGSTOP');
-  console.log('asleep');
-  await heard('placed');
-  await until('the market has gone on for longer than the page waits', async () => (await marketTime()) - from > SLEEP_NS);
-  awake = new Map();
-  for (const url of [stays, restarted]) awake.set(url, { at: Date.now(), newest: await newest(url) });
-  for (const pid of pids) process.kill(pid, 'SIGCONT');
-  for (const state of awake.values()) state.at = Date.now();
-  wake();
+  try {
+    console.log(n === 0 ? 'dozing' : 'asleep');
+    await heard(n === 0 ? 'held' : 'placed');
+    await until('the market has gone on for so long', async () => (await marketTime()) - from > SLEEPS_NS[n]);
+    const ids = new Map();
+    for (const url of [stays, restarted]) ids.set(url, await newest(url));
+    const at = Date.now();
+    awake.push(new Map([...ids].map(([url, id]) => [url, { at, newest: id }])));
+  } finally {
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+  }
 }
 
-await Promise.all([sleeper(stays), sleeper(restarted), sleep()]);
+await Promise.all([sleeper(stays), sleeper(restarted), (async () => {
+  for (const n of SLEEPS_NS.keys()) await sleep(n);
+})()]);

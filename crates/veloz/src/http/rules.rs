@@ -5,6 +5,7 @@
 use veloz_core::engine::Engine;
 use veloz_core::input::{NewOrder, RiskSettings};
 use veloz_core::instrument::{Instrument, PercentPrice, QtyRange};
+use veloz_core::limits::OPEN_ORDERS_COUNT;
 use veloz_core::risk::Reason;
 use veloz_core::types::{Price, Side, Symbol};
 
@@ -64,6 +65,7 @@ impl Rules {
                 format!("qty {}: BUY orders may bring {base} to {most}: max_position", order.qty)
             }
             Reason::PriceCollar => self.collar(order)?,
+            Reason::MaxOpenOrders => self.open_orders(),
             Reason::OrderRate => {
                 let most = settings.max_orders_per_second?;
                 format!("{most} orders a second may be sent: max_orders_per_second")
@@ -88,6 +90,16 @@ impl Rules {
             Reason::NoLiquidity => "quote_qty: nobody knows a price".to_owned(),
             _ => return None,
         })
+    }
+
+    fn open_orders(&self) -> String {
+        let Instrument { symbol, max_open_orders, .. } = &self.instrument;
+        let of_symbol = max_open_orders.map(|most| format!("{most} of {symbol}"));
+        let in_all = self.settings.max_open_orders;
+        let in_all = in_all.map(|most| format!("{most} in all: max_open_orders"));
+        let most = of_symbol.into_iter().chain(in_all).collect::<Vec<_>>().join(", ");
+        let most = if most.is_empty() { OPEN_ORDERS_COUNT.to_string() } else { most };
+        format!("the orders that may be open are {most}")
     }
 
     fn price_range(&self, order: &NewOrder) -> String {

@@ -9,6 +9,7 @@ pub mod stdio;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crossbeam_channel::{Sender, TrySendError};
+use tokio::sync::Notify;
 use veloz_core::engine::VenueCommand;
 use veloz_core::input::{MarketData, VenueReport};
 use veloz_core::types::ClientOrderId;
@@ -84,6 +85,19 @@ impl VenuePort {
         if self.commands.is_full() { Err(NotSent::Busy) } else { Ok(()) }
     }
 
+    /// Comes back when the venue works.
+    pub(crate) async fn works(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.state.0.changed.notified());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            if self.state.problem().is_none() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Hands a command over, without waiting.
     ///
     /// # Errors
@@ -101,7 +115,14 @@ impl VenuePort {
 
 /// How the venue is, told by its own threads.
 #[derive(Debug, Clone, Default)]
-struct VenueState(Arc<RwLock<Condition>>);
+struct VenueState(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    condition: RwLock<Condition>,
+    /// Tells those who wait that the condition is another one.
+    changed: Notify,
+}
 
 #[derive(Debug, Clone, Default)]
 struct Condition {
@@ -113,7 +134,7 @@ struct Condition {
 
 impl VenueState {
     fn read<T>(&self, of: impl FnOnce(&Condition) -> T) -> T {
-        of(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        of(&self.0.condition.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn problem(&self) -> Option<String> {
@@ -125,6 +146,8 @@ impl VenueState {
     }
 
     fn set(&self, gone: Option<String>, stalled: Option<String>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Condition { gone, stalled };
+        let now = Condition { gone, stalled };
+        *self.0.condition.write().unwrap_or_else(PoisonError::into_inner) = now;
+        self.0.changed.notify_waiters();
     }
 }

@@ -107,6 +107,11 @@ fn a_browser_that_slept_wakes_to_the_truth() {
     let proxy = Proxy::start(restarted.address(), true);
     let url = format!("http://{}/", proxy.address());
     let mut pages = open("dashboard_sleep.mjs", &stays.url("/"), &[&url]);
+    wait_for(&mut pages, "dozing");
+    proxy.hold();
+    pages.tell("held");
+    wait_for(&mut pages, "awake");
+    proxy.release();
     wait_for(&mut pages, "asleep");
     restarted.kill();
     let restarted = restarted.again();

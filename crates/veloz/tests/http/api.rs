@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::harness::{Fixture, gateway};
 
-async fn get(fixture: &Fixture, path: &str) -> (u16, String) {
+pub(crate) async fn get(fixture: &Fixture, path: &str) -> (u16, String) {
     let response = reqwest::get(fixture.url(path)).await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())
 }

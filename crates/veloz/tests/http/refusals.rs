@@ -6,7 +6,7 @@ use veloz_core::instrument::Instrument;
 use veloz_core::order::{OrderType, TimeInForce};
 use veloz_core::types::{Side, Symbol};
 
-use crate::api::{check, post};
+use crate::api::{check, get, post};
 use crate::harness::{Fixture, gateway};
 
 /// One symbol with every filter, and one that the exchange has stopped.
@@ -132,7 +132,8 @@ async fn the_open_orders_of_an_instrument() {
         check(post(&g, "/api/order", &rest).await, 200, &["ACCEPTED"]).await;
     }
     let got = post(&g, "/api/order", &order("AUSDT", r#""side":"BUY","qty":1,"price":60"#)).await;
-    check(got, 422, &[r#""reason":"max_open_orders""#]).await;
+    let rule = "the orders that may be open are 2 of AUSDT";
+    check(got, 422, &[r#""reason":"max_open_orders""#, rule]).await;
 }
 
 #[tokio::test]
@@ -170,7 +171,7 @@ async fn each_limit_of_the_operator() {
             "price_collar",
             "it could trade more than 0.005 beyond the last price 100.0: price_collar",
         ),
-        (r#"{"max_open_orders":0}"#, buy, "max_open_orders", ""),
+        (r#"{"max_open_orders":0}"#, buy, "max_open_orders", "0 in all: max_open_orders"),
         (
             r#"{"max_orders_per_second":0}"#,
             buy,
@@ -309,6 +310,96 @@ async fn each_field_with_each_wrong_value() {
         }
     }
     check(post(&g, "/api/order", &body("x", "x", "")).await, 200, &["ACCEPTED"]).await;
+}
+
+/// The fields that only some orders have, with wrong values.
+#[tokio::test]
+async fn each_field_of_some_orders_with_each_wrong_value() {
+    let g = fixture().await;
+    for (name, rest) in [
+        ("symbol", r#""side":"BUY","qty":1,"price":60"#),
+        ("stop_price", r#""symbol":"AUSDT","side":"BUY","qty":1,"type":"STOP_LOSS""#),
+        ("quote_qty", r#""symbol":"AUSDT","side":"BUY","type":"MARKET""#),
+        (
+            "expire_ts_ns",
+            r#""symbol":"AUSDT","side":"BUY","qty":1,"price":60,"time_in_force":"GTD""#,
+        ),
+    ] {
+        for wrong in ["[]", "{}", "null", "true", "0", "-1", "1e99", r#""BAD ONE""#, r#""\u0000""#]
+        {
+            let got = post(&g, "/api/order", &format!(r#"{{{rest},"{name}":{wrong}}}"#)).await;
+            check(got, 400, &[&format!("{name}: ")]).await;
+        }
+    }
+}
+
+/// Every field of a pair, misspelt and of the wrong kind.
+#[tokio::test]
+async fn each_field_of_a_pair_with_each_wrong_value() {
+    let g = fixture().await;
+    let fields = [
+        ("symbol", r#""AUSDT""#),
+        ("side", r#""SELL""#),
+        ("qty", "1"),
+        ("price", "110"),
+        ("stop_price", "90"),
+        ("stop_limit_price", "89.5"),
+        ("stop_limit_time_in_force", r#""FOK""#),
+        ("client_order_id", r#""x""#),
+        ("stop_client_order_id", r#""y""#),
+    ];
+    let body = |name: &str, as_name: &str, value: &str| {
+        let fields = fields.map(|(field, right)| match field == name {
+            true => format!(r#""{as_name}":{value}"#),
+            false => format!(r#""{field}":{right}"#),
+        });
+        format!("{{{}}}", fields.join(","))
+    };
+    for (name, right) in fields {
+        let misspelt = format!("{name}s");
+        let got = post(&g, "/api/oco", &body(name, &misspelt, right)).await;
+        check(got, 400, &[&format!("{misspelt}: unknown field, known are side, symbol")]).await;
+        for wrong in ["[]", "{}", "null", "true", r#""\u0000""#, r#""BAD ONE""#] {
+            let got = post(&g, "/api/oco", &body(name, name, wrong)).await;
+            check(got, 400, &[&format!("{name}: ")]).await;
+        }
+    }
+    for name in ["qty", "price", "stop_price", "stop_limit_price"] {
+        for (number, rule) in [
+            ("0", "must be above zero"),
+            ("-1", "must be above zero"),
+            ("1e-9", "has more than 8 decimals"),
+            ("1e99", "is out of range"),
+        ] {
+            let got = post(&g, "/api/oco", &body(name, name, number)).await;
+            check(got, 400, &[&format!("{name}: "), rule]).await;
+        }
+    }
+}
+
+/// Every field of the risk settings with wrong values: each is named, and nothing is changed.
+#[tokio::test]
+async fn each_limit_with_each_wrong_value() {
+    let g = fixture().await;
+    let before = get(&g, "/api/risk").await;
+    for (name, wrongs) in [
+        ("state", ["1", r#""OFF""#, "null"]),
+        ("max_order_notional", ["-1", r#""x""#, "[]"]),
+        ("max_open_orders", ["-1", "1.5", r#""x""#]),
+        ("max_symbol_notional", ["-1", r#""1e""#, "{}"]),
+        ("max_orders_per_second", ["-1", "10001", "1.5"]),
+        ("price_collar", ["-0.1", "true", r#""5%""#]),
+        ("max_position", [r#"{"A":-1}"#, r#"{"a":1}"#, "5"]),
+        ("max_daily_loss", [r#"{"USDT":-1}"#, r#"{"USDT":"x"}"#, "[]"]),
+        ("cancel_all", ["1", r#""yes""#, "null"]),
+        ("max_orders", ["1", "2", "3"]),
+    ] {
+        for wrong in wrongs {
+            let got = post(&g, "/api/risk", &format!(r#"{{"{name}":{wrong}}}"#)).await;
+            check(got, 400, &[&format!("{name}: ")]).await;
+        }
+    }
+    assert_eq!(get(&g, "/api/risk").await, before);
 }
 
 #[tokio::test]

@@ -93,6 +93,10 @@ impl Venue for Ours {
         })
     }
 
+    fn look_ahead(&mut self, inputs: &[Input]) {
+        self.engine.look_ahead(inputs.iter());
+    }
+
     fn perform(&mut self, input: &Input) -> Result<()> {
         self.now_ns += 1_000;
         self.engine.step(self.now_ns, input, &mut self.step)?;

@@ -52,6 +52,9 @@ pub(crate) trait Venue {
     /// Puts an operation into words.
     fn request(&mut self, operation: Operation) -> Result<Self::Request>;
 
+    /// What the engine offers to do with requests that wait together.
+    fn look_ahead(&mut self, _: &[Self::Request]) {}
+
     /// Does what is asked. An operation that is refused is an error.
     fn perform(&mut self, request: &Self::Request) -> Result<()>;
 }
@@ -132,6 +135,7 @@ impl<V: Venue> Load<V> {
         for first in (0..operations).step_by(usize::try_from(BATCH)?) {
             self.prepare(BATCH.min(operations - first))?;
             let began = Instant::now();
+            self.venue.look_ahead(&self.batch);
             for request in &self.batch {
                 self.venue.perform(request)?;
             }

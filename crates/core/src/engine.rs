@@ -32,6 +32,7 @@ use crate::state::{Fact, State, VenueMail};
 use crate::store::SymbolIndex;
 use crate::types::{Asset, ClientOrderId, Money, Side, Symbol, TsNs, VenueOrderId};
 
+mod ahead;
 mod amend;
 mod away;
 mod external;
@@ -151,6 +152,7 @@ pub struct Engine {
     /// One for each instrument.
     markets: Vec<TradedMarket>,
     reports: Vec<SimReport>,
+    ahead: Vec<ahead::Ahead>,
     /// The simulated venue, where it is away: then its markets are the ones that are traded on.
     away: Option<Box<Away>>,
 }
@@ -195,7 +197,7 @@ impl Engine {
                 market.sim.restore(order.ticket(key), order.request.side, price, order.remaining());
             }
         }
-        let reports = Vec::new();
+        let (reports, ahead) = (Vec::new(), Vec::new());
         Engine {
             venue,
             instruments,
@@ -205,6 +207,7 @@ impl Engine {
             index,
             markets,
             reports,
+            ahead,
             away,
         }
     }

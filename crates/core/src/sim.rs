@@ -261,6 +261,12 @@ impl SimMarket {
         self.resting_mut(side).insert(rank(side, price), ticket, place);
     }
 
+    /// Has a look at where an order of that key may rest: first at its entry, then at its place, then at its
+    /// neighbours. What it says means nothing, but that the order is near by then.
+    pub(crate) fn look_at(&self, side: Side, key: OrderKey, depth: usize) -> usize {
+        self.resting(side).look_at(key, depth)
+    }
+
     /// Takes an order back. Says whether it rested here.
     pub fn cancel(&mut self, ticket: Ticket, side: Side, price: Price) -> bool {
         let resting = self.resting_mut(side);

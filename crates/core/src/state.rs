@@ -6,6 +6,7 @@
 //!
 //! Known limit: closed orders stay, because an id is never free again.
 
+mod ahead;
 mod fact;
 mod index;
 mod orders;

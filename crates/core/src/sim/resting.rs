@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use super::Ticket;
+use super::{OrderKey, Ticket};
 use crate::store::{Blocks, Table};
 use crate::types::Qty;
 
@@ -57,8 +57,8 @@ fn index(id: NodeId) -> usize {
 }
 
 /// Spreads the keys, which are consecutive.
-fn hash_of(ticket: Ticket) -> u32 {
-    let [.., a, b, c, d] = ticket.key.to_be_bytes();
+fn hash_of(key: OrderKey) -> u32 {
+    let [.., a, b, c, d] = key.to_be_bytes();
     u32::from_be_bytes([a, b, c, d]).wrapping_mul(0x9e37_79b1).rotate_left(16)
 }
 
@@ -115,11 +115,28 @@ impl Resting {
 
     /// Where the order rests, if it does so at that price.
     pub(super) fn find(&self, rank: i64, ticket: Ticket) -> Option<NodeId> {
-        self.by_key.find(hash_of(ticket), |id| self.is_it(id, rank, ticket))
+        self.by_key.find(hash_of(ticket.key), |id| self.is_it(id, rank, ticket))
     }
 
     fn is_it(&self, id: NodeId, rank: i64, ticket: Ticket) -> bool {
         self.node(id).is_some_and(|node| (node.rank, node.ticket) == (rank, ticket))
+    }
+
+    /// Has a look at the entry of a key, then at the place where its order most likely rests, then at those
+    /// beside it.
+    pub(super) fn look_at(&self, key: OrderKey, depth: usize) -> usize {
+        let hash = hash_of(key);
+        if depth == 0 {
+            return self.by_key.look_at(hash);
+        }
+        let Some(node) = self.by_key.guess(hash).and_then(|id| self.node(id)) else { return 0 };
+        if depth == 1 {
+            return index(node.before);
+        }
+        [node.before, node.after]
+            .into_iter()
+            .filter_map(|id| self.node(id))
+            .fold(0, |sum, beside| sum ^ beside.ticket.key)
     }
 
     /// An order comes, to its place among those at its price.
@@ -134,14 +151,14 @@ impl Resting {
             None => self.first_at(rank).unwrap_or(NONE),
         };
         let Some(id) = self.keep(Node { rank, ticket, place, before, after }) else { return };
-        self.by_key.insert(hash_of(ticket), id);
+        self.by_key.insert(hash_of(ticket.key), id);
         self.link(rank, before, after, [id, id]);
     }
 
     /// An order goes. What its place was.
     pub(super) fn remove(&mut self, id: NodeId) -> Option<Place> {
         let Node { rank, ticket, place, before, after } = *self.node(id)?;
-        self.by_key.remove(hash_of(ticket), |known| known == id)?;
+        self.by_key.remove(hash_of(ticket.key), |known| known == id)?;
         self.link(rank, before, after, [after, before]);
         self.spare.push(id);
         Some(place)

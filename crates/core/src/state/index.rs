@@ -105,6 +105,21 @@ impl Index {
         self.orders.find(hash_of(id), found).and_then(|key| usize::try_from(key).ok())
     }
 
+    /// The hash of a name, to ask for the key of later.
+    pub(super) fn hash_of(id: &ClientOrderId) -> u32 {
+        hash_of(id)
+    }
+
+    /// A key that most likely is the one of a name of that hash.
+    pub(super) fn likely_key(&self, hash: u32) -> Option<OrderKey> {
+        usize::try_from(self.orders.guess(hash)?).ok()
+    }
+
+    /// Has a look at where the key of a name of that hash is.
+    pub(super) fn look_at(&self, hash: u32) -> usize {
+        self.orders.look_at(hash)
+    }
+
     /// Notes the key of a name. `false`: there are as many orders as there may be.
     pub(super) fn insert(&mut self, id: &ClientOrderId, key: OrderKey) -> bool {
         let Ok(key) = u32::try_from(key) else { return false };

@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::order::Order;
 use crate::store::Blocks;
-use crate::types::{ClientOrderId, Symbol};
+use crate::types::{ClientOrderId, Side, Symbol};
 
 /// How many orders lie ready.
 const READY: usize = 8;
@@ -116,6 +116,18 @@ impl Orders {
         let key = self.packed.len();
         self.packed.push(Packed::named(order.client_order_id()));
         self.admit(key, Ready { order, changed: true });
+    }
+
+    /// Has a look at where an order lies packed.
+    pub(super) fn look_at(&self, key: usize) -> usize {
+        self.packed.get(key).map_or(0, Packed::look)
+    }
+
+    /// The instrument of an order that lies packed, and which way it goes.
+    pub(super) fn instrument_of(&self, key: usize) -> Option<(Symbol, Side)> {
+        let packed = self.packed.get(key)?;
+        let symbol = self.symbols.get(packed.pair()).copied().flatten()?;
+        Some((symbol, packed.side()))
     }
 
     /// From a position on.
@@ -229,5 +241,79 @@ impl<'de> Deserialize<'de> for Orders {
         }
 
         de.deserialize_seq(OrdersVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::input::NewOrder;
+    use crate::order::{FirstAnswer, OrderStatus, Trade};
+    use crate::types::{Money, Price, Qty, Side, Text, VenueOrderId};
+
+    /// An order of which anything may be unusual, or nothing.
+    fn any_order(random: &mut fastrand::Rng, number: usize) -> Order {
+        let pair = random.usize(..3);
+        let symbol = Symbol::parse(["BTCUSDT", "ETHUSDT", "BNBUSDT"][pair]).unwrap();
+        let id = ClientOrderId::parse(&format!("order-{number}")).unwrap();
+        let (qty, price) = (Qty::from_raw(random.i64(1..100)), Price::from_raw(random.i64(1..100)));
+        let mut request = NewOrder::limit(id, symbol, Side::Sell, qty, price);
+        let rarely = |random: &mut fastrand::Rng| random.u8(..20) == 0;
+        request.quote_qty = rarely(random).then_some(Money::from_raw(5));
+        request.stop_price = rarely(random).then_some(price);
+        request.expire_ts_ns = rarely(random).then_some(7);
+        request.oco_with = rarely(random).then_some(id);
+        request.reduce_only = random.bool();
+        let reasons = ["", "gtd", "self_trade", "lost_by_venue", "a venue's own words"];
+        let reason = |random: &mut fastrand::Rng| Text::Borrowed(reasons[random.usize(..5)]);
+        let names = ["1", "18446744073709551615", "18446744073709551616", "01", "0", "+1", "x"];
+        let name = random.bool().then(|| names[random.usize(..names.len())]);
+        let status = |random: &mut fastrand::Rng| OrderStatus::ALL[random.usize(..6)];
+        Order {
+            qty: if rarely(random) { Qty::from_raw(1) } else { qty },
+            price: if rarely(random) { None } else { request.price },
+            request,
+            triggered: rarely(random),
+            queued_at: random.u64(..),
+            venue_order_id: name.map(|name| VenueOrderId::parse(name).unwrap()),
+            status: random.bool().then(|| status(random)),
+            executed_qty: Qty::from_raw(random.i64(..3)),
+            cum_quote: Money::from_raw(random.i128(..)),
+            locked: Money::from_raw(random.i128(..2)),
+            reason: reason(random),
+            last_ts_ns: random.i64(..),
+            external: random.bool(),
+            adopted: random.bool(),
+            sent_ts_ns: rarely(random).then_some(3),
+            trades: if rarely(random) { vec![Trade { id: 1, qty, price }] } else { Vec::new() },
+            first: random.bool().then(|| FirstAnswer {
+                status: status(random),
+                executed_qty: Qty::from_raw(random.i64(0..3)),
+                reason: reason(random),
+            }),
+            pair: if rarely(random) { 70_000 } else { pair },
+        }
+    }
+
+    #[test]
+    fn an_order_is_the_same_wherever_it_lies() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let (mut orders, mut plain) = (Orders::default(), Vec::new());
+        for number in 0..20_000 {
+            let order = any_order(&mut random, number);
+            orders.push(order.clone());
+            plain.push(order);
+            let key = random.usize(..=number);
+            let changed = any_order(&mut random, key);
+            *orders.get_mut(key).unwrap() = changed.clone();
+            plain[key] = changed;
+            let key = random.usize(..=number);
+            assert_eq!(*orders.get(key).unwrap(), plain[key]);
+            assert_eq!(*orders.ready(key).unwrap(), plain[key]);
+            assert!(orders.is_named(key, &plain[key].client_order_id()));
+        }
+        assert!(orders.iter().map(|order| (*order).clone()).eq(plain));
+        let whole = orders.whole.len();
+        assert!((2_000..18_000).contains(&whole), "{whole} of 20,000 are kept whole");
     }
 }

@@ -105,6 +105,17 @@ impl Table {
         }
     }
 
+    /// A number of that hash, most likely the one that is meant.
+    pub(crate) fn guess(&self, hash: u32) -> Option<u32> {
+        let bucket = self.buckets.get(self.bucket_of(hash))?;
+        bucket.values.get(index(bucket.places_of(hash).trailing_zeros())).copied()
+    }
+
+    /// Has a look at where numbers of that hash are.
+    pub(crate) fn look_at(&self, hash: u32) -> usize {
+        self.buckets.get(self.bucket_of(hash)).map_or(0, |bucket| index(bucket.used))
+    }
+
     /// Puts a number in, whether or not there is one of that hash.
     pub(crate) fn insert(&mut self, hash: u32, value: u32) {
         self.put(Entry { hash, value });

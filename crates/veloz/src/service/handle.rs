@@ -60,6 +60,16 @@ pub(crate) enum Message {
     Stop,
 }
 
+impl Message {
+    /// What the engine will be told by it.
+    pub(super) fn input(&self) -> Option<&Input> {
+        match self {
+            Message::Submit { input, .. } => Some(input),
+            Message::Read(_) | Message::Settle(_) | Message::Stop => None,
+        }
+    }
+}
+
 /// A handle to the service: cheap to clone, shared by all.
 #[derive(Clone)]
 pub struct ServiceHandle {

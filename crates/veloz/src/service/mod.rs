@@ -173,6 +173,9 @@ impl Service {
     pub fn turn(&mut self, inbox: &Inbox, market: &mut Receiver<SourceMessage>, now: TsNs) -> bool {
         let mut messages = std::mem::take(&mut self.messages);
         let more_waits = inbox.take(&mut messages, SERVICE_BATCH_INPUTS);
+        if messages.len() > 1 {
+            self.engine.look_ahead(messages.iter().filter_map(Message::input));
+        }
         for message in messages.drain(..) {
             if matches!(message, Message::Settle(_)) && self.takes_market() {
                 for message in market.try_iter().take(market.len()) {

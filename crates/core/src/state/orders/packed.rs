@@ -187,6 +187,15 @@ impl Packed {
         usize::from(self.pair)
     }
 
+    pub(super) const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Has a look at both of its ends.
+    pub(super) fn look(&self) -> usize {
+        usize::from(self.first_reason) + usize::from(self.locked.is_zero())
+    }
+
     /// Whether the order is kept whole, or lies ready for the first time.
     pub(super) const fn is_elsewhere(&self) -> bool {
         self.flags & ELSEWHERE != 0

@@ -1,0 +1,33 @@
+//! Looks at orders that are about to be asked for, so that they are near by then. What a look says means
+//! nothing.
+
+use super::State;
+use super::index::Index;
+use crate::sim::OrderKey;
+use crate::types::{ClientOrderId, Side, Symbol};
+
+impl State {
+    pub(crate) fn name_hash(&self, id: &ClientOrderId) -> u32 {
+        Index::hash_of(id)
+    }
+
+    /// Has a look at where names of that hash are.
+    pub(crate) fn look_at_name(&self, hash: u32) -> usize {
+        self.index.look_at(hash)
+    }
+
+    /// The key of the order of that name most likely.
+    pub(crate) fn likely_key(&self, hash: u32) -> Option<OrderKey> {
+        self.index.likely_key(hash)
+    }
+
+    /// Has a look at where an order lies.
+    pub(crate) fn look_at(&self, key: OrderKey) -> usize {
+        self.data.orders.look_at(key)
+    }
+
+    /// The instrument of an order that lies packed, and which way it goes.
+    pub(crate) fn instrument_of(&self, key: OrderKey) -> Option<(Symbol, Side)> {
+        self.data.orders.instrument_of(key)
+    }
+}

@@ -446,10 +446,12 @@ macro_rules! name {
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 // `parse` copied these bytes whole from a `str`; the default is never reached.
-                self.bytes
-                    .get(..usize::from(self.len))
-                    .and_then(|bytes| std::str::from_utf8(bytes).ok())
-                    .unwrap_or_default()
+                std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+            }
+
+            /// The name as UTF-8: cheaper than the text, which is looked at again.
+            pub fn as_bytes(&self) -> &[u8] {
+                self.bytes.get(..usize::from(self.len)).unwrap_or_default()
             }
         }
 

@@ -15,6 +15,11 @@ macro_rules! wire_enum {
                 match self { $($name::$variant => $text),+ }
             }
 
+            /// The same as bytes.
+            pub const fn as_bytes(self) -> &'static [u8] {
+                self.as_str().as_bytes()
+            }
+
             /// What it means, as the documents have it.
             pub const fn about(self) -> &'static str {
                 match self { $($name::$variant => concat!($($vdoc),*)),+ }

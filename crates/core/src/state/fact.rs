@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{AtVenue, DayStart, VenueMail};
+use crate::event::Object;
 use crate::input::{NewOrder, RiskSettings};
 use crate::types::{Asset, ClientOrderId, EventId, Money, Price, Qty, Symbol, Text, TsNs};
 
@@ -137,7 +138,53 @@ pub enum Fact {
 /// # Errors
 /// Never in practice: facts hold nothing that JSON cannot.
 pub fn facts_to_json(facts: &[Fact], out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-    if facts.is_empty() { Ok(()) } else { serde_json::to_writer(out, facts) }
+    for (i, fact) in facts.iter().enumerate() {
+        out.push(if i == 0 { b'[' } else { b',' });
+        match fact {
+            Fact::Intent { order, qty, lock, external, sent_ts_ns } => {
+                out.extend_from_slice(b"{\"Intent\":{\"order\":");
+                write_order(out, order);
+                let mut json = Object { out };
+                json.qty("qty", *qty);
+                json.money("lock", Some(*lock));
+                json.flag("external", *external);
+                json.opt_int("sent_ts_ns", *sent_ts_ns);
+                out.extend_from_slice(b"}}");
+            }
+            Fact::Position { symbol, position } => {
+                out.extend_from_slice(b"{\"Position\":{\"symbol\":\"");
+                out.extend_from_slice(symbol.as_bytes());
+                out.push(b'"');
+                Object { out }.opt_int("position", Some(*position));
+                out.extend_from_slice(b"}}");
+            }
+            other => serde_json::to_writer(&mut *out, other)?,
+        }
+    }
+    if !facts.is_empty() {
+        out.push(b']');
+    }
+    Ok(())
+}
+
+/// By hand, as every order has one: the same bytes as the general serializer writes.
+fn write_order(out: &mut Vec<u8>, order: &NewOrder) {
+    out.extend_from_slice(b"{\"client_order_id\":\"");
+    out.extend_from_slice(order.client_order_id.as_bytes());
+    out.push(b'"');
+    let mut json = Object { out };
+    json.name("symbol", order.symbol.as_bytes());
+    json.name("side", order.side.as_bytes());
+    json.name("order_type", order.order_type.as_bytes());
+    json.name("time_in_force", order.time_in_force.as_bytes());
+    json.qty("qty", Some(order.qty));
+    json.money("quote_qty", order.quote_qty);
+    json.price("price", order.price);
+    json.price("stop_price", order.stop_price);
+    json.opt_int("expire_ts_ns", order.expire_ts_ns);
+    json.flag("reduce_only", order.reduce_only);
+    json.opt_name("oco_with", order.oco_with.as_ref().map(ClientOrderId::as_bytes));
+    out.push(b'}');
 }
 
 /// Reads the facts of a record.
@@ -146,4 +193,50 @@ pub fn facts_to_json(facts: &[Fact], out: &mut Vec<u8>) -> Result<(), serde_json
 /// When the bytes are not what [`facts_to_json`] writes.
 pub fn facts_from_json(json: &[u8]) -> Result<Vec<Fact>, serde_json::Error> {
     if json.is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(json) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::order::{OrderType, TimeInForce};
+    use crate::types::Side;
+
+    fn check(order: NewOrder, qty: Option<Qty>, external: bool, sent_ts_ns: Option<TsNs>) {
+        let lock = Money::notional(order.price.unwrap_or_default(), order.qty);
+        let (id, symbol) = (order.client_order_id, order.symbol);
+        let intent = Fact::Intent { order, qty, lock, external, sent_ts_ns };
+        let position = Fact::Position { symbol, position: u64::MAX };
+        let sent = Fact::Sent { client_order_id: id, ts_ns: 7 };
+        let facts = [sent, intent, position, Fact::Day(DayStart::default())];
+        for facts in [&facts[..], &facts[1..2], &facts[2..3], &[]] {
+            let mut json = Vec::new();
+            facts_to_json(facts, &mut json).unwrap();
+            let general =
+                if facts.is_empty() { Vec::new() } else { serde_json::to_vec(facts).unwrap() };
+            assert_eq!(String::from_utf8_lossy(&json), String::from_utf8_lossy(&general));
+            assert_eq!(facts_from_json(&json).unwrap(), facts);
+        }
+    }
+
+    #[test]
+    fn facts_are_written_as_the_general_serializer_does() {
+        let id = ClientOrderId::parse("a-1").unwrap();
+        let symbol = Symbol::parse("BTCUSDT").unwrap();
+        let (qty, price) = (Qty::parse("0.00100000").unwrap(), Price::parse("50000.5").unwrap());
+        let limit = NewOrder::limit(id, symbol, Side::Buy, qty, price);
+        check(limit.clone(), None, false, None);
+        check(limit.clone(), Some(qty), true, Some(9));
+        let full = NewOrder {
+            order_type: OrderType::StopLossLimit,
+            time_in_force: TimeInForce::Gtd,
+            quote_qty: Some(Money::parse("12.5").unwrap()),
+            stop_price: Some(price),
+            expire_ts_ns: Some(TsNs::MAX),
+            reduce_only: true,
+            oco_with: Some(id),
+            ..limit
+        };
+        check(full, Some(Qty::ZERO), false, Some(0));
+        check(NewOrder::market(id, symbol, Side::Sell, qty), None, true, None);
+    }
 }

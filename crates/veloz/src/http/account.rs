@@ -48,7 +48,7 @@ pub(super) async fn risk_use(State(app): Shared) -> Answered {
 
 /// `POST /api/risk`: what is not named stays, `null` lifts a limit.
 pub(super) async fn change_risk(State(app): Shared, body: Bytes) -> Answered {
-    obey(&app, Command::risk(&body)?).await
+    obey(&app, Command::risk(&body)?).await.map(raw_json)
 }
 
 pub(super) fn parse_risk(body: &[u8]) -> Result<RiskChange, ApiError> {

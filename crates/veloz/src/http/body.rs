@@ -20,6 +20,7 @@ use veloz_core::limits::{HTTP_BODY_BYTES, HTTP_BODY_DRAIN_BYTES};
 use veloz_core::types::Asset;
 
 use super::error::ApiError;
+use super::plain::{self, RawFields};
 
 /// How the reading of a body ended.
 pub(super) struct BodyRead {
@@ -84,10 +85,13 @@ fn too_large() -> ApiError {
     )
 }
 
+/// No request has that many fields; a body of 64 KiB must not cost a quadratic search.
+const FIELDS_MAX: usize = 64;
+
 /// The fields of a JSON object, each as its own text.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
-    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+    fields: RawFields<'a>,
 }
 
 impl<'a> Fields<'a> {
@@ -99,7 +103,10 @@ impl<'a> Fields<'a> {
         };
         // Looked at once, and not again for each field.
         let text = std::str::from_utf8(body).map_err(|error| wrong(&error))?;
-        let fields: Fields = serde_json::from_str(text).map_err(|error| wrong(&error))?;
+        let fields = match plain::fields(text, FIELDS_MAX) {
+            Some(fields) => Fields { fields },
+            None => serde_json::from_str(text).map_err(|error| wrong(&error))?,
+        };
         for (i, (name, _)) in fields.fields.iter().enumerate() {
             if !known.contains(&name.as_ref()) {
                 let name = shown(name);
@@ -198,7 +205,7 @@ impl<'a> Fields<'a> {
     }
 
     fn get(&self, name: &str) -> Option<&'a str> {
-        self.fields.iter().find(|(field, _)| field == name).map(|(_, raw)| raw.get())
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, raw)| *raw)
     }
 }
 
@@ -237,14 +244,12 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        // No request has that many fields; a body of 64 KiB must not cost a quadratic search.
-        const FIELDS_MAX: usize = 64;
         let mut fields = Vec::with_capacity(8);
-        while let Some(entry) = map.next_entry()? {
+        while let Some((name, raw)) = map.next_entry::<_, &RawValue>()? {
             if fields.len() == FIELDS_MAX {
                 return Err(A::Error::custom("too many fields"));
             }
-            fields.push(entry);
+            fields.push((name, raw.get()));
         }
         Ok(Fields { fields })
     }

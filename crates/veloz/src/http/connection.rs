@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::response::Response;
-use http::Request;
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use veloz_core::limits::{HTTP_HEAD_BYTES, HTTP_HEAD_FIELDS, HTTP_LINGER_BYTES, HTTP_LINGER_MS};
 
-use super::gateway::{Gateway, Outcome};
+use super::gateway::{AnswerBody, Gateway, Outcome};
 use super::server::told_to_stop;
 use super::watch::{Watch, Watched};
 use crate::stream::Attach;
@@ -47,6 +46,7 @@ pub(super) async fn serve(
         .max_headers(HTTP_HEAD_FIELDS)
         .serve_connection(io, service);
     let end = tokio::select! {
+        biased;
         end = run(&mut connection, &watch) => end,
         () = told_to_stop(&mut stop) => {
             Pin::new(&mut connection).graceful_shutdown();
@@ -71,7 +71,7 @@ enum End {
     Stream(Box<Attach>),
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response, Detach>> + Send>>;
+type Answer = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Detach>> + Send>>;
 
 fn answer(gateway: Arc<Gateway>, watch: Arc<Watch>, request: Request<Incoming>) -> Answer {
     watch.request();
@@ -92,7 +92,7 @@ struct Detach(Box<Attach>);
 
 async fn run<S>(connection: &mut http1::Connection<TokioIo<Watched>, S>, watch: &Watch) -> End
 where
-    S: hyper::service::HttpService<Incoming, ResBody = axum::body::Body, Error = Detach> + Unpin,
+    S: hyper::service::HttpService<Incoming, ResBody = AnswerBody, Error = Detach> + Unpin,
     S::Future: Unpin,
 {
     let timer = tokio::time::sleep(Duration::ZERO);

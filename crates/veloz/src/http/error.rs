@@ -94,6 +94,24 @@ impl ApiError {
         out.push(b'}');
         out
     }
+
+    /// The whole answer, of a connection that ends with it.
+    pub(super) fn last_words(&self) -> Vec<u8> {
+        let body = self.body();
+        let retry = match self.retry {
+            true => format!("Retry-After: {HTTP_RETRY_AFTER_S}\r\n"),
+            false => String::new(),
+        };
+        let mut out = format!(
+            "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{retry}\
+             Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
+            self.status,
+            body.len()
+        )
+        .into_bytes();
+        out.extend_from_slice(&body);
+        out
+    }
 }
 
 impl IntoResponse for ApiError {

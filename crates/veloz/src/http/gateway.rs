@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
 use tower::ServiceExt;
@@ -18,10 +18,11 @@ use crate::stream::request::StreamRequest;
 use crate::stream::{Attach, StreamHandle};
 
 use super::body::{self, BodyRead};
+use super::command::Command;
 use super::error::ApiError;
 use super::guard::{Guard, is_preflight, is_stream};
 use super::metrics::{HttpMetrics, Refused};
-use super::router::{App, router};
+use super::router::{App, raw_json, router};
 use super::{HttpConfig, HttpParts, Timeouts, orders};
 
 /// What all connections share.
@@ -35,10 +36,13 @@ pub(super) struct Gateway {
     max_connections: usize,
 }
 
+/// What an answer says: JSON that is there already, or whatever the router gives.
+pub(super) type AnswerBody = Either<Full<Bytes>, Body>;
+
 /// What becomes of a request.
 pub(super) enum Outcome {
     /// It is answered.
-    Response(Response),
+    Response(Response<AnswerBody>),
     /// Its connection becomes a stream.
     Stream(Box<Attach>),
 }
@@ -68,7 +72,7 @@ impl Gateway {
         let BodyRead { body, whole } = body::read(body, self.timeouts.body).await;
         let mut response = match checked.and(body) {
             Ok(body) => self.route(parts, body).await,
-            Err(error) => error.into_response(),
+            Err(error) => error.into_response().map(Either::Right),
         };
         let headers = response.headers_mut();
         headers.extend(cors.lines());
@@ -122,18 +126,26 @@ impl Gateway {
         Ok(Attach { request, http10: parts.version < Version::HTTP_11, extra_headers })
     }
 
-    async fn route(&self, parts: Parts, body: Bytes) -> Response {
+    /// Orders and cancels come by the thousand: a router, and what it needs, cost as much as they do.
+    async fn route(&self, parts: Parts, body: Bytes) -> Response<AnswerBody> {
+        let command = match parts.uri.path() {
+            "/api/order" if parts.method == Method::POST => Command::order(&body),
+            "/api/cancel" if parts.method == Method::POST => Command::cancel(&body),
+            _ => return Box::pin(self.route_other(parts, body)).await.map(Either::Right),
+        };
+        let answer = match command {
+            Ok(command) => orders::obey(&self.app, command).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(json) => raw_json(Either::Left(Full::from(json))),
+            Err(error) => error.into_response().map(Either::Right),
+        }
+    }
+
+    async fn route_other(&self, parts: Parts, body: Bytes) -> Response<Body> {
         if is_preflight(&parts.method, &parts.headers) {
             return preflight();
-        }
-        // Orders and cancels come by the thousand: a router costs as much as reading them does.
-        if parts.method == Method::POST {
-            let app = || State(Arc::clone(&self.app));
-            match parts.uri.path() {
-                "/api/order" => return orders::place(app(), body).await.into_response(),
-                "/api/cancel" => return orders::cancel(app(), body).await.into_response(),
-                _ => {}
-            }
         }
         let is_options = parts.method == Method::OPTIONS;
         let request = Request::from_parts(parts, Body::from(body));
@@ -152,7 +164,7 @@ impl Gateway {
 }
 
 /// The answer to a browser's question before a request; the origin is allowed, or it would not be here.
-fn preflight() -> Response {
+fn preflight() -> Response<Body> {
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type, Last-Event-ID, Authorization"),

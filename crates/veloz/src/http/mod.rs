@@ -4,7 +4,7 @@
 //! Every request passes the checks of its head, then its body is read whole within limits, and only
 //! then is it routed. `GET /api/stream` is checked here; its socket then goes to the stream's own loop.
 //!
-//! Known limits: HTTP/1 only. What hyper cannot parse it answers itself, with a status and no JSON.
+//! Known limit: HTTP/1 only.
 
 mod account;
 mod body;
@@ -21,11 +21,13 @@ mod openapi;
 mod order_request;
 mod orders;
 mod page;
+mod plain;
 mod query;
 mod router;
 mod rules;
 mod server;
 mod system;
+mod unread;
 mod watch;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ const DOCUMENT: &str = include_str!("openapi.json");
 
 /// `GET /api/openapi.json`
 pub(super) async fn document() -> Response {
-    raw_json(DOCUMENT.into())
+    raw_json(DOCUMENT)
 }
 
 #[cfg(test)]

@@ -17,37 +17,37 @@ use super::rules::Rules;
 
 /// `POST /api/order`
 pub(super) async fn place(State(app): Shared, body: Bytes) -> Answered {
-    obey(&app, Command::order(&body)?).await
+    obey(&app, Command::order(&body)?).await.map(raw_json)
 }
 
 /// `POST /api/oco`
 pub(super) async fn place_pair(State(app): Shared, body: Bytes) -> Answered {
-    obey(&app, Command::pair(&body)?).await
+    obey(&app, Command::pair(&body)?).await.map(raw_json)
 }
 
 /// `POST /api/cancel`
 pub(super) async fn cancel(State(app): Shared, body: Bytes) -> Answered {
-    obey(&app, Command::cancel(&body)?).await
+    obey(&app, Command::cancel(&body)?).await.map(raw_json)
 }
 
 /// `POST /api/amend`
 pub(super) async fn amend(State(app): Shared, body: Bytes) -> Answered {
-    obey(&app, Command::amend(&body)?).await
+    obey(&app, Command::amend(&body)?).await.map(raw_json)
 }
 
 /// `POST /api/cancel_all`
 pub(super) async fn cancel_all(State(app): Shared, body: Bytes) -> Answered {
-    obey(&app, Command::cancel_all(&body)?).await
+    obey(&app, Command::cancel_all(&body)?).await.map(raw_json)
 }
 
-/// Has a command obeyed, and answers it.
-pub(super) async fn obey(app: &App, command: Command) -> Answered {
+/// Has a command obeyed; gives the body of the answer.
+pub(super) async fn obey(app: &App, command: Command) -> Result<Vec<u8>, ApiError> {
     let answer = app.service.submit(command.input()).await?;
     let rules = match command.rejected_symbol(&answer) {
         Some(symbol) => app.service.read(move |engine| Rules::of(engine, &symbol)).await?,
         None => None,
     };
-    command.answer(&answer, rules.as_ref()).map(raw_json)
+    command.answer(&answer, rules.as_ref())
 }
 
 /// `GET /api/orders`

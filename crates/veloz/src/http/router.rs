@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use http::{HeaderValue, StatusCode, Uri, header};
@@ -106,8 +105,8 @@ pub(super) fn json(value: &impl Serialize) -> Answered {
 }
 
 /// 200 with JSON that is written already.
-pub(super) fn raw_json(body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
+pub(super) fn raw_json<B>(body: impl Into<B>) -> http::Response<B> {
+    let mut response = http::Response::new(body.into());
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response

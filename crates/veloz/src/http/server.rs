@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use veloz_core::limits::{
     HTTP_BACKLOG_CONNECTIONS, HTTP_LINGERING_CONNECTIONS, HTTP_REQUEST_CONNECTIONS,
-    HTTP_RESERVED_HANDLES, HTTP_RETRY_AFTER_S,
+    HTTP_RESERVED_HANDLES,
 };
 
 use super::connection::{linger, serve};
@@ -217,14 +217,7 @@ impl Acceptor {
 
 /// Answers a connection that is too much, whatever it asks.
 async fn refuse(mut socket: TcpStream) {
-    let body = ApiError::too_many_connections().body();
-    let mut response = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-         Retry-After: {HTTP_RETRY_AFTER_S}\r\nConnection: close\r\n\r\n",
-        body.len()
-    )
-    .into_bytes();
-    response.extend_from_slice(&body);
+    let response = ApiError::too_many_connections().last_words();
     if socket.write_all(&response).await.is_ok() {
         linger(socket).await;
     }

@@ -266,7 +266,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
 /// Lets this thread run where nobody else wants the processor: an order never waits for a snapshot.
 #[cfg(target_os = "linux")]
 fn give_way() {
-    const NICE: i32 = 10;
+    const NICE: i32 = 19;
     // Of the calling thread alone, on Linux. Without it the work is done all the same.
     let _ = rustix::process::setpriority_process(None, NICE);
 }

@@ -23,7 +23,6 @@ mod waiters;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::BytesMut;
 use crossbeam_channel::{Receiver, TryRecvError, never};
 use veloz_core::engine::{Engine, Step};
 use veloz_core::event::{ErrorEvent, Event};
@@ -98,7 +97,6 @@ pub struct Service {
     // Buffers of the batch, kept for their capacity.
     step: Step,
     batch: Batch,
-    frames: BytesMut,
     facts: Vec<u8>,
     messages: Vec<Message>,
     /// First id and count of the batch's events.
@@ -151,7 +149,6 @@ impl Service {
             metrics,
             step: Step::default(),
             batch: Batch::new(),
-            frames: BytesMut::new(),
             facts: Vec::new(),
             messages: Vec::new(),
             unpublished: None,
@@ -367,11 +364,12 @@ impl Service {
 
     fn publish(&mut self) {
         if let Some((first_id, count)) = self.unpublished.take() {
-            for frames in self.batch.frames() {
-                self.frames.extend_from_slice(frames);
-            }
+            // Exactly as large as it must be: it is kept as long as somebody may read it.
+            let size = self.batch.frames().map(<[u8]>::len).sum();
+            let mut frames = Vec::with_capacity(size);
+            self.batch.frames().for_each(|step| frames.extend_from_slice(step));
             self.metrics.events.inc_by(count);
-            self.tail.publish(self.frames.split().freeze(), first_id, count);
+            self.tail.publish(frames.into(), first_id, count);
         }
         self.batch.clear();
     }

@@ -128,6 +128,46 @@ async fn floods_of_headers() {
     check_alive(&g).await;
 }
 
+/// hyper answers these itself, with a bare status: ours stands in its place.
+#[tokio::test]
+async fn what_is_no_request_is_told_why_in_json() {
+    let g = gateway().await;
+    let check = async |request: &str, wanted: u16, code: &str| {
+        let mut raw = g.connect().await;
+        raw.send(request.as_bytes()).await;
+        // It is closed, and not reset.
+        let response = raw.end().await.unwrap();
+        assert_eq!(status(&response), wanted, "{request:?}: {response}");
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        let length = format!("Content-Length: {}\r\n", body.len());
+        assert!(head.contains(&length) && head.ends_with("Connection: close"), "{response}");
+        assert!(head.contains("Content-Type: application/json\r\n"), "{response}");
+        let json: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(json["error"], code, "{response}");
+        assert!(json["message"].as_str().is_some_and(|message| message.len() > 20), "{response}");
+    };
+    check("GARBAGE\r\n\r\n", 400, "bad_request").await;
+    check("GET /health HTTP/9.9\r\nHost: localhost\r\n\r\n", 400, "bad_request").await;
+    check("GET /health HTTP/1.1\r\nHost localhost\r\n\r\n", 400, "bad_request").await;
+    check("GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 400, "bad_request")
+        .await;
+    let long = |bytes| format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(bytes));
+    check(&long(60_000), 431, "head_too_large").await;
+    let many = "X: y\r\n".repeat(101);
+    let many = format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{many}\r\n");
+    check(&many, 431, "head_too_large").await;
+    // Behind an answer to a request that could be read.
+    let mut raw = g.connect().await;
+    assert_eq!(status(&raw.get("/health").await), 200);
+    raw.send(b"GARBAGE\r\n\r\n").await;
+    let response = raw.end().await.unwrap();
+    assert!(response.contains("\"error\":\"bad_request\""), "{response}");
+    // A refusal of ours stays what it is.
+    let response = g.raw(b"GET / HTTP/1.1\r\n\r\n").await;
+    assert!(response.contains("the Host header is missing"), "{response}");
+    check_alive(&g).await;
+}
+
 #[tokio::test]
 async fn truncated_and_broken_requests() {
     let g = gateway().await;

@@ -30,6 +30,7 @@ const WORDS: Record<string, (of: Instrument | undefined) => string> = {
   would_trigger: () => 'The last price has reached its stop already.',
   amend_qty: () => 'The new quantity must be above what is executed already.',
   unsupported_by_engine: () => 'The venue does not know such an order.',
+  no_price: () => 'Nobody knows a price yet, so what it would lock is unknown. Give it a limit, or wait for a price.',
   no_liquidity: () => 'The book offered nothing (more) to it.',
   ioc_remainder: () => 'Immediate: what it did not get at once has ended.',
   fok_unfilled: () => 'All or nothing: it could not be filled as a whole.',

@@ -22,16 +22,23 @@ its peers store nothing. An event is about 110 bytes of JSON, 148 on the wire.
 
 
 def write(results):
-    """RESULTS.md and its plots, of what was measured."""
-    parts = [HEAD]
+    """RESULTS.md and its plots, of what was measured; a section that was not measured here stays as it is."""
+    written, parts = standing(), [HEAD]
     for section in ALL:
         result = results.get(section.NAME)
         if result is None:
+            parts += written.get(section.TITLE, [])
             continue
         parts.append(f"## {section.TITLE}\n\n{section.report(result)}\n")
         parts += [f"![{caption}](plots/{name}.svg)\n" for name, caption in draw(section, result)]
         parts.append(f"`{result['command']}`, {result['date']} UTC, {result['seconds']} s, on {result['machine']}.\n")
     PAGE.write_text("\n".join(parts))
+
+
+def standing():
+    """The sections of the page as it stands, by title: elsewhere measured ones are not lost."""
+    page = PAGE.read_text() if PAGE.exists() else ""
+    return {text.partition("\n")[0]: [f"## {text.rstrip()}\n"] for text in page.split("\n## ")[1:]}
 
 
 def draw(section, result):

@@ -21,25 +21,22 @@ class EmptyOneThread(Empty):
 def run(bench):
     seconds = bench.pick(1, 2.5, 10)
     rounds = bench.pick(1, 3, 5)
-    found = {kind.name: [] for kind in (Veloz, Empty, EmptyOneThread)}
+    slow = (Python, PythonPerRequest)
+    kinds = (Veloz, Empty, EmptyOneThread, *slow)
+    found = {kind.name: [] for kind in kinds}
     for i in range(rounds):
-        for kind in (Veloz, Empty, EmptyOneThread):
+        for kind in kinds:
             bench.progress(f"round {i + 1} of {rounds}: {kind.name}")
+            threads = ("--threads",) if kind is PythonPerRequest else ()
             with kind(bench.work) as server:
                 server.wait()
                 one = {"one": load.run(server, "orders", "--seconds", seconds),
-                       "many": load.run(server, "orders", "--connections", 64, "--seconds", seconds)}
+                       "many": load.run(server, "orders", "--connections", 64, "--seconds", seconds, *threads)}
                 if kind is Veloz:
                     one["latency"] = load.run(server, "latency", "--rate", RATE, "--orders", int(RATE * seconds))
+                elif kind in slow:
+                    one["latency"] = load.run(server, "latency", "--rate", 100, "--orders", 200)
             found[kind.name].append(one)
-    for kind, slow in ((Python, ()), (PythonPerRequest, ("--threads",))):
-        bench.progress(kind.name)
-        with kind(bench.work) as server:
-            server.wait()
-            found[kind.name] = [{
-                "one": load.run(server, "orders", "--seconds", seconds),
-                "many": load.run(server, "orders", "--connections", 64, "--seconds", seconds, *slow),
-                "latency": load.run(server, "latency", "--rate", 100, "--orders", 200)}]
     return {"runs": found, "settings": {kind.name: kind.settings for kind in (Empty, Python, PythonPerRequest)}
             | {Veloz.name: "as installed (VELOZ_DURABILITY=process), no market"}}
 

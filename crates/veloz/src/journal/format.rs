@@ -187,6 +187,15 @@ pub(super) fn record_first_id(bytes: &[u8]) -> EventId {
     fields.u64()
 }
 
+/// How many events it says it has, unchecked.
+pub(super) fn record_events(bytes: &[u8]) -> u64 {
+    let mut fields = Fields(bytes);
+    fields.u64();
+    fields.u64();
+    fields.u64();
+    fields.u32().into()
+}
+
 /// Reads the record at the start of `bytes`; `remaining` is how long it can be.
 pub(super) fn parse_record(bytes: &[u8], remaining: u64) -> Parsed<'_> {
     let Some(header) = bytes.first_chunk::<RECORD_HEADER_BYTES>() else {

@@ -9,11 +9,13 @@
 
 use std::io;
 
+use memchr::memchr;
 use veloz_core::limits::{JOURNAL_INDEX_STRIDE_BYTES, JOURNAL_READ_MAX_BYTES};
 use veloz_core::types::EventId;
 
 use super::format::{
-    Parsed, RECORD_HEADER_BYTES, len_u64, offset_usize, parse_record, record_first_id, record_len,
+    Parsed, RECORD_HEADER_BYTES, len_u64, offset_usize, parse_record, record_events,
+    record_first_id, record_len,
 };
 use super::segment::{Place, Segment};
 use super::storage::StorageFile;
@@ -25,6 +27,15 @@ const LOOK_BYTES: usize = 4 << 10;
 /// More looks than it ever takes.
 const LOOKS_COUNT: u32 = 64;
 
+/// The highest byte of an id is zero, and a head has its id that far in at the most.
+const ZERO_AT: usize = 15;
+
+/// A record: where it begins, and where the next one does.
+struct Found {
+    place: Place,
+    behind: Place,
+}
+
 /// A record at or before the one of `id`, and near it. `next_id` is the one that comes after the segment.
 pub(super) fn find(
     file: &dyn StorageFile,
@@ -32,31 +43,47 @@ pub(super) fn find(
     next_id: EventId,
     id: EventId,
 ) -> io::Result<Place> {
-    let (mut low, known) = segment.around(id);
+    let (place, known) = segment.around(id);
     let mut high = known.unwrap_or(Place { offset: segment.end(), first_id: next_id });
+    if high.offset.saturating_sub(place.offset) <= NEAR_BYTES {
+        return Ok(place);
+    }
+    let mut low = Found { place, behind: behind(file, place)? };
     for look in 0..LOOKS_COUNT {
-        let way = high.offset.saturating_sub(low.offset);
+        let way = high.offset.saturating_sub(low.behind.offset);
         let guess = share(
             way,
-            id.saturating_sub(low.first_id),
-            high.first_id - low.first_id.min(high.first_id),
+            id.saturating_sub(low.behind.first_id),
+            high.first_id.saturating_sub(low.behind.first_id),
         );
-        if guess <= NEAR_BYTES || way <= NEAR_BYTES {
+        // One record may be long, and all of the way.
+        if id < low.behind.first_id || guess <= NEAR_BYTES || way <= NEAR_BYTES {
             break;
         }
         // Events are about as long as each other, mostly. Where they are not, halves are.
         let step = if look % 2 == 0 { guess - NEAR_BYTES / 2 } else { way / 2 };
-        let from = low.offset + step;
-        match first_record(file, from, high.offset, low.first_id..=high.first_id)? {
-            Some(found) if found.first_id <= id => {
-                segment.note_found(found);
+        let from = low.behind.offset + step;
+        match first_record(file, from, high.offset, low.place.first_id..=high.first_id)? {
+            Some(found) if found.place.first_id <= id => {
+                segment.note_found(found.place);
                 low = found;
             }
-            Some(found) => high = found,
+            Some(found) => high = found.place,
             None => high.offset = from,
         }
     }
-    Ok(low)
+    Ok(low.place)
+}
+
+/// What a record says of where it ends: unchecked, as it only tells where to look on.
+fn behind(file: &dyn StorageFile, place: Place) -> io::Result<Place> {
+    let mut head = [0; RECORD_HEADER_BYTES];
+    let read = file.read_at(&mut head, place.offset)?;
+    let head = head.get(..read).unwrap_or_default();
+    Ok(Place {
+        offset: place.offset.saturating_add(len_u64(record_len(head))),
+        first_id: place.first_id.saturating_add(record_events(head)),
+    })
 }
 
 /// `part` of `whole`, of so many bytes.
@@ -71,7 +98,7 @@ fn first_record(
     from: u64,
     end: u64,
     ids: std::ops::RangeInclusive<EventId>,
-) -> io::Result<Option<Place>> {
+) -> io::Result<Option<Found>> {
     let most = offset_usize(end.saturating_sub(from)).min(JOURNAL_READ_MAX_BYTES);
     let (mut bytes, mut at) = (Vec::new(), 0);
     let mut wanted = LOOK_BYTES;
@@ -91,10 +118,15 @@ fn first_record(
                 }
                 if let Parsed::Record(raw) = parse_record(rest, len_u64(rest.len())) {
                     let offset = from + len_u64(at);
-                    return Ok(Some(Place { offset, first_id: raw.record.first_id }));
+                    let place = Place { offset, first_id: raw.record.first_id };
+                    let behind =
+                        Place { offset: offset + len_u64(raw.len), first_id: raw.record.next_id() };
+                    return Ok(Some(Found { place, behind }));
                 }
             }
-            at += 1;
+            // Text is passed over: it has no zero byte, and a head has one.
+            let zero = rest.get(1..).and_then(|rest| memchr(0, rest)).unwrap_or(rest.len());
+            at += zero.saturating_sub(ZERO_AT).max(1);
         }
         if wanted >= most || read == 0 {
             return Ok(None);

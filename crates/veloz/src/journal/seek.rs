@@ -56,8 +56,11 @@ pub(super) fn find(
             id.saturating_sub(low.behind.first_id),
             high.first_id.saturating_sub(low.behind.first_id),
         );
-        // One record may be long, and all of the way.
-        if id < low.behind.first_id || guess <= NEAR_BYTES || way <= NEAR_BYTES {
+        if guess <= NEAR_BYTES || way <= NEAR_BYTES {
+            break;
+        }
+        // One record may be long, and most of the way.
+        if id < low.behind.first_id || id < behind(file, low.behind)?.first_id {
             break;
         }
         // Events are about as long as each other, mostly. Where they are not, halves are.

@@ -184,3 +184,21 @@ fn a_place_is_found_among_steps_of_every_size() {
     let (most, _) = look_up(home.path(), newest, 500);
     assert!(most < SEGMENT_BYTES / 2, "{most} bytes for one lookup");
 }
+
+/// A step may be longer than all the way there is to look at, as when many orders are taken back at once.
+#[test]
+fn a_place_in_a_long_step_is_found_at_once() {
+    const EVENTS: u64 = 3_000;
+    let home = tempfile::tempdir().expect("a directory");
+    let (mut journal, _, _) = Journal::open(home.path(), JournalConfig::default()).expect("opens");
+    let (mut batch, mut long_bytes) = (Batch::new(), 0);
+    batch.step(1, 1, &[], |out| write_frame(out, 1, &market(1)));
+    batch.step(2, u32::try_from(EVENTS).expect("small"), &[], |out| {
+        (2..).take(EVENTS as usize).for_each(|id| write_frame(out, id, &market(id)));
+        long_bytes = out.len() as u64;
+    });
+    journal.append(&mut batch, 1).expect("appends");
+    drop(journal);
+    let (most, _) = look_up(home.path(), EVENTS + 1, 50);
+    assert!(most < long_bytes * 3 / 2, "{most} bytes for one lookup in {long_bytes}");
+}

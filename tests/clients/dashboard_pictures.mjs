@@ -66,6 +66,10 @@ async function beginnings(page, { shows }) {
   await page.route('**/api/instruments', (route) => route.abort());
   await page.goto(url);
   await shows('.waiting', 'Waiting for the gateway');
+  for (const [width, height] of SIZES) {
+    await page.setViewportSize({ width, height });
+    await page.locator('.waiting').waitFor({ state: 'visible' });
+  }
   await shoot(page, 'waiting');
   await page.unroute('**/api/instruments');
   await page.route('**/api/stream*', () => {});

@@ -356,8 +356,7 @@ fn wall_ns() -> i64 {
 
 fn print(figures: &Figures, output: &mut Output) -> Result<(), CliError> {
     if output.json {
-        let json = serde_json::to_string(figures).map_err(std::io::Error::from)?;
-        return Ok(output.json_line(&json)?);
+        return Ok(output.json(figures)?);
     }
     const COLUMNS: &[Column] = &[
         ("WHAT", Align::Left),

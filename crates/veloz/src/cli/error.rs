@@ -65,6 +65,11 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// Why an order was not answered as placed: it may stand all the same, or it does not.
+    pub(super) fn of_placing(id: ClientOrderId, source: Error) -> CliError {
+        if source.leaves_open() { CliError::UnknownOutcome { id, source } } else { source.into() }
+    }
+
     /// Says it on stderr, with what to do next, and gives the exit code.
     pub(super) fn report(&self, url: &str) -> ExitCode {
         if let CliError::Print(error) = self

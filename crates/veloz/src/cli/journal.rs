@@ -98,7 +98,7 @@ fn verify(dir: &Path, output: &mut Output) -> Result<(), CliError> {
     let log = Inspection::open(dir)?;
     let report = verified(&log)?;
     if output.json {
-        json(&report, output)?;
+        output.json(&report)?;
     } else {
         for line in report.lines() {
             output.line(&line)?;
@@ -122,11 +122,6 @@ fn verified(log: &Inspection) -> Result<Report, CliError> {
 
 fn damaged(dir: &Path, problems: usize) -> Result<(), CliError> {
     if problems == 0 { Ok(()) } else { Err(CliError::Damaged { dir: dir.to_path_buf(), problems }) }
-}
-
-fn json(value: &impl Serialize, output: &mut Output) -> Result<(), CliError> {
-    let text = serde_json::to_string(value).map_err(std::io::Error::from)?;
-    Ok(output.json_line(&text)?)
 }
 
 /// What `stats` counts.
@@ -217,7 +212,7 @@ fn stats(dir: &Path, output: &mut Output) -> Result<(), CliError> {
     })?;
     drop(bar);
     if output.json {
-        json(&stats, output)?;
+        output.json(&stats)?;
     } else {
         output.table(&[("WHAT", Align::Left), ("VALUE", Align::Right)], &stats.rows())?;
     }
@@ -311,7 +306,7 @@ fn repair(args: &RepairArgs, output: &mut Output) -> Result<(), CliError> {
     drop(bar);
     let Some(repair) = planned else {
         if output.json {
-            return json(&serde_json::json!({ "ok": true }), output);
+            return Ok(output.json(&serde_json::json!({ "ok": true }))?);
         }
         output.line("the log is whole: there is nothing to repair")?;
         return Ok(());
@@ -340,7 +335,7 @@ fn repair(args: &RepairArgs, output: &mut Output) -> Result<(), CliError> {
         let Problem { path, offset, what } = &repair.problem;
         let (file, offset) = (path.display().to_string(), *offset);
         let cut = refusal.is_none();
-        json(&Repaired { file, offset, what, newest, newest_lost, bytes, cut, kept }, output)?;
+        output.json(&Repaired { file, offset, what, newest, newest_lost, bytes, cut, kept })?;
     } else if refusal.is_some() {
         output.line(&format!("a cut at the damage: {cut}"))?;
     } else {
@@ -371,7 +366,7 @@ fn backup(args: &BackupArgs, output: &mut Output) -> Result<(), CliError> {
     }
     backup.finish()?;
     if output.json {
-        return json(&report, output);
+        return Ok(output.json(&report)?);
     }
     for line in report.lines() {
         output.line(&line)?;

@@ -5,6 +5,7 @@
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
 
 use owo_colors::{OwoColorize as _, Style};
+use serde::Serialize;
 
 /// Where a column's cells stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,11 @@ impl Output {
     /// One line of JSON, which has no control characters.
     pub(super) fn json_line(&mut self, json: &str) -> io::Result<()> {
         writeln!(self.out, "{}", json.trim_end())
+    }
+
+    /// A value as one line of JSON.
+    pub(super) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        self.json_line(&serde_json::to_string(value)?)
     }
 
     /// One line in a colour, where colours are shown.

@@ -54,17 +54,11 @@ pub(super) async fn oco(
     output: &mut Output,
 ) -> Result<(), CliError> {
     let request = args.request()?;
-    let reply = client.place_pair_with_retry(&request).await.map_err(|source| {
-        if source.leaves_open() {
-            let [id, _] = request.ids();
-            CliError::UnknownOutcome { id, source }
-        } else {
-            source.into()
-        }
-    })?;
+    let [id, _] = request.ids();
+    let placed = client.place_pair_with_retry(&request).await;
+    let reply = placed.map_err(|source| CliError::of_placing(id, source))?;
     if output.json {
-        let json = serde_json::to_string(&reply).map_err(std::io::Error::from)?;
-        return Ok(output.json_line(&json)?);
+        return Ok(output.json(&reply)?);
     }
     placed_table(&reply.orders, output)
 }

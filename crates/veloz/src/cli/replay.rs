@@ -158,8 +158,7 @@ fn show(bar: &ProgressBar, progress: &Progress) {
 
 fn print(report: &Report, output: &mut Output) -> Result<(), CliError> {
     if output.json {
-        // A structure of texts and numbers always serializes.
-        return Ok(output.json_line(&serde_json::to_string(report).unwrap_or_default())?);
+        return Ok(output.json(report)?);
     }
     if let (false, Some(problem)) = (report.complete, &report.problem) {
         output.styled_line(&format!("INCOMPLETE: {problem}"), Style::new().red().bold())?;

@@ -130,16 +130,10 @@ pub(super) async fn order(
     output: &mut Output,
 ) -> Result<(), CliError> {
     let request = args.request()?;
-    let reply = client.place_with_retry(&request).await.map_err(|source| {
-        if source.leaves_open() {
-            CliError::UnknownOutcome { id: request.id(), source }
-        } else {
-            source.into()
-        }
-    })?;
+    let placed = client.place_with_retry(&request).await;
+    let reply = placed.map_err(|source| CliError::of_placing(request.id(), source))?;
     if output.json {
-        let json = serde_json::to_string(&reply).map_err(std::io::Error::from)?;
-        return Ok(output.json_line(&json)?);
+        return Ok(output.json(&reply)?);
     }
     placed_table(&[reply], output)
 }
@@ -210,8 +204,7 @@ pub(super) async fn amend(
 ) -> Result<(), CliError> {
     let reply = client.amend(args.id, args.qty, args.price).await?;
     if output.json {
-        let json = serde_json::to_string(&reply).map_err(std::io::Error::from)?;
-        return Ok(output.json_line(&json)?);
+        return Ok(output.json(&reply)?);
     }
     const COLUMNS: &[Column] = &[
         ("ID", Align::Left),
@@ -250,8 +243,7 @@ pub(super) async fn cancel_all(
 ) -> Result<(), CliError> {
     let cancelled = client.cancel_all(args.symbol).await?;
     if output.json {
-        let json = serde_json::to_string(&cancelled).map_err(std::io::Error::from)?;
-        return Ok(output.json_line(&json)?);
+        return Ok(output.json(&cancelled)?);
     }
     for id in &cancelled.cancelled {
         output.line(&format!("{id} {}", OrderStatus::Cancelled.as_str()))?;
@@ -343,8 +335,7 @@ async fn set_state(
     let update = RiskUpdate { state: Some(state), cancel_all, ..RiskUpdate::default() };
     let settings: RiskSettings = client.set_risk(&update).await?;
     if output.json {
-        let json = serde_json::to_string(&settings).map_err(std::io::Error::from)?;
-        return Ok(output.json_line(&json)?);
+        return Ok(output.json(&settings)?);
     }
     Ok(output.line(match settings.state {
         TradingState::Active => "orders are taken",

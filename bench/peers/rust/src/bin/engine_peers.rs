@@ -42,6 +42,29 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// What a peer does of the load's operations, which it takes as they are.
+trait Book {
+    fn place(&mut self, id: u64, level: u64) -> Result<()>;
+    fn cancel(&mut self, id: u64) -> Result<()>;
+    fn take(&mut self, id: u64) -> Result<()>;
+}
+
+impl<B: Book> Venue for B {
+    type Request = Operation;
+
+    fn request(&mut self, operation: Operation) -> Result<Operation> {
+        Ok(operation)
+    }
+
+    fn perform(&mut self, request: &Operation) -> Result<()> {
+        match *request {
+            Operation::Place { id, level } => self.place(id, level),
+            Operation::Cancel { id } => self.cancel(id),
+            Operation::Take { id } => self.take(id),
+        }
+    }
+}
+
 /// Its book for one symbol, single-threaded here though it is made to be shared.
 struct OrderbookRs(orderbook_rs::OrderBook<()>);
 
@@ -65,23 +88,7 @@ impl OrderbookRs {
     }
 }
 
-impl Venue for OrderbookRs {
-    type Request = Operation;
-
-    fn request(&mut self, operation: Operation) -> Result<Operation> {
-        Ok(operation)
-    }
-
-    fn perform(&mut self, request: &Operation) -> Result<()> {
-        match *request {
-            Operation::Place { id, level } => self.place(id, level),
-            Operation::Cancel { id } => self.cancel(id),
-            Operation::Take { id } => self.take(id),
-        }
-    }
-}
-
-impl OrderbookRs {
+impl Book for OrderbookRs {
     fn place(&mut self, id: u64, level: u64) -> Result<()> {
         self.add(id, DEEPEST_LEVEL + level, QTY, pricelevel::Side::Buy)
     }
@@ -119,23 +126,7 @@ impl RustOb {
     }
 }
 
-impl Venue for RustOb {
-    type Request = Operation;
-
-    fn request(&mut self, operation: Operation) -> Result<Operation> {
-        Ok(operation)
-    }
-
-    fn perform(&mut self, request: &Operation) -> Result<()> {
-        match *request {
-            Operation::Place { id, level } => self.place(id, level),
-            Operation::Cancel { id } => self.cancel(id),
-            Operation::Take { id } => self.take(id),
-        }
-    }
-}
-
-impl RustOb {
+impl Book for RustOb {
     fn place(&mut self, id: u64, level: u64) -> Result<()> {
         self.add(id, DEEPEST_LEVEL + level, QTY, rust_ob::Side::Buy)
     }

@@ -169,6 +169,11 @@ impl Book {
         level.map(|level| level.shown).unwrap_or_default()
     }
 
+    /// Whether trades or quotes have told what depth updates have yet to tell.
+    pub fn is_ahead(&self) -> bool {
+        !self.unsettled.is_empty()
+    }
+
     /// Whether depth updates have told all that quotes told.
     pub fn is_settled(&self) -> bool {
         self.quote.is_none()

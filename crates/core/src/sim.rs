@@ -338,7 +338,9 @@ impl SimMarket {
     fn rest(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
         let rank = rank(side, price);
         let (mut ahead, mut left) = (None, Qty::ZERO);
-        if self.book.is_known() {
+        if self.book.is_known() && self.shortened.is_empty() && !self.book.is_ahead() {
+            ahead = Some(self.book.offered_at(side, price));
+        } else if self.book.is_known() {
             // It is behind those that are here, whatever of a trade they got, or are yet to be told.
             let last = self.resting(side).last_at(rank).map(|node| node.place);
             let stood = last.and_then(|last| last.ahead).unwrap_or_default();

@@ -329,7 +329,8 @@ fn events_have_the_form_of_the_stream() {
     let heard: Vec<_> =
         run.text("heard").lines().filter(|l| l.starts_with("{\"id\"")).map(str::to_owned).collect();
     assert_eq!(heard.join("\n") + "\n", reply);
-    let book = run.lines("heard").into_iter().find(|line| line["event"] == "book").expect("a book");
+    let book =
+        run.lines("heard").into_iter().rfind(|line| line["event"] == "book").expect("a book");
     let shown = gateway.json("/api/book");
     assert_eq!((&book["data"]["bids"], &book["data"]["type"]), (&shown["bids"], &json!("book")));
 }

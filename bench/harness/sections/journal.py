@@ -132,16 +132,18 @@ def play(bench, data, capture, newest):
         server.stop(signal.SIGKILL)
 
 
-def start_ups(bench, data, newest, times=3):
-    """Seconds from the start to the first answer, after `kill -9` each time; then the look-ups of the last one."""
-    seconds, replayed = [], None
+def start_ups(bench, data, newest, recent, times=3):
+    """Seconds from the start to the first answer, after `kill -9` each time; then the look-ups of the last one, in all
+    of the log and among its `recent` newest."""
+    seconds, replayed, found = [], None, {}
     for left in reversed(range(times)):
         with serve(bench, data) as server:
             seconds.append(server.wait(lambda: server.get("/health")["ok"]))
             replayed = replayed or server.newest() - snapshot_event(server)
-            found = None if left else lookups(server, newest)
+            if not left:
+                found = {"lookup_us": lookups(server, newest), "recent_us": lookups(server, newest, min(newest, recent))}
             server.stop(signal.SIGKILL)
-    return {"events": newest, "start_s": seconds, "replayed": replayed, "lookup_us": found}
+    return {"events": newest, "start_s": seconds, "replayed": replayed, **found}
 
 
 def snapshot_event(server):
@@ -151,12 +153,12 @@ def snapshot_event(server):
     return next(int(line.split()[1]) for line in lines if line.startswith("veloz_journal_snapshot_event "))
 
 
-def lookups(server, newest):
-    """Pages of one event after ids chosen at random, over one connection."""
+def lookups(server, newest, among=None):
+    """Pages of one event after ids chosen at random (`among`: only from so many of the newest), over one connection."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     chance, times = random.Random(1), []
     for _ in range(LOOKUPS):
-        after = chance.randrange(newest)
+        after = newest - 1 - chance.randrange(among or newest)
         began = time.perf_counter_ns()
         connection.request("GET", f"/api/events?after={after}&limit=1")
         page = json.load(connection.getresponse())

@@ -364,12 +364,14 @@ impl Service {
 
     fn publish(&mut self) {
         if let Some((first_id, count)) = self.unpublished.take() {
-            // Exactly as large as it must be: it is kept as long as somebody may read it.
-            let size = self.batch.frames().map(<[u8]>::len).sum();
-            let mut frames = Vec::with_capacity(size);
-            self.batch.frames().for_each(|step| frames.extend_from_slice(step));
             self.metrics.events.inc_by(count);
-            self.tail.publish(frames.into(), first_id, count);
+            if !self.tail.pass_over(first_id + count) {
+                // Exactly as large as it must be: it is kept as long as somebody may read it.
+                let size = self.batch.frames().map(<[u8]>::len).sum();
+                let mut frames = Vec::with_capacity(size);
+                self.batch.frames().for_each(|step| frames.extend_from_slice(step));
+                self.tail.publish(frames.into(), first_id, count);
+            }
         }
         self.batch.clear();
     }

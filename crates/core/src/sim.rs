@@ -7,7 +7,8 @@
 //!   first, a shrinking level shortens it; then trades at its price, trades through its price, and the
 //!   book's other side when it reaches its price, fill it, at its own price.
 //! - One traded volume, one shown quantity, fills once: it is shared among the account's orders by price,
-//!   then time.
+//!   then time. What others traded is gone for an order that takes, before the book shows it; what a quote showed
+//!   to have left the queue has left it once, though the trade that took it is told after the quote.
 //! - Where the venue is told that liquidity is replenished, one order, or one word of the source, still
 //!   takes no more than is shown, and the next finds all of it again.
 //! - Own orders never trade with each other: the incoming one expires.
@@ -25,6 +26,7 @@ use resting::{Node, Place, Resting};
 use crate::book::{Book, PriceLevel, price_at, rank};
 use crate::event::Liquidity;
 use crate::input::{MarketBody, NewOrder};
+use crate::limits;
 use crate::order::{OrderType, TimeInForce};
 use crate::risk::Reason;
 use crate::types::{EventId, Money, Price, Qty, Side, TsNs};
@@ -111,6 +113,8 @@ pub struct SimMarket {
     asks: Resting,
     /// Resting orders whose place in the queue is not known yet.
     unplaced: usize,
+    /// Where quotes have shortened the queues before resting orders, until depth updates have told the same.
+    shortened: Vec<(Side, i64)>,
     taken: Taken,
     plan: Vec<PriceLevel>,
 }
@@ -257,7 +261,7 @@ impl SimMarket {
     /// Puts an order of an earlier run back, at the back of the queue.
     pub fn restore(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
         self.unplaced += 1;
-        let place = Place { remaining, ahead: None };
+        let place = Place { remaining, ahead: None, left: Qty::ZERO };
         self.resting_mut(side).insert(rank(side, price), ticket, place);
     }
 
@@ -279,6 +283,9 @@ impl SimMarket {
     /// What the source said before an earlier run ended: it makes the book, and fills nothing. What the
     /// book offers to an order that rests was its own, and taken, in that run.
     pub fn rebuild(&mut self, now: TsNs, body: &MarketBody) {
+        if let MarketBody::Trade { price, qty, side, .. } = *body {
+            self.book.trade(side.opposite(), price, qty);
+        }
         self.update_book(now, body);
         for side in [Side::Buy, Side::Sell] {
             if let Some(level) = self.resting(side).first().map(|(_, node)| node.rank) {
@@ -291,16 +298,21 @@ impl SimMarket {
 
     /// What the source says.
     pub fn market(&mut self, now: TsNs, body: &MarketBody, out: &mut Vec<SimReport>) {
-        if let MarketBody::Trade { price, qty, side, .. } = body {
+        if let MarketBody::Trade { price, qty, side, .. } = *body {
             self.find_places();
-            return self.trade(*price, *qty, *side, out);
+            self.trade(price, qty, side, out);
+            return self.book.trade(side.opposite(), price, qty);
         }
         let told = self.update_book(now, body);
         // A book that is not known any more shortens no queue.
         if !told || !self.book.is_known() || self.resting_count() == 0 {
             return;
         }
-        self.shorten_queues(matches!(body, MarketBody::Snapshot { .. }));
+        if self.book.is_settled() || self.shortened.len() >= limits::BOOK_UNSETTLED_COUNT {
+            self.settle();
+        }
+        let is_whole = matches!(body, MarketBody::Snapshot { .. });
+        self.shorten_queues(is_whole && !self.book.changes().is_empty());
         self.find_places();
         self.cross(Side::Buy, out);
         self.cross(Side::Sell, out);
@@ -324,9 +336,23 @@ impl SimMarket {
     }
 
     fn rest(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
-        let ahead = self.book.is_known().then(|| self.book.offered_at(side, price));
+        let rank = rank(side, price);
+        let (mut ahead, mut left) = (None, Qty::ZERO);
+        if self.book.is_known() && self.shortened.is_empty() && !self.book.is_ahead() {
+            ahead = Some(self.book.offered_at(side, price));
+        } else if self.book.is_known() {
+            // It is behind those that are here, whatever of a trade they got, or are yet to be told.
+            let last = self.resting(side).last_at(rank).map(|node| node.place);
+            let stood = last.and_then(|last| last.ahead).unwrap_or_default();
+            let behind = self.book.offered_at(side, price).max(stood);
+            let waits = stood.saturating_add(last.map(|last| last.left).unwrap_or_default());
+            left = waits.saturating_sub(behind).max(self.book.shown_at(side, price));
+            ahead = Some(behind);
+        }
         self.unplaced += usize::from(ahead.is_none());
-        self.resting_mut(side).insert(rank(side, price), ticket, Place { remaining, ahead });
+        self.shortened.extend((!left.is_zero()).then_some((side, rank)));
+        let place = Place { remaining, ahead, left };
+        self.resting_mut(side).insert(rank, ticket, place);
     }
 
     /// Fills `plan` with what the order takes at once: price and quantity, best first.
@@ -382,21 +408,36 @@ impl SimMarket {
     /// What stands before an order is no more than what is offered at its price: at the levels that have
     /// changed, or at all of them, since a snapshot may come after changes that were never told.
     fn shorten_queues(&mut self, all: bool) {
-        let shorten = |place: &mut Place, offered: Qty| {
-            place.ahead = place.ahead.map(|ahead| ahead.min(offered));
+        let SimMarket { book, bids, asks, shortened, .. } = self;
+        let mut shorten = |side: Side, rank: i64, place: &mut Place, offered: Qty| {
+            let Some(ahead) = place.ahead.filter(|ahead| *ahead > offered) else { return };
+            place.ahead = Some(offered);
+            if !book.is_settled() {
+                place.left = place.left.saturating_add(ahead.saturating_sub(offered));
+                if shortened.last() != Some(&(side, rank)) {
+                    shortened.push((side, rank));
+                }
+            }
         };
-        for (side, queue) in [(Side::Buy, &mut self.bids), (Side::Sell, &mut self.asks)] {
+        for (side, queue) in [(Side::Buy, bids), (Side::Sell, asks)] {
             if all {
                 queue.for_each(|rank, place| {
-                    shorten(place, self.book.offered_at(side, price_at(side, rank)));
+                    shorten(side, rank, place, book.offered_at(side, price_at(side, rank)));
                 });
                 continue;
             }
-            for change in self.book.changes().iter().filter(|change| change.side == side) {
+            for change in book.changes().iter().filter(|change| change.side == side) {
                 let rank = rank(side, change.price);
-                let offered = self.book.offered_at(side, change.price);
-                queue.for_each_at(rank, |place| shorten(place, offered));
+                let offered = book.offered_at(side, change.price);
+                queue.for_each_at(rank, |place| shorten(side, rank, place, offered));
             }
+        }
+    }
+
+    /// Whatever took from the queues has been told.
+    fn settle(&mut self) {
+        while let Some((side, rank)) = self.shortened.pop() {
+            self.resting_mut(side).for_each_at(rank, |place| place.left = Qty::ZERO);
         }
     }
 
@@ -444,6 +485,7 @@ impl SimMarket {
             let Some((id, &Node { rank, ticket, .. })) = first else { break };
             let Some(place) = self.resting_mut(side).place_mut(id) else { break };
             let was_placed = place.ahead.replace(Qty::ZERO).is_some();
+            place.left = Qty::ZERO;
             let qty = place.remaining.min(left);
             left = left.saturating_sub(qty);
             fill(ticket.key, price_at(side, rank), qty, place, out);
@@ -465,8 +507,11 @@ impl SimMarket {
             let key = resting.node(id).map(|node| node.ticket.key).unwrap_or_default();
             let Some(place) = resting.place_mut(id) else { return };
             let Some(ahead) = place.ahead else { continue };
-            place.ahead = Some(ahead.saturating_sub(left).max(Qty::ZERO));
-            let qty = left.saturating_sub(ahead).max(Qty::ZERO).min(place.remaining);
+            let shown = place.left.min(left);
+            place.left = place.left.saturating_sub(shown);
+            let passed = left.saturating_sub(shown);
+            place.ahead = Some(ahead.saturating_sub(passed).max(Qty::ZERO));
+            let qty = passed.saturating_sub(ahead).max(Qty::ZERO).min(place.remaining);
             if qty.is_zero() {
                 continue;
             }
@@ -503,7 +548,7 @@ impl SimMarket {
             if qty.is_zero() {
                 return;
             }
-            place.ahead = Some(Qty::ZERO);
+            (place.ahead, place.left) = (Some(Qty::ZERO), Qty::ZERO);
             fill(ticket.key, price, qty, place, out);
             if !left.is_zero() {
                 return;

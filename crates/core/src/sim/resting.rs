@@ -22,6 +22,8 @@ pub(super) struct Place {
     pub(super) remaining: Qty,
     /// What must trade or leave before it at its price; `None` while the book is not known.
     pub(super) ahead: Option<Qty>,
+    /// What of that has left by the word of a quote alone: the trade that took it may be told yet.
+    pub(super) left: Qty,
 }
 
 /// A resting order, between its neighbours at the same price.
@@ -84,6 +86,11 @@ impl Resting {
     /// The order that comes first at a price.
     pub(super) fn first_at(&self, rank: i64) -> Option<NodeId> {
         self.levels.get(&rank).map(|ends| ends.first)
+    }
+
+    /// The order that comes last at a price.
+    pub(super) fn last_at(&self, rank: i64) -> Option<&Node> {
+        self.levels.get(&rank).and_then(|ends| self.node(ends.last))
     }
 
     /// The order behind another at the same price.
@@ -218,7 +225,7 @@ mod tests {
         for key in 0..30_000 {
             let ticket = Ticket { queued_at: random.u64(..50), key };
             let (rank, remaining) = (random.i64(-5..5), Qty::from_raw(random.i64(1..)));
-            resting.insert(rank, ticket, Place { remaining, ahead: None });
+            resting.insert(rank, ticket, Place { remaining, ahead: None, left: Qty::ZERO });
             plain.insert((rank, ticket), remaining);
             while plain.len() > 200 || (!plain.is_empty() && random.bool()) {
                 let at = random.usize(..plain.len());

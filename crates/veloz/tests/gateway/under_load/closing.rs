@@ -8,8 +8,9 @@ use crate::support::{ClientProcess, Gateway, eventually};
 use super::endings::{ENDS, End, REASONS, Step, begin_to_end, client, go, head, until};
 use super::{FOLLOWERS, Loaded, under_load};
 
-/// How long a client may take nothing: long enough for all of them to come so far.
-const STALL: Duration = Duration::from_millis(1_500);
+/// How long a client may take nothing: long enough for all of them to come so far, and to be closed well before the
+/// system gives them up by itself, after twice that time.
+const STALL: Duration = Duration::from_millis(2_500);
 /// How long a shutdown waits for those who are not at the tail.
 const DRAIN: Duration = Duration::from_secs(5);
 /// Clients of each end that stall at about the same time, and how often.

@@ -151,7 +151,8 @@ impl Fixture {
             side: Side::Sell,
             trade_id: update,
         };
-        for body in [book, trade] {
+        // The trade first: what it took is not in the book any more.
+        for body in [trade, book] {
             let data = MarketData { symbol: symbol(), position: None, body };
             self.service.submit(Input::Market(data)).await.unwrap();
         }

@@ -231,7 +231,7 @@ impl Rig {
     ) -> Client {
         let socket = self.raw_connect(query, headers, http10);
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client { socket, received: Vec::new(), read_bytes: 64 << 10 }
+        Client { socket, received: Vec::new(), read_bytes: 64 << 10, was_reset: false }
     }
 
     pub(crate) fn raw_connect(
@@ -263,6 +263,8 @@ pub(crate) struct Client {
     pub(crate) received: Vec<u8>,
     /// At most so much in one read.
     pub(crate) read_bytes: usize,
+    /// The end of the stream was no orderly one.
+    pub(crate) was_reset: bool,
 }
 
 impl Client {
@@ -275,7 +277,10 @@ impl Client {
                 self.received.extend_from_slice(&buffer[..n]);
                 true
             }
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                self.was_reset = true;
+                false
+            }
             Err(error) => panic!("{error} after {:?}", self.last_words()),
         }
     }

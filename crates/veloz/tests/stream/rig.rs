@@ -202,9 +202,12 @@ impl Rig {
         }
     }
 
+    /// As the service does it.
     pub(crate) fn publish(&self, count: u64) {
         let (first, frames) = self.log.append(count);
-        self.tail.publish(frames, first, count);
+        if !self.tail.pass_over(first + count) {
+            self.tail.publish(frames, first, count);
+        }
     }
 
     pub(crate) fn has_failed(&self) -> bool {

@@ -20,7 +20,7 @@
 
 mod resting;
 
-use resting::{Node, Place, Resting};
+use resting::{Node, NodeId, Place, Resting};
 
 use crate::book::{Book, PriceLevel, price_at, rank};
 use crate::event::Liquidity;
@@ -39,6 +39,16 @@ pub struct Ticket {
     pub queued_at: EventId,
     /// Whose.
     pub key: OrderKey,
+}
+
+/// Where an order rests: what is kept of it, so that it is found again without a search. It holds until the
+/// order is gone; of an order that is gone it finds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestId(NodeId);
+
+impl RestId {
+    /// Nowhere.
+    pub const NONE: RestId = RestId(NodeId::MAX);
 }
 
 /// What the venue must know of an order that comes.
@@ -139,11 +149,11 @@ impl SimMarket {
         self.bids.len() + self.asks.len()
     }
 
-    /// What remains of a resting order.
-    pub fn remaining(&self, side: Side, price: Price, ticket: Ticket) -> Option<Qty> {
-        let resting = self.resting(side);
-        let node = resting.node(resting.find(rank(side, price), ticket)?);
-        node.map(|node| node.place.remaining)
+    /// What remains of an order that rests there, at that price.
+    pub fn remaining(&self, at: RestId, ticket: Ticket, side: Side, price: Price) -> Option<Qty> {
+        let node = self.resting(side).node(at.0);
+        let is_it = |node: &&Node| (node.rank, node.ticket) == (rank(side, price), ticket);
+        node.filter(is_it).map(|node| node.place.remaining)
     }
 
     /// What a MARKET order costs at most, in quote: the walk through what is offered.
@@ -196,29 +206,37 @@ impl SimMarket {
         self.plan(order) == Stop::OwnOrder || !self.plan.is_empty()
     }
 
-    /// A resting order shrinks and keeps its place.
-    pub fn shrink(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
+    /// The order that rests there shrinks and keeps its place.
+    pub fn shrink(&mut self, at: RestId, ticket: Ticket, side: Side, remaining: Qty) {
         let resting = self.resting_mut(side);
-        let id = resting.find(rank(side, price), ticket);
-        if let Some(place) = id.and_then(|id| resting.place_mut(id)) {
+        if resting.is_at(at.0, ticket)
+            && let Some(place) = resting.place_mut(at.0)
+        {
             place.remaining = place.remaining.min(remaining);
         }
     }
 
-    /// A new order.
-    pub fn place(&mut self, ticket: Ticket, order: &Incoming, out: &mut Vec<SimReport>) {
+    /// A new order. Where it rests from then on, if it does.
+    pub fn place(
+        &mut self,
+        ticket: Ticket,
+        order: &Incoming,
+        out: &mut Vec<SimReport>,
+    ) -> Option<RestId> {
         let mut report = |body| out.push(SimReport { key: ticket.key, body });
         let stop = self.plan(order);
         if order.order_type == OrderType::LimitMaker
             && (stop == Stop::OwnOrder || !self.plan.is_empty())
         {
-            return report(SimOutcome::Rejected(Reason::WouldTake));
+            report(SimOutcome::Rejected(Reason::WouldTake));
+            return None;
         }
         report(SimOutcome::Accepted);
         if order.time_in_force == TimeInForce::Fok && stop != Stop::Filled {
             let own = stop == Stop::OwnOrder;
             let reason = if own { Reason::SelfTrade } else { Reason::FokUnfilled };
-            return report(SimOutcome::Expired(reason));
+            report(SimOutcome::Expired(reason));
+            return None;
         }
         let mut remaining = order.qty;
         let maker = order.side.opposite();
@@ -238,11 +256,12 @@ impl SimMarket {
             remaining = remaining.saturating_sub(qty);
             report(SimOutcome::Fill { qty, price, liquidity: Liquidity::Taker });
         }
+        let mut rests = None;
         match (stop, order.price, order.time_in_force) {
             (Stop::Filled, ..) => {}
             (Stop::OwnOrder, ..) => report(SimOutcome::Expired(Reason::SelfTrade)),
             (Stop::NothingOffered, Some(price), TimeInForce::Gtc | TimeInForce::Gtd) => {
-                self.rest(ticket, order.side, price, remaining);
+                rests = self.rest(ticket, order.side, price, remaining);
             }
             (Stop::NothingOffered, limit, _) => {
                 let empty = self.book.offers(order.side.opposite()).next().is_none();
@@ -252,26 +271,41 @@ impl SimMarket {
             }
         }
         self.book.give_back();
+        rests
     }
 
-    /// Puts an order of an earlier run back, at the back of the queue.
-    pub fn restore(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
+    /// Puts an order of an earlier run back, at the back of the queue. Where it rests from then on.
+    pub fn restore(
+        &mut self,
+        ticket: Ticket,
+        side: Side,
+        price: Price,
+        remaining: Qty,
+    ) -> Option<RestId> {
         self.unplaced += 1;
         let place = Place { remaining, ahead: None };
-        self.resting_mut(side).insert(rank(side, price), ticket, place);
+        self.resting_mut(side).insert(rank(side, price), ticket, place).map(RestId)
     }
 
-    /// Has a look at where an order of that key may rest: first at its entry, then at its place, then at its
-    /// neighbours. What it says means nothing, but that the order is near by then.
-    pub(crate) fn look_at(&self, side: Side, key: OrderKey, depth: usize) -> usize {
-        self.resting(side).look_at(key, depth)
+    /// Where the last order at a price rests: the one that the next must know.
+    pub(crate) fn last_at(&self, side: Side, price: Price) -> Option<RestId> {
+        self.resting(side).last_at(rank(side, price)).map(RestId)
     }
 
-    /// Takes an order back. Says whether it rested here.
-    pub fn cancel(&mut self, ticket: Ticket, side: Side, price: Price) -> bool {
+    /// Has a look at where an order may rest. What a look says means nothing, but that what it looked at is near.
+    pub(crate) fn look_at(&self, side: Side, at: RestId) -> usize {
+        self.resting(side).node(at.0).map_or(0, |node| node.ticket.key)
+    }
+
+    /// Has a look at those that may stand before it and behind it.
+    pub(crate) fn look_beside(&self, side: Side, at: RestId) -> usize {
+        self.resting(side).look_beside(at.0)
+    }
+
+    /// Takes back the order that rests there. Says whether it did.
+    pub fn cancel(&mut self, at: RestId, ticket: Ticket, side: Side) -> bool {
         let resting = self.resting_mut(side);
-        let id = resting.find(rank(side, price), ticket);
-        let place = id.and_then(|id| resting.remove(id));
+        let place = if resting.is_at(at.0, ticket) { resting.remove(at.0) } else { None };
         self.unplaced -= usize::from(place.is_some_and(|place| place.ahead.is_none()));
         place.is_some()
     }
@@ -323,10 +357,11 @@ impl SimMarket {
         }
     }
 
-    fn rest(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
+    fn rest(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) -> Option<RestId> {
         let ahead = self.book.is_known().then(|| self.book.offered_at(side, price));
         self.unplaced += usize::from(ahead.is_none());
-        self.resting_mut(side).insert(rank(side, price), ticket, Place { remaining, ahead });
+        let place = Place { remaining, ahead };
+        self.resting_mut(side).insert(rank(side, price), ticket, place).map(RestId)
     }
 
     /// Fills `plan` with what the order takes at once: price and quantity, best first.

@@ -147,13 +147,13 @@ impl Orders {
         if let Some(at) = self.ready_at(key) {
             return self.ready.get_mut(at);
         }
-        let packed = self.packed.get(key)?;
-        let ready = if packed.is_elsewhere() {
-            Ready { order: *self.whole.remove(&key)?, changed: true }
-        } else {
-            Ready { order: self.unpack(packed)?, changed: false }
-        };
-        self.admit(key, ready)
+        let packed = *self.packed.get(key)?;
+        if packed.is_elsewhere() {
+            let order = *self.whole.remove(&key)?;
+            return self.admit(key, Ready { order, changed: true });
+        }
+        let symbol = self.symbols.get(packed.pair()).copied().flatten()?;
+        self.admit(key, Ready { order: packed.unpack(symbol), changed: false })
     }
 
     /// Puts an order in the place of one that was touched long ago.
@@ -163,40 +163,49 @@ impl Orders {
         let old_key = std::mem::replace(self.ready_keys.get_mut(at)?, key);
         if at == self.ready.len() {
             self.ready.push(ready);
+            return self.ready.get_mut(at);
+        }
+        let slot = self.ready.get_mut(at)?;
+        if slot.changed && !Self::pack(&mut self.packed, &mut self.symbols, old_key, &slot.order) {
+            self.packed.get_mut(old_key)?.set_elsewhere();
+            let old = std::mem::replace(slot, ready);
+            self.whole.insert(old_key, Box::new(old.order));
         } else {
-            let old = std::mem::replace(self.ready.get_mut(at)?, ready);
-            if old.changed {
-                self.put_away(old_key, old.order);
-            }
+            *slot = ready;
         }
         self.ready.get_mut(at)
     }
 
-    fn put_away(&mut self, key: usize, order: Order) {
-        let packed = if self.has_symbol(&order) { Packed::of(&order) } else { None };
-        let Some(slot) = self.packed.get_mut(key) else { return };
-        match packed {
-            Some(packed) => *slot = packed,
-            None => {
-                slot.set_elsewhere();
-                self.whole.insert(key, Box::new(order));
-            }
+    /// Whether an order fits where it lies packed; then it lies there.
+    fn pack(
+        packed: &mut Blocks<Packed>,
+        symbols: &mut Vec<Option<Symbol>>,
+        key: usize,
+        order: &Order,
+    ) -> bool {
+        if !has_symbol(symbols, order) {
+            return false;
         }
-    }
-
-    /// Whether the instrument of an order follows from its pair. (It does.)
-    fn has_symbol(&mut self, order: &Order) -> bool {
-        if self.symbols.len() <= order.pair {
-            self.symbols.resize(order.pair + 1, None);
-        }
-        let slot = self.symbols.get_mut(order.pair);
-        slot.is_some_and(|slot| *slot.get_or_insert(order.request.symbol) == order.request.symbol)
+        let (Some(slot), Some(of_order)) = (packed.get_mut(key), Packed::of(order)) else {
+            return false;
+        };
+        *slot = of_order;
+        true
     }
 
     fn unpack(&self, packed: &Packed) -> Option<Order> {
         let symbol = self.symbols.get(packed.pair())?;
         symbol.map(|symbol| packed.unpack(symbol))
     }
+}
+
+/// Whether the instrument of an order follows from its pair. (It does.)
+fn has_symbol(symbols: &mut Vec<Option<Symbol>>, order: &Order) -> bool {
+    if symbols.len() <= order.pair {
+        symbols.resize(order.pair + 1, None);
+    }
+    let slot = symbols.get_mut(order.pair);
+    slot.is_some_and(|slot| *slot.get_or_insert(order.request.symbol) == order.request.symbol)
 }
 
 impl PartialEq for Orders {

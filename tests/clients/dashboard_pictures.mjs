@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { EVIL, hostileHistory, story } from './dashboard_page.mjs';
+import { accessible, EVIL, hostileHistory, story } from './dashboard_page.mjs';
 
 const [url, strange, ended, directory] = process.argv.slice(2);
 const SIZES = [[390, 844], [1280, 930], [2560, 1440]];
@@ -62,6 +62,15 @@ async function shoot(page, name, part = 'Market') {
   await page.emulateMedia({ colorScheme: 'dark' });
 }
 
+/** axe finds nothing in a state that no other test brings about. */
+async function readable(page, state) {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    await settled(page);
+    await accessible(page, `${state}, ${colorScheme}`);
+  }
+}
+
 async function beginnings(page, { shows }) {
   await page.route('**/api/instruments', (route) => route.abort());
   await page.goto(url);
@@ -76,6 +85,7 @@ async function beginnings(page, { shows }) {
   await page.reload();
   await shows('#connection', 'Taking the state');
   await shoot(page, 'connecting');
+  await readable(page, 'connecting');
   await page.unroute('**/api/stream*');
   await page.reload();
   await shows('#connection', 'Live');
@@ -206,6 +216,7 @@ async function losses(page, { shows }) {
   await shows('.notice', 'another log than before');
   await shows('#connection', 'Live');
   await shoot(page, 'another-log');
+  await readable(page, 'another log');
 }
 
 async function strangers(page, { shows, row, tab, order }) {

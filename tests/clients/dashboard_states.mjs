@@ -81,6 +81,36 @@ async function pause(page, { shows }) {
   await shows('#seen', 'none missing');
 }
 
+/** The log shows what is searched for, one symbol's events, or both: those and no others, as more come. */
+async function find(page, { shows }) {
+  const order = { side: 'BUY', symbol: 'ETHUSDT', qty: '0.1', price: '100', client_order_id: 'Find-me' };
+  const placed = await fetch(new URL('/api/order', url), { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(order) });
+  assert.equal(placed.status, 200);
+  const newest = async () => Number(await page.locator('#last-id').textContent());
+  const onlyShows = (words, kinds = []) => page.waitForFunction(([wanted, besides]) => {
+    const rows = [...document.querySelectorAll('#log tbody tr[data-id]')];
+    return rows.some(({ textContent: text }) => text.includes(wanted))
+      && rows.every(({ dataset, textContent: text }) => text.includes(wanted) || besides.includes(dataset.kind));
+  }, [words, kinds]);
+  for (const symbol of ['ETHUSDT', 'BTCUSDT']) {
+    await page.locator('#log-symbol').selectOption(symbol);
+    const until = (await newest()) + 10;
+    await page.waitForFunction((id) => Number(document.querySelector('#last-id').textContent) >= id, until);
+    await onlyShows(`"symbol":"${symbol}"`, ['account', 'error']);
+  }
+  await page.locator('body').press('/');
+  await page.keyboard.type('find-ME');
+  await shows('#log', 'No such event among the last');
+  await page.locator('#log-symbol').selectOption('ETHUSDT');
+  await onlyShows('"client_order_id":"Find-me"');
+  const id = await page.locator('#log tbody tr[data-kind="order_state"]').first().getAttribute('data-id');
+  await page.locator('#log-search').fill(id);
+  await page.locator(`#log tbody tr[data-id="${id}"]`, { hasText: 'Find-me' }).waitFor();
+  await page.locator('#log-search').fill('');
+  await page.locator('#log-symbol').selectOption('');
+  await page.waitForFunction(() => ['ETHUSDT', 'BTCUSDT'].every((name) => document.querySelector('#log tbody').textContent.includes(`"symbol":"${name}"`)));
+}
+
 /** Playwright keeps every page visible; this does to it what a browser does to a tab that is hidden. */
 function hideable() {
   const draw = globalThis.requestAnimationFrame.bind(globalThis);
@@ -137,6 +167,7 @@ await story(url, async (page, look) => {
   await everyState(page, look);
   await keys(page, look);
   await pause(page, look);
+  await find(page, look);
   await hiddenPage(page, look);
   await still(page, look);
 });

@@ -9,6 +9,9 @@
 //! What the simulated venue took of a level stays taken until it leaves the level or the level leaves:
 //! the source does not know of it, and the same liquidity must not fill twice. (Unless it only borrows it.)
 //!
+//! What others have traded is gone too, from the trade on: the update that shows it may come later. One that came
+//! before, a quote, is not counted again, until a depth update has told all that quotes told.
+//!
 //! Known limit: a side keeps its best [`limits::BOOK_SIDE_LEVELS_COUNT`] levels.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -34,6 +37,8 @@ pub struct Book {
     changes: Vec<LevelChange>,
     /// Where the simulated venue took since the last time that it gave back.
     taken_at: Vec<(Side, i64)>,
+    /// Levels with something that was traded or shown, until an update has told all of it.
+    unsettled: Vec<(Side, i64)>,
 }
 
 /// A level that an update changed: whose side, its price, its quantity now.
@@ -70,11 +75,15 @@ struct Level {
     qty: Qty,
     /// What the simulated venue took of it.
     taken: Qty,
+    /// What others traded of it that no update has shown yet.
+    traded: Qty,
+    /// By how much quotes have shown it to shrink, where no trade has told why yet.
+    shown: Qty,
 }
 
 impl Level {
     fn offered(self) -> Qty {
-        self.qty.saturating_sub(self.taken)
+        self.qty.saturating_sub(self.taken).saturating_sub(self.traded).max(Qty::ZERO)
     }
 }
 
@@ -143,6 +152,33 @@ impl Book {
         }
     }
 
+    /// Others have traded on a side at a price.
+    pub fn trade(&mut self, side: Side, price: Price, qty: Qty) {
+        let rank = rank(side, price);
+        let Some(level) = self.levels_mut(side).get_mut(&rank) else { return };
+        let shown = level.shown.min(qty);
+        level.shown = level.shown.saturating_sub(shown);
+        let traded = level.traded.saturating_add(qty.saturating_sub(shown));
+        level.traded = traded.min(level.qty);
+        self.unsettle(side, rank);
+    }
+
+    /// What quotes have shown to be gone at a price, where no trade has told why yet.
+    pub fn shown_at(&self, side: Side, price: Price) -> Qty {
+        let level = self.levels(side).get(&rank(side, price));
+        level.map(|level| level.shown).unwrap_or_default()
+    }
+
+    /// Whether trades or quotes have told what depth updates have yet to tell.
+    pub fn is_ahead(&self) -> bool {
+        !self.unsettled.is_empty()
+    }
+
+    /// Whether depth updates have told all that quotes told.
+    pub fn is_settled(&self) -> bool {
+        self.quote.is_none()
+    }
+
     /// The same, until [`Book::give_back`].
     pub fn borrow(&mut self, side: Side, price: Price, qty: Qty) {
         self.take(side, price, qty);
@@ -176,6 +212,7 @@ impl Book {
             Some(quote) if quote.id > last_id => self.correct(quote),
             _ => {}
         }
+        self.settle();
         self.close_if_crossed();
         self.apply_waiting(now);
     }
@@ -221,7 +258,7 @@ impl Book {
             levels.remove(&rank(side, price));
         } else {
             let level = levels.entry(rank(side, price)).or_default();
-            *level = Level { qty, taken: level.taken.min(qty) };
+            *level = Level { qty, taken: level.taken.min(qty), traded: Qty::ZERO, ..*level };
             if levels.len() > limits::BOOK_SIDE_LEVELS_COUNT {
                 levels.pop_last();
             }
@@ -236,7 +273,10 @@ impl Book {
         }
         for (rank, old) in old {
             match self.levels_mut(side).get_mut(&rank) {
-                Some(level) => level.taken = old.taken.min(level.qty),
+                Some(level) => {
+                    level.taken = old.taken.min(level.qty);
+                    level.shown = old.shown;
+                }
                 None => {
                     let price = price_at(side, rank);
                     self.changes.push(LevelChange { side, price, qty: Qty::ZERO });
@@ -275,6 +315,7 @@ impl Book {
             }
         }
         (self.last_id, self.ts_ns) = (last_id, now);
+        self.settle();
         self.close_if_crossed();
     }
 
@@ -301,7 +342,43 @@ impl Book {
             {
                 self.set(side, price_at(side, best), Qty::ZERO);
             }
-            self.set(side, price, qty);
+            self.show(side, price, qty);
+        }
+    }
+
+    /// A level is as a quote says: what of it is gone may be told by a trade that comes later.
+    fn show(&mut self, side: Side, price: Price, qty: Qty) {
+        let rank = rank(side, price);
+        let old = self.levels(side).get(&rank).copied().unwrap_or_default();
+        self.set(side, price, qty);
+        let gone = old.qty.saturating_sub(old.traded).saturating_sub(qty).max(Qty::ZERO);
+        if let Some(level) = self.levels_mut(side).get_mut(&rank).filter(|_| !gone.is_zero()) {
+            level.shown = level.shown.saturating_add(gone);
+            self.unsettle(side, rank);
+        }
+    }
+
+    fn unsettle(&mut self, side: Side, rank: i64) {
+        if self.unsettled.len() >= limits::BOOK_UNSETTLED_COUNT {
+            self.forget_unsettled();
+        }
+        if self.unsettled.last() != Some(&(side, rank)) {
+            self.unsettled.push((side, rank));
+        }
+    }
+
+    /// Whatever was traded before, the book has it, unless a quote is still newer.
+    fn settle(&mut self) {
+        if self.is_settled() {
+            self.forget_unsettled();
+        }
+    }
+
+    fn forget_unsettled(&mut self) {
+        while let Some((side, rank)) = self.unsettled.pop() {
+            if let Some(level) = self.levels_mut(side).get_mut(&rank) {
+                (level.traded, level.shown) = (Qty::ZERO, Qty::ZERO);
+            }
         }
     }
 

@@ -454,18 +454,6 @@ impl Engine {
         self.end_other(ts, key, (OrderChange::Cancel, None), step);
     }
 
-    /// Takes an order off the built-in venue.
-    fn take_off(&mut self, key: OrderKey) {
-        let Some(order) = self.state.order_at(key) else { return };
-        let index = self.index.get(&order.request.symbol);
-        let Some(market) = index.and_then(|index| self.markets.get_mut(index)) else { return };
-        if order.is_dormant() {
-            market.stops.remove(key, &order.request);
-        } else {
-            market.sim.cancel(self.rests.get(key), order.ticket(key), order.request.side);
-        }
-    }
-
     /// Time has passed.
     fn tick(&mut self, ts: TsNs, step: &mut Step) -> Answer {
         self.begin_day(ts, step);

@@ -18,6 +18,9 @@ pub const BUFFERED_DEPTH_UPDATES_COUNT: usize = 4_096;
 /// The levels of one side of one book; the worst go first.
 pub const BOOK_SIDE_LEVELS_COUNT: usize = 20_000;
 
+/// Levels of a book whose trades and quotes are waiting for an update that tells them; above it they are taken as told.
+pub const BOOK_UNSETTLED_COUNT: usize = 1_024;
+
 /// The longest line of a capture: a snapshot of 5,000 levels a side has about 350 kB.
 pub const MAX_CAPTURE_LINE_BYTES: usize = 4 << 20;
 

@@ -7,7 +7,8 @@
 //!   first, a shrinking level shortens it; then trades at its price, trades through its price, and the
 //!   book's other side when it reaches its price, fill it, at its own price.
 //! - One traded volume, one shown quantity, fills once: it is shared among the account's orders by price,
-//!   then time.
+//!   then time. What others traded is gone for an order that takes, before the book shows it; what a quote showed
+//!   to have left the queue has left it once, though the trade that took it is told after the quote.
 //! - Where the venue is told that liquidity is replenished, one order, or one word of the source, still
 //!   takes no more than is shown, and the next finds all of it again.
 //! - Own orders never trade with each other: the incoming one expires.
@@ -20,11 +21,13 @@
 
 mod resting;
 
-use resting::{Node, NodeId, Place, Resting};
+pub use resting::RestId;
+use resting::{First, Node, Place, Resting};
 
 use crate::book::{Book, PriceLevel, price_at, rank};
 use crate::event::Liquidity;
 use crate::input::{MarketBody, NewOrder};
+use crate::limits;
 use crate::order::{OrderType, TimeInForce};
 use crate::risk::Reason;
 use crate::types::{EventId, Money, Price, Qty, Side, TsNs};
@@ -39,16 +42,6 @@ pub struct Ticket {
     pub queued_at: EventId,
     /// Whose.
     pub key: OrderKey,
-}
-
-/// Where an order rests: what is kept of it, so that it is found again without a search. It holds until the
-/// order is gone; of an order that is gone it finds nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestId(NodeId);
-
-impl RestId {
-    /// Nowhere.
-    pub const NONE: RestId = RestId(NodeId::MAX);
 }
 
 /// What the venue must know of an order that comes.
@@ -121,6 +114,8 @@ pub struct SimMarket {
     asks: Resting,
     /// Resting orders whose place in the queue is not known yet.
     unplaced: usize,
+    /// Where quotes have shortened the queues before resting orders, until depth updates have told the same.
+    shortened: Vec<(Side, i64)>,
     taken: Taken,
     plan: Vec<PriceLevel>,
 }
@@ -151,8 +146,11 @@ impl SimMarket {
 
     /// What remains of an order that rests there, at that price.
     pub fn remaining(&self, at: RestId, ticket: Ticket, side: Side, price: Price) -> Option<Qty> {
-        let node = self.resting(side).node(at.0);
-        let is_it = |node: &&Node| (node.rank, node.ticket) == (rank(side, price), ticket);
+        let resting = self.resting(side);
+        let node = resting.node(at.0);
+        let is_it = |node: &&Node| {
+            node.ticket == ticket && resting.rank_of(node) == Some(rank(side, price))
+        };
         node.filter(is_it).map(|node| node.place.remaining)
     }
 
@@ -283,7 +281,7 @@ impl SimMarket {
         remaining: Qty,
     ) -> Option<RestId> {
         self.unplaced += 1;
-        let place = Place { remaining, ahead: None };
+        let place = Place { remaining, ahead: None, left: Qty::ZERO };
         self.resting_mut(side).insert(rank(side, price), ticket, place).map(RestId)
     }
 
@@ -313,9 +311,12 @@ impl SimMarket {
     /// What the source said before an earlier run ended: it makes the book, and fills nothing. What the
     /// book offers to an order that rests was its own, and taken, in that run.
     pub fn rebuild(&mut self, now: TsNs, body: &MarketBody) {
+        if let MarketBody::Trade { price, qty, side, .. } = *body {
+            self.book.trade(side.opposite(), price, qty);
+        }
         self.update_book(now, body);
         for side in [Side::Buy, Side::Sell] {
-            if let Some(level) = self.resting(side).first().map(|(_, node)| node.rank) {
+            if let Some(level) = self.resting(side).first().map(|first| first.rank) {
                 while let Some((best, offered)) = self.reached(side, level) {
                     self.book.take(side.opposite(), best, offered);
                 }
@@ -325,16 +326,21 @@ impl SimMarket {
 
     /// What the source says.
     pub fn market(&mut self, now: TsNs, body: &MarketBody, out: &mut Vec<SimReport>) {
-        if let MarketBody::Trade { price, qty, side, .. } = body {
+        if let MarketBody::Trade { price, qty, side, .. } = *body {
             self.find_places();
-            return self.trade(*price, *qty, *side, out);
+            self.trade(price, qty, side, out);
+            return self.book.trade(side.opposite(), price, qty);
         }
         let told = self.update_book(now, body);
         // A book that is not known any more shortens no queue.
         if !told || !self.book.is_known() || self.resting_count() == 0 {
             return;
         }
-        self.shorten_queues(matches!(body, MarketBody::Snapshot { .. }));
+        if self.book.is_settled() || self.shortened.len() >= limits::BOOK_UNSETTLED_COUNT {
+            self.settle();
+        }
+        let is_whole = matches!(body, MarketBody::Snapshot { .. });
+        self.shorten_queues(is_whole && !self.book.changes().is_empty());
         self.find_places();
         self.cross(Side::Buy, out);
         self.cross(Side::Sell, out);
@@ -358,17 +364,31 @@ impl SimMarket {
     }
 
     fn rest(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) -> Option<RestId> {
-        let ahead = self.book.is_known().then(|| self.book.offered_at(side, price));
+        let rank = rank(side, price);
+        let (mut ahead, mut left) = (None, Qty::ZERO);
+        if self.book.is_known() && self.shortened.is_empty() && !self.book.is_ahead() {
+            ahead = Some(self.book.offered_at(side, price));
+        } else if self.book.is_known() {
+            // It is behind those that are here, whatever of a trade they got, or are yet to be told.
+            let last = self.resting(side).last_at(rank);
+            let last = last.and_then(|id| self.resting(side).node(id)).map(|node| node.place);
+            let stood = last.and_then(|last| last.ahead).unwrap_or_default();
+            let behind = self.book.offered_at(side, price).max(stood);
+            let waits = stood.saturating_add(last.map(|last| last.left).unwrap_or_default());
+            left = waits.saturating_sub(behind).max(self.book.shown_at(side, price));
+            ahead = Some(behind);
+        }
         self.unplaced += usize::from(ahead.is_none());
-        let place = Place { remaining, ahead };
-        self.resting_mut(side).insert(rank(side, price), ticket, place).map(RestId)
+        self.shortened.extend((!left.is_zero()).then_some((side, rank)));
+        let place = Place { remaining, ahead, left };
+        self.resting_mut(side).insert(rank, ticket, place).map(RestId)
     }
 
     /// Fills `plan` with what the order takes at once: price and quantity, best first.
     fn plan(&mut self, order: &Incoming) -> Stop {
         let maker = order.side.opposite();
         let limit = order.price.map_or(i64::MAX, |price| rank(maker, price));
-        let own = self.resting(maker).first().map(|(_, node)| (node.rank, node.place));
+        let own = self.resting(maker).first().map(|first| (first.rank, first.place));
         let own = own.filter(|(own, _)| *own <= limit);
         let mut left = order.qty;
         self.plan.clear();
@@ -417,21 +437,36 @@ impl SimMarket {
     /// What stands before an order is no more than what is offered at its price: at the levels that have
     /// changed, or at all of them, since a snapshot may come after changes that were never told.
     fn shorten_queues(&mut self, all: bool) {
-        let shorten = |place: &mut Place, offered: Qty| {
-            place.ahead = place.ahead.map(|ahead| ahead.min(offered));
+        let SimMarket { book, bids, asks, shortened, .. } = self;
+        let mut shorten = |side: Side, rank: i64, place: &mut Place, offered: Qty| {
+            let Some(ahead) = place.ahead.filter(|ahead| *ahead > offered) else { return };
+            place.ahead = Some(offered);
+            if !book.is_settled() {
+                place.left = place.left.saturating_add(ahead.saturating_sub(offered));
+                if shortened.last() != Some(&(side, rank)) {
+                    shortened.push((side, rank));
+                }
+            }
         };
-        for (side, queue) in [(Side::Buy, &mut self.bids), (Side::Sell, &mut self.asks)] {
+        for (side, queue) in [(Side::Buy, bids), (Side::Sell, asks)] {
             if all {
                 queue.for_each(|rank, place| {
-                    shorten(place, self.book.offered_at(side, price_at(side, rank)));
+                    shorten(side, rank, place, book.offered_at(side, price_at(side, rank)));
                 });
                 continue;
             }
-            for change in self.book.changes().iter().filter(|change| change.side == side) {
+            for change in book.changes().iter().filter(|change| change.side == side) {
                 let rank = rank(side, change.price);
-                let offered = self.book.offered_at(side, change.price);
-                queue.for_each_at(rank, |place| shorten(place, offered));
+                let offered = book.offered_at(side, change.price);
+                queue.for_each_at(rank, |place| shorten(side, rank, place, offered));
             }
+        }
+    }
+
+    /// Whatever took from the queues has been told.
+    fn settle(&mut self) {
+        while let Some((side, rank)) = self.shortened.pop() {
+            self.resting_mut(side).for_each_at(rank, |place| place.left = Qty::ZERO);
         }
     }
 
@@ -475,10 +510,11 @@ impl SimMarket {
         let traded = rank(side, price);
         while !left.is_zero() {
             let resting = self.resting(side);
-            let first = resting.first().filter(|(_, node)| node.rank < traded);
-            let Some((id, &Node { rank, ticket, .. })) = first else { break };
+            let first = resting.first().filter(|first| first.rank < traded);
+            let Some(First { id, rank, ticket, .. }) = first else { break };
             let Some(place) = self.resting_mut(side).place_mut(id) else { break };
             let was_placed = place.ahead.replace(Qty::ZERO).is_some();
+            place.left = Qty::ZERO;
             let qty = place.remaining.min(left);
             left = left.saturating_sub(qty);
             fill(ticket.key, price_at(side, rank), qty, place, out);
@@ -500,8 +536,11 @@ impl SimMarket {
             let key = resting.node(id).map(|node| node.ticket.key).unwrap_or_default();
             let Some(place) = resting.place_mut(id) else { return };
             let Some(ahead) = place.ahead else { continue };
-            place.ahead = Some(ahead.saturating_sub(left).max(Qty::ZERO));
-            let qty = left.saturating_sub(ahead).max(Qty::ZERO).min(place.remaining);
+            let shown = place.left.min(left);
+            place.left = place.left.saturating_sub(shown);
+            let passed = left.saturating_sub(shown);
+            place.ahead = Some(ahead.saturating_sub(passed).max(Qty::ZERO));
+            let qty = passed.saturating_sub(ahead).max(Qty::ZERO).min(place.remaining);
             if qty.is_zero() {
                 continue;
             }
@@ -521,8 +560,7 @@ impl SimMarket {
 
     /// Fills the orders of a side that the book's other side has reached.
     fn cross(&mut self, side: Side, out: &mut Vec<SimReport>) {
-        while let Some((id, &Node { rank: level, ticket, place, .. })) = self.resting(side).first()
-        {
+        while let Some(First { id, rank: level, ticket, place }) = self.resting(side).first() {
             let (price, mut left) = (price_at(side, level), place.remaining);
             while !left.is_zero() {
                 let Some((best, offered)) = self.reached(side, level) else { break };
@@ -538,7 +576,7 @@ impl SimMarket {
             if qty.is_zero() {
                 return;
             }
-            place.ahead = Some(Qty::ZERO);
+            (place.ahead, place.left) = (Some(Qty::ZERO), Qty::ZERO);
             fill(ticket.key, price, qty, place, out);
             if !left.is_zero() {
                 return;

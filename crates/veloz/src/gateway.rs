@@ -4,7 +4,7 @@
 //! (replayed), the stream, the service, the market source, the HTTP API. Order at shutdown: no more
 //! orders, the market source ends, the service stores what it has, streams drain, sockets close.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ const REQUEST_DRAIN: Duration = Duration::from_secs(1);
 /// # Errors
 /// Why it could not start, in one line that says what to do.
 pub fn run(config: Config) -> Result<()> {
-    start_log();
+    start_log()?;
     // One thread for the sockets of the HTTP API and the service: an order meets no other thread on its
     // way. What may take long (pages of the log) has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -64,7 +64,7 @@ pub fn run(config: Config) -> Result<()> {
 /// # Errors
 /// Why it could not start.
 pub fn run_engine(config: Config) -> Result<()> {
-    start_log();
+    start_log()?;
     let plan = MarketPlan::new(&config)?;
     let engine = Engine::new(plan.engine(&config));
     let source = plan.source(&config, &engine);
@@ -77,7 +77,7 @@ pub fn run_engine(config: Config) -> Result<()> {
 /// # Errors
 /// Why it could not begin.
 pub fn run_replay(config: Config, options: ReplayOptions<'_>) -> Result<Replayed> {
-    start_log();
+    start_log()?;
     let plan = MarketPlan::new(&config)?;
     let engine = Engine::new(plan.engine(&config));
     let path = config.replay_file.clone().context("there is no capture to play")?;
@@ -97,16 +97,19 @@ pub fn run_replay(config: Config, options: ReplayOptions<'_>) -> Result<Replayed
 }
 
 /// The log goes to standard error; `VELOZ_LOG` says how much of it (`info`, `debug`, …).
-pub(crate) fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("VELOZ_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+///
+/// # Errors
+/// When that makes no sense.
+pub(crate) fn start_log() -> Result<()> {
+    let filter = config::log_filter()?;
     // Fails only when there is a log already, which is as good.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(config::wants_colors(&std::io::stderr()))
         .with_target(false)
         .try_init();
+    Ok(())
 }
 
 async fn serve(config: Config) -> Result<()> {

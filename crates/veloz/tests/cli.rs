@@ -339,6 +339,55 @@ mod tests {
         check(&mut veloz(&["events", path, "--after", "99"]), 0, &[], &[ahead]);
     }
 
+    /// What it prints on a terminal of that kind: a dozen lines of a log, in a directory.
+    fn on_a_terminal(environment: &str, args: &str) -> String {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (mut journal, ..) = Journal::open(dir.path(), JournalConfig::default()).expect("opens");
+        let mut batch = Batch::new();
+        for id in 1..=12 {
+            let event = ErrorEvent { ts_ns: 0, message: format!("e{id}").into(), detail: None };
+            batch.step(id, 1, b"", |out| write_frame(out, id, &Event::Error(event)));
+        }
+        journal.append(&mut batch, 0).expect("appends");
+        drop(journal);
+        let program = env!("CARGO_BIN_EXE_veloz");
+        let line = format!("{environment} {program} {args} {}", dir.path().display());
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::null());
+        command.env_remove("NO_COLOR").env("TERM", "xterm");
+        text(&check(&mut command, 0, &[], &[]).stdout)
+    }
+
+    #[test]
+    fn colours_are_for_terminals_whose_users_want_them() {
+        const ESCAPE: char = '\u{1b}';
+        // The second writes its log, and ends because its own directory cannot be.
+        let serve = "serve --port 0 --data-dir /dev/null/none || :";
+        for (args, told) in [("events", "      12  error"), (serve, "VELOZ_PORT=0")] {
+            let shown = on_a_terminal("", args);
+            assert!(shown.contains(told) && shown.contains(ESCAPE), "{shown}");
+            for environment in ["NO_COLOR=1", "TERM=dumb"] {
+                let plain = on_a_terminal(environment, args);
+                assert!(plain.contains(told) && !plain.contains(ESCAPE), "{plain}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_platform_says_where_the_log_is() {
+        let home = tempfile::tempdir().expect("a directory");
+        let at = |path: &str| home.path().join(path).display().to_string();
+        let told = |variable: &str, value: &str, wanted: &str| {
+            let mut command = veloz(&["reset"]);
+            command.env_remove("XDG_STATE_HOME").env("HOME", home.path()).env(variable, value);
+            check(&mut command, 1, &[], &[wanted]);
+        };
+        told("XDG_STATE_HOME", &at("state"), &at("state/veloz"));
+        told("XDG_STATE_HOME", "relative", &at(".local/state/veloz"));
+        told("XDG_STATE_HOME", "", &at(".local/state/veloz"));
+        told("VELOZ_DATA_DIR", &at("mine"), &at("mine"));
+    }
+
     const REFUSAL: &str = r#"{"error":"unauthorized","message":"the end"}"#;
 
     /// Answers each connection with some of what is left, cut off, then refuses.

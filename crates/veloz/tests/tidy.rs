@@ -73,6 +73,35 @@ const NOWHERE: &[(&str, &str)] = &[
     (concat!("\"resol", "ved\":"), "the host of a registry, in a lock file"),
 ];
 
+/// The kinds of file that belong here, by the end of a name or by the whole of it. Anything else was
+/// left by a tool, and a profile or a capture stays in the history for ever.
+const KINDS: &[&str] = &[
+    ".conf",
+    ".css",
+    ".gitignore",
+    ".html",
+    ".json",
+    ".lock",
+    ".md",
+    ".mjs",
+    ".png",
+    ".py",
+    ".rs",
+    ".sh",
+    ".snap",
+    ".svg",
+    ".toml",
+    ".ts",
+    ".tsx",
+    ".txt",
+    ".vlz",
+    "LICENSE",
+    "Makefile",
+];
+
+/// Where files have no such name: programs to call, and the fuzzers' inputs.
+const NAMELESS: &[&str] = &[".ci/", "bench/run", "scripts/", "fuzz/corpus/"];
+
 /// What no Rust file may hold, and why.
 const NO_RUST: &[(&str, &str)] = &[
     (concat!("dbg", "!("), "left from a hunt"),
@@ -132,19 +161,24 @@ impl Source {
     }
 }
 
-fn sources() -> Vec<Source> {
+/// The paths, from the root, of all files that are tracked or about to be.
+fn paths() -> Vec<String> {
     let listed = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .current_dir(root())
         .output()
         .expect("git is needed to list the files");
     assert!(listed.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listed.stderr));
-    let paths = String::from_utf8(listed.stdout).expect("UTF-8 names");
-    let sources: Vec<Source> = paths
-        .split_terminator('\0')
+    let listed = String::from_utf8(listed.stdout).expect("UTF-8 names");
+    listed.split_terminator('\0').map(str::to_owned).collect()
+}
+
+fn sources() -> Vec<Source> {
+    let sources: Vec<Source> = paths()
+        .into_iter()
         .filter_map(|path| {
-            let text = std::fs::read_to_string(root().join(path)).ok()?;
-            Some(Source { path: path.to_owned(), text })
+            let text = std::fs::read_to_string(root().join(&path)).ok()?;
+            Some(Source { path, text })
         })
         .collect();
     assert!(sources.iter().any(|s| s.path == "crates/core/src/lib.rs"), "the list is not ours");
@@ -278,6 +312,15 @@ fn long_functions(source: &Source) -> Vec<String> {
         }
     }
     problems
+}
+
+#[test]
+fn every_file_is_of_a_known_kind() {
+    let unknown = paths().into_iter().filter(|path| {
+        !KINDS.iter().any(|kind| path.ends_with(kind))
+            && !NAMELESS.iter().any(|place| path.starts_with(place))
+    });
+    check("a file of a kind that does not belong here (the kinds are in this test)", unknown);
 }
 
 #[test]

@@ -106,7 +106,7 @@ export function Notice() {
 }
 
 function Anew({ told }: { told: string }) {
-  return <p class="notice">The state was taken anew: {told}. Everything shown is current again.</p>;
+  return <p class="notice" role="status">The state was taken anew: {told}. Everything shown is current again.</p>;
 }
 
 /** Beside what may be old. */

@@ -1,5 +1,6 @@
 //! Where the orders rest in their markets.
 
+use super::Engine;
 use crate::sim::{OrderKey, RestId};
 use crate::store::Blocks;
 
@@ -20,6 +21,20 @@ impl Rests {
         }
         if let Some(slot) = self.0.get_mut(key) {
             *slot = at;
+        }
+    }
+}
+
+impl Engine {
+    /// Takes an order off the built-in venue.
+    pub(super) fn take_off(&mut self, key: OrderKey) {
+        let Some(order) = self.state.order_at(key) else { return };
+        let index = self.index.get(&order.request.symbol);
+        let Some(market) = index.and_then(|index| self.markets.get_mut(index)) else { return };
+        if order.is_dormant() {
+            market.stops.remove(key, &order.request);
+        } else {
+            market.sim.cancel(self.rests.get(key), order.ticket(key), order.request.side);
         }
     }
 }

@@ -19,6 +19,16 @@ const NOBODY: Ticket = Ticket { queued_at: 0, key: usize::MAX };
 /// Where a resting order is kept, until it is removed.
 pub(super) type NodeId = u32;
 
+/// Where an order rests: what is kept of it, so that it is found again without a search. It holds until the
+/// order is gone; of an order that is gone it finds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestId(pub(super) NodeId);
+
+impl RestId {
+    /// Nowhere.
+    pub const NONE: RestId = RestId(NONE);
+}
+
 /// Where the orders of a price are kept, while there are any.
 type LevelId = u32;
 
@@ -28,19 +38,29 @@ pub(super) struct Place {
     pub(super) remaining: Qty,
     /// What must trade or leave before it at its price; `None` while the book is not known.
     pub(super) ahead: Option<Qty>,
+    /// What of that has left by the word of a quote alone: the trade that took it may be told yet.
+    pub(super) left: Qty,
 }
 
 /// A resting order, between its neighbours at the same price: a line of a processor's cache.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 pub(super) struct Node {
-    /// The rank of its price.
-    pub(super) rank: i64,
     pub(super) ticket: Ticket,
     pub(super) place: Place,
     level: LevelId,
     before: NodeId,
     after: NodeId,
+}
+
+/// The order that comes first of all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct First {
+    pub(super) id: NodeId,
+    /// The rank of its price.
+    pub(super) rank: i64,
+    pub(super) ticket: Ticket,
+    pub(super) place: Place,
 }
 
 /// A price at which orders rest, and the first and the last of them.
@@ -106,9 +126,16 @@ impl Resting {
     }
 
     /// The order that comes first of all.
-    pub(super) fn first(&self) -> Option<(NodeId, &Node)> {
-        let id = self.level(*self.in_order.first_key_value()?.1)?.first;
-        Some((id, self.node(id)?))
+    pub(super) fn first(&self) -> Option<First> {
+        let (&rank, &level) = self.in_order.first_key_value()?;
+        let id = self.level(level)?.first;
+        let &Node { ticket, place, .. } = self.node(id)?;
+        Some(First { id, rank, ticket, place })
+    }
+
+    /// The rank of the price at which a kept order rests.
+    pub(super) fn rank_of(&self, node: &Node) -> Option<i64> {
+        self.level(node.level).map(|level| level.rank)
     }
 
     /// The order that comes first at a price.
@@ -166,7 +193,7 @@ impl Resting {
             before = node.before;
         }
         let after = self.node(before).map_or(first, |node| node.after);
-        let node = Node { rank, ticket, place, level, before, after };
+        let node = Node { ticket, place, level, before, after };
         let id = keep(&mut self.nodes, &mut self.spare_nodes, node)?;
         self.link(level, before, after, [id, id]);
         Some(id)
@@ -175,12 +202,12 @@ impl Resting {
     /// An order goes. What its place was.
     pub(super) fn remove(&mut self, id: NodeId) -> Option<Place> {
         let node = self.nodes.get_mut(index(id))?;
-        let Node { rank, place, level, before, after, .. } = *node;
+        let Node { place, level, before, after, .. } = *node;
         node.ticket = NOBODY;
         self.spare_nodes.push(id);
         self.link(level, before, after, [after, before]);
         if before == NONE && after == NONE {
-            self.close(rank, level);
+            self.close(level);
         }
         Some(place)
     }
@@ -204,7 +231,8 @@ impl Resting {
     }
 
     /// A price at which no order rests any more.
-    fn close(&mut self, rank: i64, id: LevelId) {
+    fn close(&mut self, id: LevelId) {
+        let Some(&Level { rank, .. }) = self.level(id) else { return };
         self.in_order.remove(&rank);
         self.by_rank.remove(hash_of(rank), |known| known == id);
         self.spare_levels.push(id);
@@ -240,6 +268,11 @@ impl Resting {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_place_is_a_line_of_a_cache() {
+        assert_eq!(size_of::<Node>(), 64);
+    }
+
     /// What a sorted map says to the same: orders come in any order of age, go from anywhere.
     #[test]
     fn orders_stand_by_price_then_time() {
@@ -249,7 +282,8 @@ mod tests {
         for key in 0..30_000 {
             let ticket = Ticket { queued_at: random.u64(..50), key };
             let (rank, remaining) = (random.i64(-5..5), Qty::from_raw(random.i64(1..)));
-            let id = resting.insert(rank, ticket, Place { remaining, ahead: None }).unwrap();
+            let place = Place { remaining, ahead: None, left: Qty::ZERO };
+            let id = resting.insert(rank, ticket, place).unwrap();
             ids.insert(key, id);
             plain.insert((rank, ticket), remaining);
             while plain.len() > 200 || (!plain.is_empty() && random.bool()) {
@@ -262,7 +296,7 @@ mod tests {
                 plain.remove(&(rank, ticket));
             }
             assert_eq!(resting.len(), plain.len());
-            let first = resting.first().map(|(_, node)| (node.rank, node.ticket));
+            let first = resting.first().map(|first| (first.rank, first.ticket));
             assert_eq!(first, plain.first_key_value().map(|(&first, _)| first));
             if key % 100 == 0 {
                 let (mut one, mut two) = (Vec::new(), Vec::new());

@@ -42,6 +42,10 @@ struct Level {
     lots: i64,
     /// What the account took of it.
     taken: i64,
+    /// What others traded of it and nothing has shown yet.
+    traded: i64,
+    /// What quotes showed to be gone and no trade has explained yet.
+    shown: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +56,8 @@ struct Own {
     left: i64,
     /// The market's lots before it; unknown while the book is.
     ahead: Option<i64>,
+    /// The lots that left before it by a quote, and may be told by a trade yet.
+    left_by_quote: i64,
 }
 
 /// Its number, and price and lots of the best bid and ask.
@@ -114,8 +120,9 @@ impl Reference {
     pub(crate) fn offers(&self, side: Side) -> Levels {
         let mut offers: Levels = Vec::new();
         for level in self.levels.iter().filter(|level| self.known && level.side == side) {
-            if level.lots > level.taken {
-                offers.push((level.price, level.lots - level.taken));
+            let offered = level.lots - level.taken - level.traded;
+            if offered > 0 {
+                offers.push((level.price, offered));
             }
         }
         offers.sort_by(
@@ -148,8 +155,21 @@ impl Reference {
         match (end, limit) {
             (Next::OwnOrder, _) => self.tell(key, SimOutcome::Expired(Reason::SelfTrade)),
             (_, Some(price)) if matches!(kind, Kind::Gtc | Kind::PostOnly) => {
-                let ahead = self.known.then(|| self.offered_at(side, price));
-                self.own.push(Own { key, side, price, left: lots - got, ahead });
+                let offered = self.offered_at(side, price);
+                let (mut ahead, mut left_by_quote) = (offered, 0);
+                if self.known && self.quote.is_some() {
+                    let same = |level: &&Level| (level.side, level.price) == (side, price);
+                    left_by_quote = self.levels.iter().find(same).map_or(0, |level| level.shown);
+                }
+                // Nobody who came earlier waits for more than this one.
+                for own in self.own.iter().filter(|own| (own.side, own.price) == (side, price)) {
+                    ahead = ahead.max(own.ahead.unwrap_or(0));
+                    let waits = own.ahead.unwrap_or(0) + own.left_by_quote;
+                    left_by_quote = left_by_quote.max(waits - ahead);
+                }
+                let (ahead, left_by_quote) =
+                    if self.known { (Some(ahead), left_by_quote) } else { (None, 0) };
+                self.own.push(Own { key, side, price, left: lots - got, ahead, left_by_quote });
             }
             (_, limit) => {
                 let nothing = got == 0 && self.offers(side.opposite()).is_empty();
@@ -183,18 +203,35 @@ impl Reference {
             }
             let at_price = |own: &Own| own.side == maker && own.price == price;
             // Whoever stands at the front of the queue gets the lot.
-            let front = self.own.iter().position(|own| at_price(own) && own.ahead == Some(0));
+            let front = self
+                .own
+                .iter()
+                .position(|own| at_price(own) && own.ahead == Some(0) && own.left_by_quote == 0);
             if let Some(at) = front {
                 self.give(at);
                 continue;
             }
-            for own in self.own.iter_mut().filter(|own| at_price(own)) {
-                own.ahead = own.ahead.map(|ahead| ahead - 1);
+            for own in self.own.iter_mut().filter(|own| at_price(own) && own.ahead.is_some()) {
+                if own.left_by_quote > 0 {
+                    own.left_by_quote -= 1;
+                } else {
+                    own.ahead = own.ahead.map(|ahead| ahead - 1);
+                }
             }
             if !self.known
                 && let Some(at) = self.best_own(through(taker))
             {
                 self.give(at);
+            }
+        }
+        let same = |level: &&mut Level| (level.side, level.price) == (taker.opposite(), price);
+        if let Some(level) = self.levels.iter_mut().find(same) {
+            for _ in 0..lots {
+                if level.shown > 0 {
+                    level.shown -= 1;
+                } else if level.traded < level.lots {
+                    level.traded += 1;
+                }
             }
         }
     }
@@ -209,12 +246,14 @@ impl Reference {
         for level in &mut self.levels {
             let same = old.iter().find(|o| (o.side, o.price) == (level.side, level.price));
             level.taken = same.map_or(0, |old| old.taken.min(level.lots));
+            level.shown = same.map_or(0, |old| old.shown);
         }
         (self.known, self.last_id) = (true, last_id);
         match self.quote {
             Some((id, bid, ask)) if id > last_id => self.correct(bid, ask),
             _ => self.quote = None,
         }
+        self.settle();
         self.distrust_if_crossed();
         while self.known && !self.waiting.is_empty() {
             let depth = self.waiting.remove(0);
@@ -270,7 +309,7 @@ impl Reference {
     fn give(&mut self, at: usize) {
         let own = &mut self.own[at];
         own.left -= 1;
-        own.ahead = Some(0);
+        (own.ahead, own.left_by_quote) = (Some(0), 0);
         let (key, price, left) = (own.key, own.price, own.left);
         self.fill(key, price, Liquidity::Maker);
         if left == 0 {
@@ -355,10 +394,12 @@ impl Reference {
                 }
                 Some(at) => {
                     let level = &mut self.levels[at];
-                    (level.lots, level.taken) = (lots, level.taken.min(lots));
+                    (level.lots, level.taken, level.traded) = (lots, level.taken.min(lots), 0);
                 }
                 None if lots == 0 => {}
-                None => self.levels.push(Level { side, price, lots, taken: 0 }),
+                None => {
+                    self.levels.push(Level { side, price, lots, taken: 0, traded: 0, shown: 0 });
+                }
             }
         }
     }
@@ -385,6 +426,7 @@ impl Reference {
             self.set_all(side, &levels);
         }
         self.last_id = last;
+        self.settle();
         self.distrust_if_crossed();
     }
 
@@ -394,8 +436,21 @@ impl Reference {
             let best = if level.side == Side::Buy { bid.0 } else { ask.0 };
             !is_better(level.side, level.price, best)
         });
-        self.set_all(Side::Buy, &vec![bid]);
-        self.set_all(Side::Sell, &vec![ask]);
+        for (side, (price, lots)) in [(Side::Buy, bid), (Side::Sell, ask)] {
+            let at = |level: &&mut Level| (level.side, level.price) == (side, price);
+            let old = self.levels.iter_mut().find(at).map_or(0, |old| old.lots - old.traded);
+            self.set_all(side, &vec![(price, lots)]);
+            if let Some(level) = self.levels.iter_mut().find(at) {
+                level.shown += (old - lots).max(0);
+            }
+        }
+    }
+
+    /// Without a quote that is newer the book has all that was traded.
+    fn settle(&mut self) {
+        for level in self.levels.iter_mut().filter(|_| self.quote.is_none()) {
+            (level.traded, level.shown) = (0, 0);
+        }
     }
 
     fn distrust_if_crossed(&mut self) {
@@ -424,8 +479,17 @@ impl Reference {
             return;
         }
         for at in 0..self.own.len() {
-            let offered = self.offered_at(self.own[at].side, self.own[at].price);
-            self.own[at].ahead = self.own[at].ahead.map(|ahead| ahead.min(offered));
+            // What was traded there has shortened it by itself.
+            let (side, price) = (self.own[at].side, self.own[at].price);
+            let level = self.levels.iter().find(|l| (l.side, l.price) == (side, price));
+            let offered = level.map_or(0, |level| level.lots - level.taken);
+            let own = &mut self.own[at];
+            let Some(ahead) = own.ahead else { continue };
+            own.ahead = Some(ahead.min(offered));
+            match self.quote {
+                Some(_) => own.left_by_quote += (ahead - offered).max(0),
+                None => own.left_by_quote = 0,
+            }
         }
         self.find_places();
         for side in [Side::Buy, Side::Sell] {

@@ -146,7 +146,21 @@ fn a_resting_order_waits_for_the_queue_ahead() {
             book(),
             (Order("a BUY 1 @ 99"), "a ACCEPTED; =a; account"),
             (Market(quote(11, "98 5", "101 2")), ""),
+            (Market(depth(11, 11, "99 0", "")), ""),
             (Market(trade("SELL 1 @ 99")), "market 99.0; a 1.0@99.0; a FILLED; =a; account"),
+        ],
+    );
+    check(
+        "a quote is there before the trade that it shows: what left the queue leaves it once",
+        vec![
+            book(),
+            (Order("a BUY 1 @ 99"), "a ACCEPTED; =a; account"),
+            (Market(quote(11, "99 0.5", "101 2")), ""),
+            (Order("b BUY 1 @ 99"), "b ACCEPTED; =b; account"),
+            (Market(trade("SELL 1.5 @ 99")), "market 99.0"),
+            (Market(quote(12, "98 5", "101 2")), ""),
+            (Market(trade("SELL 0.5 @ 99")), "market 99.0"),
+            (Market(trade("SELL 1.5 @ 99")), TWO_IN_TURN),
         ],
     );
     check(
@@ -159,6 +173,47 @@ fn a_resting_order_waits_for_the_queue_ahead() {
                 "market 98.5; a 2.0@99.0; a PARTIALLY_FILLED; =a; account",
             ),
             (Market(trade("SELL 1 @ 99")), "market 99.0; a 1.0@99.0; a FILLED; =a; account"),
+        ],
+    );
+}
+
+const TWO_IN_TURN: &str =
+    "market 99.0; a 1.0@99.0; a FILLED; =a; b 0.5@99.0; b PARTIALLY_FILLED; =b; account";
+
+#[test]
+fn what_others_traded_is_not_there_to_be_taken() {
+    check(
+        "a stop that a trade wakes meets what that trade has left",
+        vec![
+            book(),
+            (Market(trade("BUY 1 @ 100")), "market 100.0"),
+            (Order("s BUY 1 STOP 101"), "s ACCEPTED; =s; account"),
+            (Market(trade("BUY 2 @ 101")), "market 101.0; s 1.0@102.0; s FILLED; =s; account"),
+            (Order("m BUY 1 MARKET"), "m ACCEPTED; m 1.0@102.0; m FILLED; =m; account"),
+            (Market(depth(11, 11, "", "101 0.5")), ""),
+            (
+                Order("n BUY 1 @ 101 IOC"),
+                "n ACCEPTED; n 0.5@101.0; n EXPIRED ioc_remainder; =n; account",
+            ),
+        ],
+    );
+    check(
+        "what a quote has shown already is not gone twice",
+        vec![
+            book(),
+            (Market(quote(11, "99 2", "101 1.5")), ""),
+            (Market(trade("BUY 0.5 @ 101")), "market 101.0"),
+            (Order("a BUY 9 @ 101 FOK"), "a ACCEPTED; a EXPIRED fok_unfilled; =a"),
+            (Order("b BUY 1.5 @ 101 FOK"), "b ACCEPTED; b 1.5@101.0; b FILLED; =b; account"),
+        ],
+    );
+    check(
+        "an update that tells all puts the level as it says",
+        vec![
+            book(),
+            (Market(trade("BUY 2 @ 101")), "market 101.0"),
+            (Market(depth(11, 11, "98 4", "")), ""),
+            (Order("a BUY 2 @ 101 FOK"), "a ACCEPTED; a 2.0@101.0; a FILLED; =a; account"),
         ],
     );
 }

@@ -402,21 +402,32 @@ mod tests {
         }
     }
 
+    fn trade_at(symbol: Symbol, now: TsNs, price: &str) -> Event {
+        let price = Price::parse(price).unwrap();
+        let (trade_id, qty, side, bid, ask) = (None, None, None, None, None);
+        Event::Market(Market { symbol, ts_ns: now, price, trade_id, qty, side, bid, ask })
+    }
+
+    fn opening(holdings: &[(Asset, &str)]) -> Event {
+        let balance = |&(asset, free): &(Asset, &str)| Balance {
+            asset,
+            free: money(free),
+            locked: Money::ZERO,
+        };
+        let balances = holdings.iter().map(balance).collect();
+        Event::Account(Account { ts_ns: 1, balances })
+    }
+
     /// An account of 100 USDT and 1 BTC, whose price moves.
     #[track_caller]
     fn check_fall(prices: &[&str], amount: &str, peak: &str, times: (TsNs, TsNs)) {
         let symbol = Symbol::parse("BTCUSDT").unwrap();
         let instrument = Instrument::for_symbol(symbol).unwrap();
         let mut tally = Tally::new(instrument.quote, std::slice::from_ref(&instrument));
-        let balance = |asset, free: &str| Balance { asset, free: money(free), locked: Money::ZERO };
-        let balances = vec![balance(instrument.quote, "100"), balance(instrument.base, "1")];
-        tally.see(1, &Event::Account(Account { ts_ns: 1, balances }));
+        tally.see(1, &opening(&[(instrument.quote, "100"), (instrument.base, "1")]));
         tally.settle(1);
         for (now, price) in (2..).zip(prices) {
-            let price = Price::parse(price).unwrap();
-            let (trade_id, qty, side, bid, ask) = (None, None, None, None, None);
-            let market = Market { symbol, ts_ns: now, price, trade_id, qty, side, bid, ask };
-            tally.see(now, &Event::Market(market));
+            tally.see(now, &trade_at(symbol, now, price));
             tally.settle(now);
         }
         let (peak_ts_ns, trough_ts_ns) = times;
@@ -434,6 +445,26 @@ mod tests {
         // The first price says what it was worth before.
         check_fall(&["50", "40"], "10", "150", (1, 3));
         check_fall(&["50", "50", "40", "45"], "10", "150", (1, 4));
+    }
+
+    /// What has no price yet was there when the equity fell, too.
+    #[test]
+    fn a_late_price_raises_the_peak_of_an_earlier_fall() {
+        let pairs = ["BTCUSDT", "ETHUSDT"]
+            .map(|name| Instrument::for_symbol(Symbol::parse(name).unwrap()).unwrap());
+        let [btc, eth] = &pairs;
+        let mut tally = Tally::new(btc.quote, &pairs);
+        tally.see(1, &opening(&[(btc.quote, "100"), (btc.base, "1"), (eth.base, "2")]));
+        tally.settle(1);
+        for (now, symbol, price) in
+            [(2, btc.symbol, "50"), (3, btc.symbol, "40"), (4, eth.symbol, "30")]
+        {
+            tally.see(now, &trade_at(symbol, now, price));
+            tally.settle(now);
+        }
+        let (amount, peak) = (money("10"), money("210"));
+        let wanted = Drawdown { amount, peak, peak_ts_ns: 1, trough_ts_ns: 3 };
+        assert_eq!(tally.drawdown, wanted);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
 use owo_colors::{OwoColorize as _, Style};
 use serde::Serialize;
 
+use crate::config::wants_colors;
+
 /// Where a column's cells stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
@@ -28,9 +30,7 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn stdout(json: bool) -> Output {
         let terminal = io::stdout().is_terminal();
-        let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-        let dumb = set("TERM").is_some_and(|term| term == "dumb");
-        let color = terminal && !dumb && set("NO_COLOR").is_none();
+        let color = wants_colors(&io::stdout());
         Output { out: BufWriter::new(io::stdout()), terminal, color, json }
     }
 

@@ -7,10 +7,13 @@ mod parse;
 mod variables;
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use veloz_core::latency::Latency;
 use veloz_core::types::{Asset, Money, Qty, Symbol};
 
@@ -372,6 +375,37 @@ fn refuse_what_is_to_come(layers: &Layers) -> Result<(), ConfigError> {
         false => Ok(()),
         true => Err("must be off: authentication comes with a later version".to_owned()),
     })
+}
+
+/// What is logged, by `VELOZ_LOG`; `info` without it.
+///
+/// # Errors
+/// When a part of it is neither a level nor `module=level`.
+pub fn log_filter() -> Result<EnvFilter, ConfigError> {
+    let value = std::env::var_os("VELOZ_LOG").unwrap_or_default();
+    let value = value.to_string_lossy();
+    let is_level = |part: &str| part.trim().parse::<LevelFilter>().is_ok();
+    let is_known = |part: &str| part.contains(['=', '[']) || is_level(part);
+    let wrong = || ConfigError::Value {
+        variable: "VELOZ_LOG",
+        value: value.to_string(),
+        origin: Origin::Environment,
+        rule: "must be off, error, warn, info, debug or trace; or modules and levels, as in \
+               info,veloz::stream=debug"
+            .to_owned(),
+    };
+    if value.is_empty() {
+        return Ok(EnvFilter::new("info"));
+    }
+    // A word that is no level would be taken for a module, and nothing else be logged.
+    let filter = value.split(',').all(is_known).then(|| EnvFilter::builder().parse(&*value).ok());
+    filter.flatten().ok_or_else(wrong)
+}
+
+/// Whether a stream is a terminal, and whoever sits at it wants colours (`NO_COLOR`, `TERM=dumb`).
+pub fn wants_colors(stream: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    stream.is_terminal() && set("NO_COLOR").is_none() && set("TERM").is_none_or(|t| t != "dumb")
 }
 
 /// The platform's state directory for this program.

@@ -88,6 +88,7 @@ impl Rules {
                 "nobody has told a price yet: give it a price, or wait for one".to_owned()
             }
             Reason::NoLiquidity => "quote_qty: nobody knows a price".to_owned(),
+            Reason::UnsupportedByEngine => unsupported(order),
             _ => return None,
         })
     }
@@ -140,6 +141,21 @@ impl Rules {
         let price = order.price.map_or("it".to_owned(), |price| format!("price {price}"));
         Some(format!("{price} could trade more than {collar} beyond {basis}: price_collar"))
     }
+}
+
+/// What an external engine cannot be told, and what to do in its place.
+fn unsupported(order: &NewOrder) -> String {
+    let (what, instead) = if order.oco_with.is_some() {
+        ("a pair (OCO)".to_owned(), "watch the price, and send a MARKET order when it is there")
+    } else if order.quote_qty.is_some() {
+        ("quote_qty".to_owned(), "give a qty")
+    } else if order.order_type.has_stop() {
+        let kind = format!("type {}", order.order_type.as_str());
+        (kind, "watch the price, and send the order when it is there")
+    } else {
+        (format!("time_in_force {}", order.time_in_force.as_str()), "cancel the order at its time")
+    };
+    format!("{what}: an external engine's protocol has no words for it; {instead}")
 }
 
 /// The prices of an order and their fields.

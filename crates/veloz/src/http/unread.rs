@@ -19,11 +19,6 @@ pub(super) fn in_its_place(written: &[u8]) -> Option<Vec<u8>> {
             "bad_request",
             "this is no HTTP/1.1 request: its first line or one of its fields cannot be read",
         ),
-        b"14" => ApiError::new(
-            StatusCode::URI_TOO_LONG,
-            "uri_too_long",
-            "the path and the query of the request are too long",
-        ),
         b"31" => ApiError::new(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "head_too_large",

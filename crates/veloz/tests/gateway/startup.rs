@@ -67,6 +67,8 @@ fn a_wrong_variable_is_named() {
         ("VELOZ_KEEP_ALIVE_MS", "0", &[]),
         ("VELOZ_MAX_CONNECTIONS", "many", &[]),
         ("VELOZ_ALLOWED_ORIGINS", "desk.example", &["https://"]),
+        ("VELOZ_LOG", "loud", &["info, debug"]),
+        ("VELOZ_LOG", "veloz::stream=loud", &["veloz::stream=debug"]),
     ] {
         let words: Vec<&str> = [name].into_iter().chain(words.iter().copied()).collect();
         refused(&Options::default().env(name, value), &dir, &words);

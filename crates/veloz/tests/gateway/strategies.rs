@@ -185,6 +185,44 @@ fn the_seed_decides_and_nothing_else_does() {
     assert!(first[1].contains("\"client_order_id\":\"veloz-"));
 }
 
+/// The same on a capture that is always there.
+#[test]
+fn the_same_again_is_the_same() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), Capture::wandering(300).bytes()).expect("written");
+    let strategy = format!("python3 {}", needed("tests/clients/random_strategy.py").display());
+    let first = products(file.path(), &strategy, &["--sim-seed", "7"]);
+    assert_eq!(products(file.path(), &strategy, &["--sim-seed", "7"]), first);
+    assert_ne!(products(file.path(), &strategy, &["--sim-seed", "8"])[1], first[1]);
+    // Names that the strategy did not give are made from the seed, too.
+    assert!(first[1].contains("\"client_order_id\":\"veloz-"));
+}
+
+/// What is set for a strategy, and what of this program's is kept from it.
+#[test]
+fn a_strategy_has_an_environment_of_its_own() {
+    let check = |name: &str, value: &str, wanted: [&str; 3]| {
+        let script = r#"echo '{"hello":{"types":[]}}'; env > heard; cat > /dev/null"#;
+        let mut run = Run::shell(&Capture::wandering(1), script).with(&["--sim-seed", "7"]);
+        run.command.env_remove("PYTHONHASHSEED").env_remove("PYTHONUNBUFFERED").env(name, value);
+        run.succeed();
+        let heard = run.text("heard");
+        let mut told: Vec<_> = heard
+            .lines()
+            .filter(|line| {
+                ["VELOZ_", "PYTHONHASHSEED", "PYTHONUNBUFFERED"]
+                    .iter()
+                    .any(|name| line.starts_with(name))
+            })
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, wanted);
+    };
+    let usual = ["PYTHONHASHSEED=0", "PYTHONUNBUFFERED=1", "VELOZ_SEED=7"];
+    check("VELOZ_SIM_FEES", "maker=0,taker=0", usual);
+    check("PYTHONHASHSEED", "5", ["PYTHONHASHSEED=5", usual[1], usual[2]]);
+}
+
 /// Times of the strategy's turns, in ms since the capture's start, and whether the timer gave them.
 fn turns(run: &Run) -> Vec<(i64, bool)> {
     let lines = run.lines("heard");
@@ -291,7 +329,8 @@ fn events_have_the_form_of_the_stream() {
     let heard: Vec<_> =
         run.text("heard").lines().filter(|l| l.starts_with("{\"id\"")).map(str::to_owned).collect();
     assert_eq!(heard.join("\n") + "\n", reply);
-    let book = run.lines("heard").into_iter().find(|line| line["event"] == "book").expect("a book");
+    let book =
+        run.lines("heard").into_iter().rfind(|line| line["event"] == "book").expect("a book");
     let shown = gateway.json("/api/book");
     assert_eq!((&book["data"]["bids"], &book["data"]["type"]), (&shown["bids"], &json!("book")));
 }

@@ -2,6 +2,7 @@
 //! What the contract says of a stream holds meanwhile; and clients that end in any state of their connection, in
 //! any way, leave nothing behind and take nothing from anybody else.
 
+mod closing;
 mod contract;
 mod endings;
 
@@ -20,6 +21,8 @@ const OLD_EVENTS: u64 = 3_000;
 /// A gateway with its load.
 struct Loaded {
     gateway: Gateway,
+    /// How it was started.
+    options: Options,
     /// The newest event that is in the log only, not in memory.
     seam: u64,
     rng: fastrand::Rng,
@@ -44,7 +47,8 @@ fn under_load(test: &str, work: impl FnOnce(&mut Loaded), calm: impl FnOnce(&mut
     eventually("there is a log", || (gateway.newest() > OLD_EVENTS).then_some(()));
     gateway.kill();
     let seam = newest_of_log(&gateway);
-    let gateway = gateway.again_with(market.env("VELOZ_SIM_INTERVAL_MS", 20));
+    let options = market.env("VELOZ_SIM_INTERVAL_MS", 20);
+    let gateway = gateway.again_with(options.clone());
     let follow = || Follower::start_after(gateway.address(), seam);
     let followers: Vec<_> = std::iter::repeat_with(follow).take(FOLLOWERS).collect();
     let all_see = |newest: u64| {
@@ -54,7 +58,7 @@ fn under_load(test: &str, work: impl FnOnce(&mut Loaded), calm: impl FnOnce(&mut
     };
     all_see(seam + 1);
     let traders = Traders::new(gateway.address());
-    let mut loaded = Loaded { gateway, seam, rng };
+    let mut loaded = Loaded { gateway, options, seam, rng };
     traders.trade_while(&followers[0], || work(&mut loaded));
     calm(&mut loaded);
     // The market goes on: the log is held at what it is now.

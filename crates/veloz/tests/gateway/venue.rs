@@ -132,16 +132,27 @@ impl Rig {
         until["expire_ts_ns"] = json!(i64::MAX);
         let by_amount =
             json!({"side": "BUY", "symbol": "BTCUSDT", "quote_qty": "50", "type": "MARKET"});
-        for order in [stop, until, by_amount] {
+        let told = [
+            (
+                stop,
+                "type STOP_LOSS_LIMIT: an external engine's protocol has no words for it; watch",
+            ),
+            (until, "time_in_force GTD: an external engine's protocol has no words for it; cancel"),
+            (by_amount, "quote_qty: an external engine's protocol has no words for it; give a qty"),
+        ];
+        for (order, told) in told {
             let reply = self.gateway.post("/api/order", &order);
             assert_eq!(reply.status, 422, "{order}: {}", reply.text());
             assert_eq!(reply.json()["reason"], "unsupported_by_engine", "{}", reply.text());
+            assert!(reply.text().contains(told), "{}", reply.text());
         }
         let pair = json!({"side": "SELL", "symbol": "BTCUSDT", "qty": "0.001", "price": "90000",
                           "stop_price": "30000", "client_order_id": "pair"});
         let reply = self.gateway.post("/api/oco", &pair);
         assert_eq!(reply.status, 422, "{}", reply.text());
         assert_eq!(reply.json()["reason"], "unsupported_by_engine", "{}", reply.text());
+        let told = "a pair (OCO): an external engine's protocol has no words for it; watch";
+        assert!(reply.text().contains(told), "{}", reply.text());
         assert_eq!(self.gateway.post("/api/oco", &pair).json(), reply.json(), "the same again");
         assert_eq!(self.state("pair-stop")["status"], "REJECTED");
         let amend = json!({"client_order_id": "stands", "price": "39000"});

@@ -123,8 +123,6 @@ async fn floods_of_headers() {
     check("X: y\r\n".repeat(200), &[431]).await;
     check("X y\r\n".to_owned(), &[400]).await;
     check("X: \u{0}\r\n".to_owned(), &[400]).await;
-    let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(60_000));
-    assert!([414, 431].contains(&status(&g.raw(long.as_bytes()).await)));
     check_alive(&g).await;
 }
 
@@ -152,7 +150,10 @@ async fn what_is_no_request_is_told_why_in_json() {
     check("GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", 400, "bad_request")
         .await;
     let long = |bytes| format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(bytes));
-    check(&long(60_000), 431, "head_too_large").await;
+    // A target that hyper could not hold (of 65,535 bytes) is a head that is too large before.
+    for bytes in [60_000, 65_534, 65_535, 70_000, 1 << 20] {
+        check(&long(bytes), 431, "head_too_large").await;
+    }
     let many = "X: y\r\n".repeat(101);
     let many = format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{many}\r\n");
     check(&many, 431, "head_too_large").await;

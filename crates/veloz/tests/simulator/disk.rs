@@ -38,6 +38,8 @@ pub(crate) struct Faults {
     pub(crate) dies_after: Option<u64>,
     /// Planted: a sync says that it is done, and does nothing.
     pub(crate) syncs_lie: bool,
+    /// Planted: a cut of a file's length says that all of it is on the platter, and brings nothing there.
+    pub(crate) cuts_lie: bool,
     /// Planted: so many in a thousand writes say that they are done, and do nothing.
     pub(crate) writes_lie: u32,
 }
@@ -474,7 +476,8 @@ impl StorageFile for SimFile {
             file.set_len(to_usize(len));
             file.reserved = 0;
         }
-        file.sync_as(turn, state.faults.syncs_lie, &mut state.rng)
+        let lies = state.faults.syncs_lie || state.faults.cuts_lie;
+        file.sync_as(turn, lies, &mut state.rng)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -19,6 +19,8 @@ pub(crate) enum Plant {
     PublishBeforeAppend,
     /// A sync says that it is done before it is begun.
     SkipSync,
+    /// A segment is left for the next one without being brought to the disk.
+    SealWithoutSync,
     /// A read of the log leaves out the first event of some reads, as if it had been compacted.
     DropAtSeam,
     /// A start replays all but the last step.
@@ -34,9 +36,10 @@ pub(crate) enum Plant {
 }
 
 impl Plant {
-    pub(crate) const ALL: [Plant; 8] = [
+    pub(crate) const ALL: [Plant; 9] = [
         Plant::PublishBeforeAppend,
         Plant::SkipSync,
+        Plant::SealWithoutSync,
         Plant::DropAtSeam,
         Plant::ForgetLastStep,
         Plant::ReplayTwice,

@@ -559,6 +559,7 @@ impl World {
 fn calm(plant: Plant) -> Faults {
     Faults {
         syncs_lie: plant == Plant::SkipSync,
+        cuts_lie: plant == Plant::SealWithoutSync,
         writes_lie: if plant == Plant::PublishBeforeAppend { 20 } else { 0 },
         ..Faults::default()
     }

@@ -102,17 +102,24 @@ fn a_strategy_that_fails_at_the_end() {
     );
 }
 
-/// What the strategy has started is gone with it.
+/// What the strategy has started is gone with it, however it ended itself.
 #[test]
 fn nobody_is_left_behind() {
-    let script = at_turn("sleep 1000 & echo $! > child; wait");
-    let mut run = Run::shell(&Capture::wandering(5), &script).with(&["--timeout", "1"]);
-    assert_eq!(run.end().code, Some(1));
-    let child = PathBuf::from("/proc").join(run.text("child").trim());
-    eventually("its child is gone", || {
-        let status = std::fs::read_to_string(child.join("status"));
-        status.map_or(true, |status| status.contains("State:\tZ")).then_some(())
-    });
+    // It holds none of the strategy's pipes.
+    let begets = "sleep 1000 < /dev/null > /dev/null 2>&1 & echo $! > child;";
+    let check = |script: &str, code: i32| {
+        let mut run = Run::shell(&Capture::wandering(5), script).with(&["--timeout", "1"]);
+        let ended = run.end();
+        assert_eq!(ended.code, Some(code), "{script}: {}", ended.complaints);
+        let child = PathBuf::from("/proc").join(run.text("child").trim());
+        eventually("its child is gone", || {
+            let status = std::fs::read_to_string(child.join("status"));
+            status.map_or(true, |status| status.contains("State:\tZ")).then_some(())
+        });
+    };
+    check(&at_turn(&format!("{begets} wait")), 1);
+    check(&at_turn(&format!("{begets} exit 3")), 1);
+    check(&format!(r#"echo '{{"hello":{{"types":[]}}}}'; {begets} cat > /dev/null"#), 0);
 }
 
 /// Ctrl-C: the report tells what was done until then.

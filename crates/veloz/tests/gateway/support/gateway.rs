@@ -152,10 +152,30 @@ impl Gateway {
 
     /// SIGTERM, and how it ended.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.begin_to_stop();
+        self.stopped()
+    }
+
+    /// SIGTERM alone.
+    pub(crate) fn begin_to_stop(&self) {
         self.signal(rustix::process::Signal::TERM);
+    }
+
+    /// How it ended, after [`Gateway::begin_to_stop`].
+    pub(crate) fn stopped(&mut self) -> ExitStatus {
         eventually("the gateway stops on SIGTERM", || {
             self.child.try_wait().expect("a child of ours")
         })
+    }
+
+    /// What it has said of itself so far.
+    pub(crate) fn said(&self) -> String {
+        self.log.text()
+    }
+
+    /// Starts it on the same data with other settings, in the place of one that has ended.
+    pub(crate) fn restart_with(&mut self, options: Options) {
+        *self = Gateway::launch(options, self.dir.clone(), Arc::clone(&self.home));
     }
 
     /// Starts it again on the same data, on another port.

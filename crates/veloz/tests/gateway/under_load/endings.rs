@@ -13,11 +13,12 @@ use super::{FOLLOWERS, Loaded, under_load};
 /// Half of what one buffer of a read (256 KiB) left behind by each client would be. The market's events are in it too; how
 /// exactly memory returns is shown by the churn of 20,000 connections, beside which nothing happens.
 const GROWTH_KIB: u64 = 8 * 1024;
-const REASONS: [&str; 7] = ["peer", "stalled", "input", "log", "seam", "snapshot", "shutdown"];
+pub(super) const REASONS: [&str; 7] =
+    ["peer", "stalled", "input", "log", "seam", "snapshot", "shutdown"];
 
 /// How a client ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// Its process is killed: the system closes in good order, or with a reset when something was not read.
     Killed,
     /// The same, with a reset in any case.
@@ -26,11 +27,11 @@ enum End {
     HalfClosed,
 }
 
-const ENDS: [End; 3] = [End::Killed, End::Reset, End::HalfClosed];
+pub(super) const ENDS: [End; 3] = [End::Killed, End::Reset, End::HalfClosed];
 
 /// What a client does to come into a state.
 #[derive(Clone)]
-enum Step {
+pub(super) enum Step {
     Send(String),
     Until(String),
 }
@@ -121,12 +122,12 @@ fn eventually_streams(gateway: &Gateway, what: &str, clients: usize, shown: Show
 }
 
 /// The head of a request for a stream.
-fn head(gateway: &Gateway, query: &str) -> Step {
+pub(super) fn head(gateway: &Gateway, query: &str) -> Step {
     let host = gateway.address();
     Step::Send(format!("GET /api/stream{query} HTTP/1.1\r\nHost: {host}\r\n\r\n"))
 }
 
-fn until(text: &str) -> Step {
+pub(super) fn until(text: &str) -> Step {
     Step::Until(text.to_owned())
 }
 
@@ -192,7 +193,7 @@ fn states(gateway: &Gateway, seam: u64) -> Vec<State> {
     ]
 }
 
-fn client(gateway: &Gateway) -> ClientProcess {
+pub(super) fn client(gateway: &Gateway) -> ClientProcess {
     let mut command = Command::new(needed(".venv/bin/python"));
     command.arg(root().join("tests/clients/held.py")).arg(gateway.address().to_string());
     let client = ClientProcess::start(&mut command);
@@ -200,7 +201,7 @@ fn client(gateway: &Gateway) -> ClientProcess {
     client
 }
 
-fn go(client: &mut ClientProcess, steps: &[Step]) {
+pub(super) fn go(client: &mut ClientProcess, steps: &[Step]) {
     for step in steps {
         let (word, text) = match step {
             Step::Send(text) => ("send", text),
@@ -211,7 +212,7 @@ fn go(client: &mut ClientProcess, steps: &[Step]) {
 }
 
 /// Ends a client, but for what it still reads of a connection that is half closed.
-fn begin_to_end(mut client: ClientProcess, end: End) -> Option<ClientProcess> {
+pub(super) fn begin_to_end(mut client: ClientProcess, end: End) -> Option<ClientProcess> {
     match end {
         End::Killed => None,
         End::Reset => {
@@ -252,7 +253,7 @@ fn go_through(gateway: &Gateway, state: &State) {
 }
 
 /// A client of each end in each state, one state after another.
-fn go_through_all(Loaded { gateway, seam, rng }: &mut Loaded) {
+fn go_through_all(Loaded { gateway, seam, rng, .. }: &mut Loaded) {
     eventually_streams(gateway, "all are level", 0, Shown::No);
     let mut states = states(gateway, *seam);
     rng.shuffle(&mut states);

@@ -46,6 +46,7 @@ examples:
   bench/run --quick                           a look, about 2 minutes; RESULTS.md stays as it is
   bench/run --section fanout --section orders only these; RESULTS.md keeps the others as they were last measured
   bench/run --full                            with the large ones: 100 million events, 19,000 subscribers throughout
+  bench/run --section large                   only the 100 million events: 3 minutes, 28 GiB of disk (--work DIR: where)
   bench/run --report                          RESULTS.md and its plots again, from the last measurements""")
     parser.add_argument("--section", action="append", choices=names, metavar="NAME", help="only this one; may be repeated")
     parser.add_argument("--quick", action="store_true", help="short loads, for a look")
@@ -71,7 +72,7 @@ def main():
 
 def measure(args):
     """Runs the sections; a failure of one is told and does not end the others."""
-    wanted = [section for section in ALL if not args.section or section.NAME in args.section]
+    wanted = [section for section in ALL if is_wanted(section, args)]
     failures = []
     for number, section in enumerate(wanted, 1):
         work = tempfile.mkdtemp(prefix="veloz-bench-", dir=args.work)
@@ -97,6 +98,13 @@ def measure(args):
         if not args.quick:
             (RESULTS / f"{section.NAME}.json").write_text(json.dumps(result, indent=1))
     return failures
+
+
+def is_wanted(section, args):
+    """Those that are named, or all but the large ones."""
+    if args.section:
+        return section.NAME in args.section
+    return args.full or not getattr(section, "LARGE", False)
 
 
 def saved():

@@ -5,6 +5,6 @@ hold, `report(result)`, which makes Markdown of that, and, where there is someth
 PLOTS, the names of its pictures. `bench` (harness/main.py) has the work directory, `quick` and `full`, and tells progress.
 """
 
-from . import engine, fanout, flatout, growth, journal, orders, replay, stalled, subscribers
+from . import engine, fanout, flatout, growth, journal, large, orders, replay, stalled, subscribers
 
-ALL = (fanout, flatout, orders, subscribers, stalled, growth, replay, journal, engine)
+ALL = (fanout, flatout, orders, subscribers, stalled, growth, replay, journal, large, engine)

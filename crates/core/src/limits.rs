@@ -191,8 +191,8 @@ pub const JOURNAL_SEGMENT_MIN_BYTES: u64 = 4 << 20;
 /// The largest segment size that can be configured: offsets in a segment are 32 bits wide.
 pub const JOURNAL_SEGMENT_MAX_BYTES: u64 = 1 << 30;
 
-/// What the active segment keeps reserved behind its end, for cancels when the disk is full: enough for
-/// some 6,000 of them.
+/// What the active segment keeps reserved behind its end when the disk is full, beside what it takes to end every
+/// open order.
 pub const JOURNAL_RESERVE_BYTES: u64 = 8 << 20;
 
 /// How much at a time is reserved beyond that.
@@ -224,6 +224,9 @@ pub const JOURNAL_LOOKS_COUNT: usize = 5;
 
 /// How many snapshots are made while the log grows by a segment, as long as the state is small beside it.
 pub const JOURNAL_SNAPSHOTS_PER_SEGMENT: u64 = 4;
+
+/// Segments that a start may replay so that fewer snapshots are made, as long as a snapshot is smaller.
+pub const JOURNAL_REPLAY_SEGMENTS_COUNT: u64 = 2;
 
 /// Snapshots kept beside the log.
 pub const JOURNAL_SNAPSHOTS_COUNT: usize = 2;

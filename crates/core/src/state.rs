@@ -112,6 +112,11 @@ impl State {
         }
     }
 
+    /// Takes the number of a `market` event that a later one of its instrument makes void.
+    pub fn pass_over(&mut self, id: EventId) {
+        self.data.last_event_id = id;
+    }
+
     /// Takes a fact of the log.
     pub fn apply_fact(&mut self, fact: &Fact) {
         match fact {

@@ -1,11 +1,13 @@
 //! How the state comes out of the log: the reading side of a step.
 //!
-//! Contract: replay is this and nothing else, for a start, for snapshots and for a check of a log.
+//! Contract: replay is this and nothing else, for a start, for snapshots and for a check of a log. Of the market
+//! events the state holds the last of each instrument: those before it are passed over unread.
 
-use veloz_core::event::Event;
+use rustc_hash::FxHashMap;
+use veloz_core::event::{Event, EventKind};
 use veloz_core::state::{State, facts_from_json};
 
-use crate::frame::frames;
+use crate::frame::{Frame, frames};
 use crate::journal::{Fold, FoldError, RecordRef, Recovery, ReplayError};
 
 /// Applies a step as it was stored.
@@ -38,36 +40,141 @@ pub enum RestoreError {
 /// # Errors
 /// When the log is damaged, or was written by another version.
 pub fn state(recovery: &Recovery) -> Result<State, RestoreError> {
-    let mut state = match &recovery.snapshot {
-        Some(snapshot) => {
-            serde_json::from_slice(&snapshot.bytes).map_err(RestoreError::Snapshot)?
+    let snapshot = recovery.snapshot.as_ref().map(|snapshot| snapshot.bytes.as_slice());
+    let mut replay = Replay::begin(snapshot).map_err(RestoreError::Snapshot)?;
+    recovery.replay(|record| replay.take(&record))?;
+    Ok(replay
+        .finish()
+        .map_err(|source| ReplayError::Apply { first_id: recovery.newest, source })?)
+}
+
+/// A state on its way through a log.
+#[derive(Debug, Default)]
+struct Replay {
+    state: State,
+    /// The last `market` event of each instrument that the state has one of, while others may follow.
+    markets: FxHashMap<Vec<u8>, Pending>,
+}
+
+/// An event that is not applied yet.
+#[derive(Debug, Default)]
+struct Pending {
+    waits: bool,
+    data: Vec<u8>,
+}
+
+impl Replay {
+    fn begin(snapshot: Option<&[u8]>) -> Result<Replay, serde_json::Error> {
+        let state = snapshot.map(serde_json::from_slice).transpose()?.unwrap_or_default();
+        Ok(Replay { state, markets: FxHashMap::default() })
+    }
+
+    fn take(&mut self, record: &RecordRef<'_>) -> Result<(), serde_json::Error> {
+        for fact in facts_from_json(record.facts)? {
+            self.state.apply_fact(&fact);
         }
-        None => State::default(),
-    };
-    recovery.replay(|record| apply(&mut state, &record))?;
-    Ok(state)
+        for frame in frames(record.frames) {
+            if frame.kind != EventKind::Market || !self.leave_for_later(&frame) {
+                self.state.apply_event(frame.id, &Event::decode(frame.kind, frame.data)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a `market` event for when it turns out to be the last. False when it must be applied at once: the
+    /// first of an instrument, whose place among the others follows from it.
+    fn leave_for_later(&mut self, frame: &Frame<'_>) -> bool {
+        let Some(rest) = frame.data.strip_prefix(b"{\"type\":\"market\",\"symbol\":\"") else {
+            return false;
+        };
+        let end = rest.iter().position(|&byte| byte == b'"').unwrap_or_default();
+        let symbol = rest.get(..end).unwrap_or_default();
+        let Some(pending) = self.markets.get_mut(symbol) else {
+            self.markets.insert(symbol.to_vec(), Pending::default());
+            return false;
+        };
+        pending.waits = true;
+        pending.data.clear();
+        pending.data.extend_from_slice(frame.data);
+        self.state.pass_over(frame.id);
+        true
+    }
+
+    fn finish(mut self) -> Result<State, serde_json::Error> {
+        for pending in self.markets.values().filter(|pending| pending.waits) {
+            let event = Event::decode(EventKind::Market, &pending.data)?;
+            self.state.apply_event(self.state.last_event_id(), &event);
+        }
+        Ok(self.state)
+    }
 }
 
 /// The state for the journal's snapshots.
 #[derive(Debug, Default)]
 pub struct StateFold {
-    state: State,
+    replay: Replay,
 }
 
 impl Fold for StateFold {
     fn begin(&mut self, snapshot: Option<&[u8]>) -> Result<(), FoldError> {
-        self.state = match snapshot {
-            Some(bytes) => serde_json::from_slice(bytes)?,
-            None => State::default(),
-        };
+        self.replay = Replay::begin(snapshot)?;
         Ok(())
     }
 
     fn take(&mut self, record: &RecordRef<'_>) -> Result<(), FoldError> {
-        Ok(apply(&mut self.state, record)?)
+        Ok(self.replay.take(record)?)
     }
 
     fn finish(&mut self) -> Result<Vec<u8>, FoldError> {
-        Ok(serde_json::to_vec(&std::mem::take(&mut self.state))?)
+        Ok(serde_json::to_vec(&std::mem::take(&mut self.replay).finish()?)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::write_frame;
+    use veloz_core::event::{ErrorEvent, Market};
+
+    /// What is passed over makes no difference: markets of several instruments, and of the venue that is away.
+    #[test]
+    fn the_state_is_the_same_whatever_is_passed_over() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..50 {
+            let (mut replay, mut plain) = (Replay::default(), State::default());
+            for id in 1..200 {
+                let event = if random.u8(..8) == 0 {
+                    let (message, ts_ns) = ("engine_exited".into(), random.i64(..100));
+                    Event::Error(ErrorEvent { ts_ns, message, detail: None })
+                } else {
+                    let symbol = random.choice(["BTCUSDT", "ETHUSDT", "BNBUSDT"]).unwrap();
+                    let price = random.u32(1..1_000).to_string().parse().unwrap();
+                    let symbol = symbol.parse().unwrap();
+                    Event::Market(Market {
+                        symbol,
+                        ts_ns: random.i64(..100),
+                        price,
+                        trade_id: None,
+                        qty: None,
+                        side: None,
+                        bid: None,
+                        ask: None,
+                    })
+                };
+                let mut bytes = Vec::new();
+                write_frame(&mut bytes, id, &event);
+                let facts: &[u8] = if random.u8(..50) == 0 { b"[\"VenueAway\"]" } else { b"" };
+                let record =
+                    RecordRef { first_id: id, events: 1, wall_ns: 1, facts, frames: &bytes };
+                replay.take(&record).unwrap();
+                apply(&mut plain, &record).unwrap();
+            }
+            let state = replay.finish().unwrap();
+            assert_eq!(
+                serde_json::to_string(&state).unwrap(),
+                serde_json::to_string(&plain).unwrap()
+            );
+            assert_eq!(state.last_event_id(), 199);
+        }
     }
 }

@@ -192,7 +192,25 @@ fn write_order(out: &mut Vec<u8>, order: &NewOrder) {
 /// # Errors
 /// When the bytes are not what [`facts_to_json`] writes.
 pub fn facts_from_json(json: &[u8]) -> Result<Vec<Fact>, serde_json::Error> {
-    if json.is_empty() { Ok(Vec::new()) } else { serde_json::from_slice(json) }
+    if json.is_empty() {
+        return Ok(Vec::new());
+    }
+    match read_position(json) {
+        Some(fact) => Ok(vec![fact]),
+        None => serde_json::from_slice(json),
+    }
+}
+
+/// By hand, as every trade of a market has one: a position alone, in exactly the form in which it is written.
+fn read_position(json: &[u8]) -> Option<Fact> {
+    let text = std::str::from_utf8(json).ok()?;
+    let (symbol, rest) =
+        text.strip_prefix("[{\"Position\":{\"symbol\":\"")?.split_once("\",\"position\":")?;
+    let position = rest.strip_suffix("}}]")?;
+    if (position.starts_with('0') && position.len() > 1) || position.starts_with('+') {
+        return None; // no number of JSON
+    }
+    Some(Fact::Position { symbol: Symbol::parse(symbol).ok()?, position: position.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -216,6 +234,23 @@ mod tests {
             assert_eq!(String::from_utf8_lossy(&json), String::from_utf8_lossy(&general));
             assert_eq!(facts_from_json(&json).unwrap(), facts);
         }
+    }
+
+    #[test]
+    fn a_position_is_read_by_hand_in_the_form_it_is_written_in() {
+        let read = |json: &str| {
+            (read_position(json.as_bytes()).is_some(), facts_from_json(json.as_bytes()).is_ok())
+        };
+        let position = |symbol: &str, position: &str| {
+            format!("[{{\"Position\":{{\"symbol\":\"{symbol}\",\"position\":{position}}}}}]")
+        };
+        assert_eq!(read(&position("BTCUSDT", "0")), (true, true));
+        assert_eq!(read(&position("BTCUSDT", "18446744073709551615")), (true, true));
+        assert_eq!(read(&position("BTCUSDT", " 7")), (false, true));
+        for number in ["07", "+7", "-7", "", "18446744073709551616", "7.5"] {
+            assert_eq!(read(&position("BTCUSDT", number)), (false, false), "{number}");
+        }
+        assert_eq!(read(&position("btc usdt", "7")), (false, false));
     }
 
     #[test]

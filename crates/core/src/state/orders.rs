@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use packed::Packed;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -183,7 +185,7 @@ impl Orders {
         key: usize,
         order: &Order,
     ) -> bool {
-        if !has_symbol(symbols, order) {
+        if !is_of(symbols, order.pair, order.request.symbol) {
             return false;
         }
         let (Some(slot), Some(of_order)) = (packed.get_mut(key), Packed::of(order)) else {
@@ -193,6 +195,24 @@ impl Orders {
         true
     }
 
+    /// The order as it lies packed, or would, and its instrument. `None`: there is more to it.
+    fn packed_at(&self, key: usize) -> Option<(Packed, Symbol)> {
+        if let Some(ready) = self.ready_at(key).and_then(|at| self.ready.get(at)) {
+            return Some((Packed::of(&ready.order)?, ready.order.request.symbol));
+        }
+        let packed = self.packed.get(key).filter(|packed| !packed.is_elsewhere())?;
+        Some((*packed, self.symbols.get(packed.pair()).copied().flatten()?))
+    }
+
+    /// An order that was packed before.
+    fn push_packed(&mut self, packed: Packed, symbol: Symbol) {
+        if is_of(&mut self.symbols, packed.pair(), symbol) {
+            self.packed.push(packed);
+        } else {
+            self.push(packed.unpack(symbol));
+        }
+    }
+
     fn unpack(&self, packed: &Packed) -> Option<Order> {
         let symbol = self.symbols.get(packed.pair())?;
         symbol.map(|symbol| packed.unpack(symbol))
@@ -200,12 +220,11 @@ impl Orders {
 }
 
 /// Whether the instrument of an order follows from its pair. (It does.)
-fn has_symbol(symbols: &mut Vec<Option<Symbol>>, order: &Order) -> bool {
-    if symbols.len() <= order.pair {
-        symbols.resize(order.pair + 1, None);
+fn is_of(symbols: &mut Vec<Option<Symbol>>, pair: usize, symbol: Symbol) -> bool {
+    if symbols.len() <= pair {
+        symbols.resize(pair + 1, None);
     }
-    let slot = symbols.get_mut(order.pair);
-    slot.is_some_and(|slot| *slot.get_or_insert(order.request.symbol) == order.request.symbol)
+    symbols.get_mut(pair).is_some_and(|slot| *slot.get_or_insert(symbol) == symbol)
 }
 
 impl PartialEq for Orders {
@@ -219,8 +238,15 @@ impl Eq for Orders {}
 impl Serialize for Orders {
     fn serialize<S: Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
         let mut seq = ser.serialize_seq(Some(self.len()))?;
-        for order in self.iter() {
-            seq.serialize_element(&*order)?;
+        let mut line = String::new();
+        for key in 0..self.len() {
+            line.clear();
+            if let Some((packed, symbol)) = self.packed_at(key) {
+                packed.write(symbol, &mut line);
+                seq.serialize_element(&line)?;
+            } else if let Some(order) = self.get(key) {
+                seq.serialize_element(&*order)?;
+            }
         }
         seq.end()
     }
@@ -230,7 +256,7 @@ impl<'de> Deserialize<'de> for Orders {
     fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Orders, D::Error> {
         struct OrdersVisitor;
 
-        impl<'de> serde::de::Visitor<'de> for OrdersVisitor {
+        impl<'de> Visitor<'de> for OrdersVisitor {
             type Value = Orders;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -242,14 +268,51 @@ impl<'de> Deserialize<'de> for Orders {
                 mut seq: A,
             ) -> Result<Orders, A::Error> {
                 let mut orders = Orders::default();
-                while let Some(order) = seq.next_element()? {
-                    orders.push(order);
+                while let Some(stored) = seq.next_element()? {
+                    match stored {
+                        Stored::Packed(packed, symbol) => orders.push_packed(packed, symbol),
+                        Stored::Whole(order) => orders.push(*order),
+                    }
                 }
                 Ok(orders)
             }
         }
 
         de.deserialize_seq(OrdersVisitor)
+    }
+}
+
+/// An order in a snapshot: a line where it lies packed, otherwise an object. Snapshots of earlier versions hold
+/// objects only.
+enum Stored {
+    Packed(Packed, Symbol),
+    Whole(Box<Order>),
+}
+
+impl<'de> Deserialize<'de> for Stored {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Stored, D::Error> {
+        struct StoredVisitor;
+
+        impl<'de> Visitor<'de> for StoredVisitor {
+            type Value = Stored;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an order")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, line: &str) -> Result<Stored, E> {
+                let read =
+                    Packed::read(line).map(|(packed, symbol)| Stored::Packed(packed, symbol));
+                read.ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(line), &self))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Stored, A::Error> {
+                let order = Order::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Stored::Whole(Box::new(order)))
+            }
+        }
+
+        de.deserialize_any(StoredVisitor)
     }
 }
 
@@ -321,7 +384,17 @@ mod tests {
             assert_eq!(*orders.ready(key).unwrap(), plain[key]);
             assert!(orders.is_named(key, &plain[key].client_order_id()));
         }
-        assert!(orders.iter().map(|order| (*order).clone()).eq(plain));
+        assert!(orders.iter().map(|order| (*order).clone()).eq(plain.iter().cloned()));
+        // As a snapshot holds them: each way to write them leads back, and to the same bytes.
+        let json = serde_json::to_string(&orders).unwrap();
+        let read: Orders = serde_json::from_str(&json).unwrap();
+        assert!(read == orders);
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
+        let objects: Orders =
+            serde_json::from_str(&serde_json::to_string(&plain).unwrap()).unwrap();
+        assert!(objects == orders);
+        assert_eq!(serde_json::to_string(&objects).unwrap(), json);
+        assert!(json.len() < serde_json::to_string(&plain).unwrap().len());
         let whole = orders.whole.len();
         assert!((2_000..18_000).contains(&whole), "{whole} of 20,000 are kept whole");
     }

@@ -2,8 +2,9 @@
 
 use veloz_core::types::EventId;
 
+use super::checksum::{LANES, checksums};
 use super::error::JournalError;
-use super::format::{RECORD_HEADER_BYTES, RecordHead, put_checksum, put_head};
+use super::format::{RECORD_HEADER_BYTES, RecordHead, covered, put_checksum, put_head};
 
 /// Steps that are stored together.
 #[derive(Debug, Default)]
@@ -91,8 +92,17 @@ impl Batch {
             };
             put_head(record, &head)?;
         }
-        for entry in &self.records {
-            put_checksum(self.bytes.get_mut(entry.start..entry.end).unwrap_or_default());
+        let (groups, rest) = self.records.as_chunks::<LANES>();
+        for group in groups {
+            let record = |entry: &Entry| self.bytes.get(entry.start..entry.end);
+            let records = group.each_ref().map(|entry| record(entry).unwrap_or_default());
+            for (entry, checksum) in group.iter().zip(checksums(records.map(covered))) {
+                put_checksum(self.bytes.get_mut(entry.start..).unwrap_or_default(), checksum);
+            }
+        }
+        for entry in rest {
+            let record = self.bytes.get_mut(entry.start..entry.end).unwrap_or_default();
+            put_checksum(record, crc32c::crc32c(covered(record)));
         }
         Ok(&self.bytes)
     }

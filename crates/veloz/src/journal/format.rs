@@ -136,7 +136,7 @@ pub(super) struct RecordHead {
 /// Fills in the first [`RECORD_HEADER_BYTES`] of `record`.
 pub(super) fn seal_record(record: &mut [u8], head: &RecordHead) -> Result<(), JournalError> {
     put_head(record, head)?;
-    put_checksum(record);
+    put_checksum(record, crc32c::crc32c(covered(record)));
     Ok(())
 }
 
@@ -166,10 +166,15 @@ pub(super) fn put_head(record: &mut [u8], head: &RecordHead) -> Result<(), Journ
     Ok(())
 }
 
+/// What the checksum of a record is of.
+pub(super) fn covered(record: &[u8]) -> &[u8] {
+    record.get(CRC_BYTES..).unwrap_or_default()
+}
+
 /// Fills in the checksum of a record whose head is there.
-pub(super) fn put_checksum(record: &mut [u8]) {
-    if let Some((crc, covered)) = record.split_first_chunk_mut::<CRC_BYTES>() {
-        *crc = crc32c::crc32c(covered).to_le_bytes();
+pub(super) fn put_checksum(record: &mut [u8], checksum: u32) {
+    if let Some(crc) = record.first_chunk_mut::<CRC_BYTES>() {
+        *crc = checksum.to_le_bytes();
     }
 }
 

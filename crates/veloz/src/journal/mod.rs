@@ -12,6 +12,7 @@
 mod background;
 mod backup;
 mod batch;
+mod checksum;
 mod dir;
 mod error;
 mod format;

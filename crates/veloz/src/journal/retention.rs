@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use veloz_core::event::EventKind;
-use veloz_core::limits::{JOURNAL_READ_MAX_BYTES, JOURNAL_SNAPSHOTS_COUNT};
+use veloz_core::limits::{
+    JOURNAL_READ_MAX_BYTES, JOURNAL_REPLAY_SEGMENTS_COUNT, JOURNAL_SNAPSHOTS_COUNT,
+};
 
 use super::background::Active;
 use super::error::JournalError;
@@ -46,6 +48,24 @@ impl Default for RetentionConfig {
     }
 }
 
+/// How a snapshot is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// By a thread that runs where nobody else wants to: it gives up when a start would have too much to replay.
+    GivesWay,
+    /// By one that runs like every other.
+    Equal,
+}
+
+/// What became of a piece of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    /// All of it is done.
+    Done,
+    /// It is to be done at [`Pace::Equal`].
+    GivenUp,
+}
+
 /// Does the background's work, one piece at a time.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -54,6 +74,8 @@ pub(super) struct Keeper {
     config: RetentionConfig,
     /// How much the log grows between two snapshots at least.
     snapshot_step: u64,
+    /// How much a start may replay to save snapshots, as long as they are smaller.
+    most_replayed: u64,
     /// The valid snapshots on the disk, newest first.
     snapshots: Vec<Kept>,
     /// How they are made; none are without it.
@@ -77,6 +99,7 @@ impl Keeper {
             active: Arc::clone(active),
             config: config.retention,
             snapshot_step: snapshot_step(config.segment_bytes),
+            most_replayed: config.segment_bytes.saturating_mul(JOURNAL_REPLAY_SEGMENTS_COUNT),
             snapshots,
             fold: None,
             removal_is_pending: false,
@@ -87,45 +110,63 @@ impl Keeper {
         self.fold = Some(fold);
     }
 
-    /// Makes a snapshot when the log has grown by a part of a segment and by as much as the last one holds, so
-    /// that a start reads little and snapshots never cost more than the log; then retention.
-    pub(super) fn tend(&mut self, position: Position, wall_ns: i64) -> Result<(), JournalError> {
+    /// Makes a snapshot when the log has grown by a part of a segment and by four times what the last one holds,
+    /// or by as much where that is more than a start should replay: so a start reads little, and snapshots cost
+    /// little beside the log. Then retention.
+    pub(super) fn tend(
+        &mut self,
+        position: Position,
+        wall_ns: i64,
+        pace: Pace,
+    ) -> Result<Done, JournalError> {
         // Whatever becomes of the snapshot: retention takes nothing that it needs.
-        let made = self.snapshot_if_due(position);
+        let made = self.snapshot_if_due(position, pace);
+        if matches!(made, Ok(Done::GivenUp)) {
+            return made;
+        }
         self.retain(wall_ns)?;
         made
     }
 
-    fn snapshot_if_due(&mut self, to: Position) -> Result<(), JournalError> {
+    fn snapshot_if_due(&mut self, to: Position, pace: Pace) -> Result<Done, JournalError> {
         let (from, least) = match self.snapshots.first() {
             Some(newest) => (newest.position, newest.bytes),
             None => (Position::start_of(1), 0),
         };
-        let between = from.segment_id..to.segment_id;
-        let segments = self.log.segments();
-        let behind = segments.iter().filter(|segment| between.contains(&segment.header.first_id));
-        let grown = behind.map(|segment| segment.end()).sum::<u64>() + to.offset;
-        if grown.saturating_sub(from.offset) < least.max(self.snapshot_step) {
-            return Ok(());
+        let due =
+            least.max(self.most_replayed.min(least.saturating_mul(4))).max(self.snapshot_step);
+        if self.log.bytes_between(from, to) < due {
+            return Ok(Done::Done);
         }
-        self.snapshot(to)
+        self.snapshot(to, pace)
     }
 
     /// Makes the snapshot that stands at `position`, from what is stored.
-    pub(super) fn snapshot(&mut self, position: Position) -> Result<(), JournalError> {
-        let Some(fold) = self.fold.as_deref_mut() else { return Ok(()) };
-        if self.snapshots.first().is_some_and(|newest| newest.position >= position) {
-            return Ok(());
+    pub(super) fn snapshot(
+        &mut self,
+        position: Position,
+        pace: Pace,
+    ) -> Result<Done, JournalError> {
+        let Some(fold) = self.fold.as_deref_mut() else { return Ok(Done::Done) };
+        let newest = self.snapshots.first().map(|newest| newest.position);
+        if newest.is_some_and(|newest| newest >= position) {
+            return Ok(Done::Done);
         }
         // A snapshot must never know more than the log on the disk.
         self.active.sync(&self.log)?;
-        let bytes = snapshot::make(&self.log, &mut self.snapshots, position, fold)?;
+        let bytes_of_newest = self.snapshots.first().map_or(0, |newest| newest.bytes);
+        let too_much = self.most_replayed.max(bytes_of_newest).saturating_mul(2);
+        let (log, from) = (&self.log, newest.unwrap_or(Position::start_of(1)));
+        let give_up = || pace == Pace::GivesWay && log.bytes_behind(from) > too_much;
+        let made = snapshot::make(log, &mut self.snapshots, position, fold, give_up)?;
+        let Some(bytes) = made else { return Ok(Done::GivenUp) };
         snapshot::write(&*self.log.storage, position, &bytes)?;
         self.snapshots.retain(|kept| kept.position.next_id != position.next_id);
         self.snapshots.insert(0, Kept { position, bytes: len_u64(bytes.len()) });
         self.snapshots.truncate(JOURNAL_SNAPSHOTS_COUNT);
         self.log.counts.snapshot_stands_at(position.next_id);
-        snapshot::prune(&*self.log.storage, &self.snapshots)
+        snapshot::prune(&*self.log.storage, &self.snapshots)?;
+        Ok(Done::Done)
     }
 
     fn retain(&mut self, wall_ns: i64) -> Result<(), JournalError> {

@@ -1,15 +1,15 @@
 //! Space: kept in reserve, watched, and told before there is none.
 //!
-//! Contract: behind its end the active segment has [`JOURNAL_RESERVE_BYTES`] that nobody else can take.
-//! When they cannot be kept, or no further segment could be begun, there is a [`Shortage`]: what must not
+//! Contract: behind its end the active segment has [`JOURNAL_RESERVE_BYTES`] that nobody else can take, or as many
+//! more as whoever owns the journal wants. When they cannot be kept, or no further segment could be begun, there is a [`Shortage`]: what must not
 //! wait is still appended, into the reserve; whoever owns the journal refuses the rest before it is
 //! decided. It ends by itself, at the next look that finds space.
 
 use std::io;
 
-use veloz_core::limits::{
-    JOURNAL_FREE_LOW_BYTES, JOURNAL_PREALLOCATE_BYTES, JOURNAL_RESERVE_BYTES,
-};
+#[cfg(doc)]
+use veloz_core::limits::JOURNAL_RESERVE_BYTES;
+use veloz_core::limits::{JOURNAL_FREE_LOW_BYTES, JOURNAL_PREALLOCATE_BYTES};
 
 use super::error::JournalError;
 use super::spare::is_same;
@@ -58,6 +58,8 @@ impl Shortage {
 pub(super) struct Reserve {
     /// Where it ends in the file.
     pub allocated: u64,
+    /// How large it is to be.
+    pub wanted: u64,
     shortage: Option<Shortage>,
     free_bytes: u64,
     /// Whether little was free at the last look.
@@ -66,8 +68,13 @@ pub(super) struct Reserve {
 
 impl Reserve {
     /// Of a file in which all up to `allocated` has its space.
-    pub(super) fn new(allocated: u64) -> Reserve {
-        Reserve { allocated, shortage: None, free_bytes: u64::MAX, is_low: false }
+    pub(super) fn new(allocated: u64, wanted: u64) -> Reserve {
+        Reserve { allocated, wanted, shortage: None, free_bytes: u64::MAX, is_low: false }
+    }
+
+    /// Whether all of it is there for a segment that ends at `end`.
+    pub(super) fn is_full(&self, end: u64) -> bool {
+        self.allocated >= end.saturating_add(self.wanted)
     }
 
     pub(super) fn is_short(&self) -> bool {
@@ -102,8 +109,8 @@ impl Reserve {
 
     /// Fills up the reserve behind `end`, in steps: that ends a shortage.
     pub(super) fn fill(&mut self, file: &dyn StorageFile, end: u64) -> io::Result<()> {
-        if self.allocated < end.saturating_add(JOURNAL_RESERVE_BYTES) {
-            let ahead = end.saturating_add(JOURNAL_RESERVE_BYTES + JOURNAL_PREALLOCATE_BYTES);
+        if !self.is_full(end) {
+            let ahead = end.saturating_add(self.wanted).saturating_add(JOURNAL_PREALLOCATE_BYTES);
             file.allocate(ahead)?;
             self.allocated = ahead;
         }

@@ -16,6 +16,7 @@ use veloz_core::types::EventId;
 use super::format::{SEGMENT_RECORDS_START, SegmentHeader};
 use super::log::Bounds;
 use super::metrics::Counts;
+use super::snapshot::Position;
 use super::storage::{Storage, StorageFile};
 
 const SEGMENT_SUFFIX: &str = ".vlz";
@@ -182,6 +183,22 @@ impl Log {
 
     pub(super) fn segments(&self) -> Vec<Arc<Segment>> {
         read_lock(&self.segments).clone()
+    }
+
+    /// How much of the log stands between two positions.
+    pub(super) fn bytes_between(&self, from: Position, to: Position) -> u64 {
+        let segments = read_lock(&self.segments);
+        let between = from.segment_id..to.segment_id;
+        let between = segments.iter().filter(|segment| between.contains(&segment.header.first_id));
+        let end = between.map(|segment| segment.end()).sum::<u64>() + to.offset;
+        end.saturating_sub(from.offset)
+    }
+
+    /// How much of the log stands behind a position.
+    pub(super) fn bytes_behind(&self, from: Position) -> u64 {
+        let segments = read_lock(&self.segments);
+        let behind = segments.iter().filter(|s| s.header.first_id >= from.segment_id);
+        behind.map(|segment| segment.end()).sum::<u64>().saturating_sub(from.offset)
     }
 
     pub(super) fn push(&self, segment: Arc<Segment>) {

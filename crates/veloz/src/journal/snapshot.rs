@@ -139,19 +139,41 @@ pub(super) fn write(
     storage.sync_dir().map_err(JournalError::io("sync", storage.path("")))
 }
 
-/// The state at a position, from the newest snapshot and what is stored behind it. What turns out to be
-/// none on the way is no longer kept.
+/// Why the way to a snapshot ended before.
+enum Stopped {
+    GivenUp,
+    Failed(FoldError),
+}
+
+/// How many records are replayed between two looks at whether to give up.
+const RECORDS_BETWEEN_LOOKS: u32 = 16;
+
+/// The state at a position, from the newest snapshot and what is stored behind it; `None` when it was given up on
+/// the way. What turns out to be none on the way is no longer kept.
 pub(super) fn make(
     log: &Log,
     kept: &mut Vec<Kept>,
     to: Position,
     fold: &mut dyn Fold,
-) -> Result<Vec<u8>, JournalError> {
+    give_up: impl Fn() -> bool,
+) -> Result<Option<Vec<u8>>, JournalError> {
     let from = begin(log, kept, fold)?;
-    replay(log, from, Some(to), |record| fold.take(&record)).map_err(|error| match error {
-        ReplayError::Journal(error) => error,
-        ReplayError::Apply { first_id, source } => unmade(source, first_id),
-    })?;
+    let mut records: u32 = 0;
+    let replayed = replay(log, from, Some(to), |record| {
+        records = records.wrapping_add(1);
+        if records.is_multiple_of(RECORDS_BETWEEN_LOOKS) && give_up() {
+            return Err(Stopped::GivenUp);
+        }
+        fold.take(&record).map_err(Stopped::Failed)
+    });
+    match replayed {
+        Ok(()) => {}
+        Err(ReplayError::Apply { source: Stopped::GivenUp, .. }) => return Ok(None),
+        Err(ReplayError::Apply { first_id, source: Stopped::Failed(source) }) => {
+            return Err(unmade(source, first_id));
+        }
+        Err(ReplayError::Journal(error)) => return Err(error),
+    }
     let bytes = fold.finish().map_err(|source| unmade(source, to.next_id))?;
     if len_u64(bytes.len()) > JOURNAL_SNAPSHOT_MAX_BYTES {
         return Err(JournalError::TooLarge {
@@ -160,7 +182,7 @@ pub(super) fn make(
             max: JOURNAL_SNAPSHOT_MAX_BYTES,
         });
     }
-    Ok(bytes)
+    Ok(Some(bytes))
 }
 
 /// Begins with the newest snapshot that can be read; gives the position where it stands.

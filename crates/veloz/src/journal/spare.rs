@@ -38,6 +38,21 @@ impl Spare {
         }
     }
 
+    /// Sees that its reserve is that large. It is taken away when that fails.
+    pub(super) fn reserve(
+        &mut self,
+        storage: &dyn Storage,
+        wanted: u64,
+    ) -> Result<(), JournalError> {
+        let allocated = SEGMENT_RECORDS_START.saturating_add(wanted);
+        if self.allocated < allocated {
+            let io = JournalError::io("reserve space in", storage.path(NAME));
+            self.file.allocate(allocated).map_err(io).inspect_err(|_| discard(storage))?;
+            self.allocated = allocated;
+        }
+        Ok(())
+    }
+
     /// Whether it can still be given a name: the directory may have been moved, or may not be written any more.
     pub(super) fn check(&self, storage: &dyn Storage) -> Result<(), JournalError> {
         let named = storage.identity(NAME).map_err(JournalError::io("find", storage.path(NAME)))?;

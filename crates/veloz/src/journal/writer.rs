@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use veloz_core::limits::{
-    JOURNAL_BATCH_MAX_BYTES, JOURNAL_INDEX_STRIDE_BYTES, JOURNAL_SEGMENT_BYTES,
-    JOURNAL_SEGMENT_MAX_BYTES, JOURNAL_SNAPSHOTS_PER_SEGMENT, JOURNAL_SYNC_BYTES,
-    JOURNAL_SYNC_MIN_BYTES,
+    JOURNAL_BATCH_MAX_BYTES, JOURNAL_INDEX_STRIDE_BYTES, JOURNAL_RESERVE_BYTES,
+    JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MAX_BYTES, JOURNAL_SNAPSHOTS_PER_SEGMENT,
+    JOURNAL_SYNC_BYTES, JOURNAL_SYNC_MIN_BYTES,
 };
 use veloz_core::types::EventId;
 
@@ -170,7 +170,7 @@ impl Journal {
             file,
             next_id: found.newest + 1,
             end,
-            reserve: Reserve::new(allocated),
+            reserve: Reserve::new(allocated, JOURNAL_RESERVE_BYTES),
             roll_failed: false,
             noted: end,
             marked: end,
@@ -213,6 +213,16 @@ impl Journal {
     /// Whether there is no more than the reserve.
     pub fn is_short(&self) -> bool {
         self.reserve.is_short()
+    }
+
+    /// From now on so many bytes are kept in reserve beside the usual ones, in every segment. False when they cannot
+    /// be: there is a shortage then, until they can.
+    pub fn keep_reserved(&mut self, bytes: u64) -> bool {
+        self.reserve.wanted = JOURNAL_RESERVE_BYTES.saturating_add(bytes);
+        if !self.reserve.is_short() && !self.reserve.is_full(self.end) {
+            self.fill_reserve();
+        }
+        !self.reserve.is_short()
     }
 
     /// Looks whether the storage is still there and has space, and ends a shortage where that can be: to
@@ -423,7 +433,8 @@ impl Journal {
         let path = storage.path(&self.segment.name());
         self.file.set_len(self.end).map_err(JournalError::io("seal", path))?;
         Spare::place(storage, header)?;
-        (self.file, self.reserve) = (next.file, Reserve::new(next.allocated));
+        self.file = next.file;
+        self.reserve = Reserve::new(next.allocated, self.reserve.wanted);
         self.segment = Arc::new(Segment::new(header, SEGMENT_RECORDS_START));
         self.end = SEGMENT_RECORDS_START;
         self.noted = 0;
@@ -445,12 +456,15 @@ impl Journal {
         let spare = match spare {
             Some(spare) => spare.check(storage).map(|()| spare),
             None => Spare::make(storage),
-        }?;
+        };
+        let mut spare = spare?;
+        spare.reserve(storage, self.reserve.wanted)?;
         spare.begin(storage, header).map(|()| spare)
     }
 
-    /// Syncs, says so in a mark, and gives back the reserved space. A mark is a record without events
-    /// and facts: by it a later start knows that all before it was on the disk.
+    /// Syncs, says so in a mark, and gives back the reserved space: not where there is no other, for the next start
+    /// needs some. A mark is a record without events and facts: by it a later start knows that all before it was
+    /// on the disk.
     fn close(&mut self) -> Result<(), JournalError> {
         self.sync()?;
         if self.marked != self.end {
@@ -460,6 +474,9 @@ impl Journal {
             self.end += len_u64(mark.size_bytes());
             self.segment.set_end(self.end);
             self.sync()?;
+        }
+        if self.reserve.is_short() {
+            return Ok(());
         }
         let path = self.log.storage.path(&self.segment.name());
         self.file.set_len(self.end).map_err(JournalError::io("seal", path))

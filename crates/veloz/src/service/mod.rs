@@ -409,6 +409,7 @@ impl Service {
         if let Some(failure) = self.journal.failure() {
             return self.poison(failure, now);
         }
+        self.keep_room_to_end_orders(0);
         if let Err(error) = self.journal.look_after(now) {
             return self.poison(error.to_string(), now);
         }

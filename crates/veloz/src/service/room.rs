@@ -2,7 +2,8 @@
 //!
 //! Contract: while the journal has its reserve only, new orders and amendments are refused before anything
 //! of them is decided, the market stands still (its source waits), and cancels are taken as long as the
-//! reserve holds what they lead to. It is told in `/health` and as an `error` event, its end too; it ends by
+//! reserve holds what they lead to: of every order that was taken, for the reserve grows with them, and an order
+//! is refused before it would not. It is told in `/health` and as an `error` event, its end too; it ends by
 //! itself. An order that was answered before is answered as it was then.
 
 use veloz_core::input::{Input, RiskChange};
@@ -38,18 +39,36 @@ impl Service {
         !self.journal.is_short()
     }
 
+    /// Has as much kept in reserve as it takes to end every open order, and so many that are to come.
+    pub(super) fn keep_room_to_end_orders(&mut self, more: usize) {
+        let orders = self.engine.state().open_order_count().saturating_add(more);
+        let bytes = orders.saturating_mul(ORDER_END_BYTES).saturating_add(self.batch.size_bytes());
+        // What is missing is told by the room that there is.
+        self.journal.keep_reserved(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
     /// Refuses an input that there is no room for.
-    pub(super) fn check_room(&self, input: &Input) -> Result<(), ServiceError> {
+    pub(super) fn check_room(&mut self, input: &Input) -> Result<(), ServiceError> {
+        match input {
+            Input::NewOrder(_) => self.keep_room_to_end_orders(1),
+            Input::NewPair(_) => self.keep_room_to_end_orders(2),
+            _ => {}
+        }
         let Room::Reserve { bytes, shortage: Shortage { code, message } } = self.journal.room()
         else {
             return Ok(());
         };
         let state = self.engine.state();
+        let is_new = match input {
+            Input::NewOrder(order) => state.order(&order.client_order_id).is_none(),
+            Input::NewPair(pair) => state.order(&pair.limit.client_order_id).is_none(),
+            _ => false,
+        };
+        if is_new {
+            let message = format!("no order is taken, cancels are: {message}");
+            return Err(ServiceError::NoRoom { code, message });
+        }
         let needed = match input {
-            Input::NewOrder(order) if state.order(&order.client_order_id).is_none() => {
-                let message = format!("no order is taken, cancels are: {message}");
-                return Err(ServiceError::NoRoom { code, message });
-            }
             Input::Amend(_) => {
                 let message = format!("no order is changed, cancels are taken: {message}");
                 return Err(ServiceError::NoRoom { code, message });

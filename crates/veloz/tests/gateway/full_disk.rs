@@ -3,10 +3,12 @@
 //! The disk is a file system of 64 MB in memory, in a mount namespace of its own: that needs no rights.
 
 use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use memchr::memmem;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -192,6 +194,69 @@ fn filled_to_the_last_byte_and_emptied_again() {
     let newest = gateway.newest();
     eventually("the subscriber sees the end", || (follower.newest() >= newest).then_some(()));
     assert_eq!(follower.newest(), newest, "it saw every event once");
+    verify(gateway.dir());
+}
+
+/// Places that many orders over one connection, many requests at a time; all of them are taken.
+fn place_many(gateway: &Gateway, count: usize) {
+    const AT_ONCE: usize = 100;
+    let mut connection = TcpStream::connect(gateway.address()).expect("connects");
+    let host = gateway.address();
+    let (mut answers, mut chunk, mut answered) = (Vec::new(), vec![0; 1 << 16], 0);
+    for first in (0..count).step_by(AT_ONCE) {
+        let mut requests = String::new();
+        for number in first..first + AT_ONCE {
+            let body = order(&format!("many-{number}")).to_string();
+            requests += &format!(
+                "POST /api/order HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+        }
+        connection.write_all(requests.as_bytes()).expect("sent");
+        while answered < first + AT_ONCE {
+            let read = connection.read(&mut chunk).expect("an answer");
+            assert!(read > 0, "closed after {answered} answers");
+            answers.extend_from_slice(&chunk[..read]);
+            answered = memmem::find_iter(&answers, "HTTP/1.1 ").count();
+        }
+    }
+    let accepted = memmem::find_iter(&answers, "HTTP/1.1 200 ").count();
+    assert_eq!((accepted, answered), (count, count));
+}
+
+fn open_orders(gateway: &Gateway) -> usize {
+    let page = gateway.json("/api/orders_state?status=open&limit=1000");
+    page["items"].as_array().expect("items").len()
+}
+
+/// The reserve grows with what is open: on a full disk every order that was taken can be taken back, at once too.
+#[test]
+fn on_a_full_disk_all_that_was_taken_is_cancelled() {
+    const MANY: usize = 20_000;
+    let disk = SmallDisk::mount();
+    let port = fixed_port(&mut seeded("full disk, many orders"));
+    let quiet = Options::quiet().env("VELOZ_PORT", port).env("VELOZ_SIM_BALANCES", "USDT=10000000");
+    let mut gateway = Gateway::start_on(&disk.root.join("data"), quiet);
+    let any_number = json!({"max_open_orders": null, "max_order_notional": null});
+    assert_eq!(gateway.post("/api/risk", &any_number).status, 200);
+    place_many(&gateway, MANY);
+    disk.fill();
+    let (more, refusal) = place_until_refused(&gateway, "late");
+    check_refusal(&refusal, "storage_full", "free some");
+    // Killed and started there: the reserve is still its own.
+    gateway.kill();
+    let gateway = gateway.again();
+    assert_eq!(open_orders(&gateway), 1_000, "a page of them");
+    let cancelled = gateway.post("/api/cancel_all", &json!({}));
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text());
+    let ids = cancelled.json()["cancelled"].as_array().expect("ids").len();
+    assert_eq!(ids, MANY + more.len());
+    assert_eq!(open_orders(&gateway), 0);
+    disk.empty();
+    eventually("orders are taken again", || {
+        (gateway.post("/api/order", &order("after")).status == 200).then_some(())
+    });
     verify(gateway.dir());
 }
 

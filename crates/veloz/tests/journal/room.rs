@@ -112,6 +112,30 @@ fn little_space_is_told() {
     assert_eq!(room(600 << 20), Room::Plenty);
 }
 
+/// What whoever owns the journal wants in reserve is there beside the usual, in every segment.
+#[test]
+fn more_is_reserved_when_more_is_wanted() {
+    const MORE: u64 = 20 << 20;
+    for config in [JournalConfig::default(), small_segments()] {
+        let storage = Arc::<MemoryStorage>::default();
+        let (mut journal, _, _) = open(&storage, config);
+        assert!(journal.keep_reserved(MORE));
+        let next_id = append(&mut journal, 1, |journal| journal.next_id() > 300);
+        storage.set_faults(Faults { is_full: true, ..Faults::default() });
+        assert!(!journal.keep_reserved(2 * MORE), "there is no more");
+        let (bytes, code, _) = reserved(&journal).expect("short");
+        assert_eq!(code, "storage_full");
+        assert!(bytes >= MORE + (8 << 20), "{bytes} are left");
+        let least = bytes - 20_000;
+        append(&mut journal, next_id, |journal| reserved(journal).expect("short").0 < least);
+        // Less is wanted than is there: but for the space it all goes on.
+        journal.keep_reserved(0);
+        storage.set_faults(Faults::default());
+        journal.look_after(1).expect("goes on");
+        assert_eq!(journal.room(), Room::Plenty);
+    }
+}
+
 /// The reserve survives a crash: on a full disk there may be no other.
 #[test]
 fn the_reserve_is_kept_through_a_crash() {

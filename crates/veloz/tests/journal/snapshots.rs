@@ -1,6 +1,7 @@
 //! Snapshots are made from what is stored, beside the writer, and never of more than that.
 
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use veloz::journal::{Batch, Fold, FoldError, Journal, JournalConfig, RecordRef};
 
@@ -72,6 +73,54 @@ fn a_large_state_is_written_as_often_as_the_log_grows_by_it() {
     }
     // 40 segments of 4 KiB hold a state of 30 KiB five times over, and the first was early.
     assert!((4..=6).contains(&made), "{made} snapshots");
+}
+
+/// Where the background is kept from its work for so long that a start would have too much to replay, it no longer
+/// gives way: the snapshot is begun again by a thread like any other.
+#[test]
+fn a_snapshot_that_is_late_no_longer_gives_way() {
+    /// Is held up once, and says how nice the threads were that began with it.
+    #[derive(Debug)]
+    struct HeldUp {
+        nice: Sender<i32>,
+        go_on: Receiver<()>,
+        held: bool,
+    }
+    impl Fold for HeldUp {
+        fn begin(&mut self, _: Option<&[u8]>) -> Result<(), FoldError> {
+            self.nice.send(rustix::process::getpriority_process(None)?)?;
+            Ok(())
+        }
+        fn take(&mut self, _: &RecordRef<'_>) -> Result<(), FoldError> {
+            if !std::mem::replace(&mut self.held, true) {
+                self.go_on.recv()?;
+            }
+            Ok(())
+        }
+        fn finish(&mut self) -> Result<Vec<u8>, FoldError> {
+            Ok(Vec::new())
+        }
+    }
+    let own = rustix::process::getpriority_process(None).expect("is known");
+    let check = |steps_meanwhile, gives_way: bool| {
+        let storage = Arc::<MemoryStorage>::default();
+        let (mut journal, _, _) = open(&storage, small_segments());
+        let ((nice, nices), (go_on, waits)) = (channel(), channel());
+        journal.fold_by(Box::new(HeldUp { nice, go_on: waits, held: false }));
+        let mut next_id = 1;
+        append(&mut journal, &mut next_id, 40);
+        assert!(journal.snapshot().expect("is taken"));
+        let mut seen = vec![nices.recv().expect("it has begun")];
+        append(&mut journal, &mut next_id, steps_meanwhile);
+        go_on.send(()).expect("it waits");
+        journal.wait_for_background();
+        seen.extend(nices.try_iter());
+        assert_eq!(seen.first(), Some(&19), "{seen:?}");
+        assert_eq!(!seen.contains(&own), gives_way, "{seen:?}");
+        assert!(!storage.names(".snap").is_empty());
+    };
+    check(0, true);
+    check(400, false);
 }
 
 /// A snapshot that cannot be made or written leaves the log, and the snapshots before it, as they were.

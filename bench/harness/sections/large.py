@@ -1,0 +1,51 @@
+"""The largest log: that neither a start nor a look-up takes longer with ten times as many events."""
+
+import shutil
+
+from ..measure import median
+from ..servers import Failed, write_capture
+from ..text import micros, reached, table
+from .journal import play, start_ups
+
+NAME, TITLE = "large", "The log with 100 million events"
+#: Only when it is asked for, by `--full` or by name: it takes minutes and the disk's space.
+LARGE = True
+ONCE = 10_000_000
+FREE_BYTES = 28 << 30
+
+
+def run(bench):
+    times = bench.pick(2, 10)
+    once = bench.pick(200_000, ONCE)
+    free = shutil.disk_usage(bench.work).free
+    if free < FREE_BYTES and not bench.quick:
+        raise Failed(f"{free >> 30} GiB are free in {bench.work}, {FREE_BYTES >> 30} are needed: --work DIR names another place")
+    data, capture = bench.work / "log", bench.work / "capture"
+    write_capture(capture, 1_000, once)
+    logs = []
+    for played in range(1, times + 1):
+        bench.progress(f"a log of {once * played:,} events")
+        play(bench, data, capture, once * played)
+        if played in (1, times):
+            bench.progress(f"{once * played:,} events: start-up and lookups")
+            logs.append(start_ups(bench, data, once * played))
+    size = sum(file.stat().st_size for file in data.iterdir())
+    return {"logs": logs, "bytes": size}
+
+
+def report(result):
+    small, large = result["logs"]
+    started = [median(log["start_s"]) for log in (small, large)]
+    looked_up = large["lookup_us"]["p50"] / small["lookup_us"]["p50"]
+    rows = [
+        [f"start-up after `kill -9` with {small['events']:,} events", f"{started[0]:.3f} s", "under 1 s", reached(started[0], 1)],
+        [f"the same with {large['events']:,}", f"{started[1]:.3f} s", "not longer: 1.25 times, or 50 ms",
+         reached(started[1], max(started[0] * 1.25, started[0] + 0.05))],
+        ["an event found, p50, over that with a tenth as many", f"{looked_up:.2f} times", "does not grow: 1.25 times",
+         reached(looked_up, 1.25)]]
+    sizes = [[f"{log['events']:,}", f"{median(log['start_s']):.3f} s", micros(log["lookup_us"]["p50"]),
+              micros(log["lookup_us"]["p99"])] for log in (small, large)]
+    return (f"{table(['figure', 'measured', 'to reach', ''], *rows)}\n\n"
+            f"{table(['events in the log', 'start-up', 'one event found, p50', 'p99'], *sizes)}\n\n"
+            f"One log of {result['bytes'] / 2**30:.1f} GiB, measured on its way there; start-ups: medians of "
+            f"{len(small['start_s'])}. A lookup is a page of one event after an id chosen at random, request and answer included.")

@@ -43,12 +43,12 @@ impl Engine {
                 _ => continue,
             };
             let name_hash = self.state.name_hash(id);
-            seen += self.state.look_at_name(name_hash);
+            seen ^= self.state.look_at_name(name_hash);
             ahead.push(Ahead { name_hash, key: None, rests });
         }
         for one in &mut ahead {
             one.key = self.state.likely_key(one.name_hash);
-            seen += one.key.map_or(0, |key| self.state.look_at(key));
+            seen ^= one.key.map_or(0, |key| self.state.look_at(key));
         }
         for one in &mut ahead {
             if let Some(key) = one.key
@@ -62,7 +62,7 @@ impl Engine {
             for one in &ahead {
                 let Some((index, side, at)) = one.rests else { continue };
                 let Some(market) = self.markets.get(index) else { continue };
-                seen += if is_first_look {
+                seen ^= if is_first_look {
                     market.sim.look_at(side, at)
                 } else {
                     market.sim.look_beside(side, at)

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 from .. import load
@@ -133,13 +134,21 @@ def play(bench, data, capture, newest):
 
 def start_ups(bench, data, newest, times=3):
     """Seconds from the start to the first answer, after `kill -9` each time; then the look-ups of the last one."""
-    seconds = []
+    seconds, replayed = [], None
     for left in reversed(range(times)):
         with serve(bench, data) as server:
             seconds.append(server.wait(lambda: server.get("/health")["ok"]))
+            replayed = replayed or server.newest() - snapshot_event(server)
             found = None if left else lookups(server, newest)
             server.stop(signal.SIGKILL)
-    return {"events": newest, "start_s": seconds, "lookup_us": found}
+    return {"events": newest, "start_s": seconds, "replayed": replayed, "lookup_us": found}
+
+
+def snapshot_event(server):
+    """The newest event in a snapshot: a start replays those after it."""
+    with urllib.request.urlopen(f"http://{server.address}/metrics", timeout=30) as page:
+        lines = page.read().decode().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("veloz_journal_snapshot_event "))
 
 
 def lookups(server, newest):

@@ -39,13 +39,14 @@ def report(result):
     looked_up = large["lookup_us"]["p50"] / small["lookup_us"]["p50"]
     rows = [
         [f"start-up after `kill -9` with {small['events']:,} events", f"{started[0]:.3f} s", "under 1 s", reached(started[0], 1)],
-        [f"the same with {large['events']:,}", f"{started[1]:.3f} s", "not longer: 1.25 times, or 50 ms",
-         reached(started[1], max(started[0] * 1.25, started[0] + 0.05))],
+        [f"the same with {large['events']:,}", f"{started[1]:.3f} s", "not longer: 1.25 times", reached(started[1], started[0] * 1.25)],
         ["an event found, p50, over that with a tenth as many", f"{looked_up:.2f} times", "does not grow: 1.25 times",
          reached(looked_up, 1.25)]]
-    sizes = [[f"{log['events']:,}", f"{median(log['start_s']):.3f} s", micros(log["lookup_us"]["p50"]),
+    sizes = [[f"{log['events']:,}", f"{median(log['start_s']):.3f} s", f"{log['replayed']:,}", micros(log["lookup_us"]["p50"]),
               micros(log["lookup_us"]["p99"])] for log in (small, large)]
     return (f"{table(['figure', 'measured', 'to reach', ''], *rows)}\n\n"
-            f"{table(['events in the log', 'start-up', 'one event found, p50', 'p99'], *sizes)}\n\n"
+            f"{table(['events in the log', 'start-up', 'events replayed', 'one event found, p50', 'p99'], *sizes)}\n\n"
+            "What a start replays is what came after the newest snapshot: it goes by when the kill came, and not by the log. "
             f"One log of {result['bytes'] / 2**30:.1f} GiB, measured on its way there; start-ups: medians of "
-            f"{len(small['start_s'])}. A lookup is a page of one event after an id chosen at random, request and answer included.")
+            f"{len(small['start_s'])}. A lookup is a page of one event after an id chosen at random, request and answer included; the larger "
+            "log is about as large as the memory, so that some of them wait for the disk.")

@@ -24,7 +24,7 @@ use veloz_core::types::{ClientOrderId, TsNs};
 
 use crate::market::{self, SourceConfig, SourceMessage};
 use crate::protocol::{Command, Line, Lines, ProtocolError, Query, parse};
-use crate::service::{Clock, wall_ns};
+use crate::service::{Clock, SteadyClock};
 
 /// What the engine runs on.
 pub struct EngineParts {
@@ -164,6 +164,7 @@ fn speak(
 struct Speaker {
     engine: Engine,
     clock: Clock,
+    wall: SteadyClock,
     step: Step,
     out: Vec<u8>,
     commands: u64,
@@ -177,6 +178,7 @@ impl Speaker {
         Speaker {
             engine,
             clock,
+            wall: SteadyClock::new(TsNs::MIN),
             step: Step::default(),
             out: Vec::new(),
             commands: 0,
@@ -372,7 +374,7 @@ impl Speaker {
 
     fn now(&self) -> TsNs {
         match self.clock {
-            Clock::Wall => wall_ns(),
+            Clock::Wall => self.wall.now().0,
             Clock::Replay(now) => now,
         }
     }

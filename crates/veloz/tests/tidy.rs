@@ -27,7 +27,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("frame", &[]),
     ("market", &[]),
     ("protocol", &[]),
-    ("engine", &["market", "protocol", "service::Clock", "service::wall_ns", "gateway::Signals"]),
+    (
+        "engine",
+        &["market", "protocol", "service::Clock", "service::SteadyClock", "gateway::Signals"],
+    ),
     ("venue", &["protocol", "process"]),
     ("process", &[]),
     (

@@ -33,7 +33,7 @@ use veloz_core::limits::{
 };
 use veloz_core::types::{Asset, EventId, Money, TsNs};
 
-use crate::http::bodies::{ApiError, Rules};
+use crate::http::bodies::{ApiError, Outcome};
 use crate::market::{self, SourceConfig, SourceMessage, SourceMonitor};
 use crate::service::{ServiceError, Waiters, Wants, book_frame};
 use bot::Bot;
@@ -517,14 +517,11 @@ impl Replay {
     }
 
     /// Answers a command whose outcome is known.
-    fn answer(&mut self, request: &Request, outcome: Result<Answer, ServiceError>) {
+    fn answer(&mut self, request: &Request, outcome: Outcome) {
         let Ok(command) = &request.command else { return };
-        let answer = outcome.map_err(ApiError::from).and_then(|answer| {
-            let symbol = command.rejected_symbol(&answer);
-            let rules = symbol.and_then(|symbol| Rules::of(&self.engine, &symbol));
-            command.answer(&answer, rules.as_ref())
-        });
-        self.tell_answer(request, answer);
+        let refused = command.is_refused(&outcome);
+        let rules = refused.then(|| command.rules(&self.engine)).flatten();
+        self.tell_answer(request, command.answer(outcome, rules.as_ref()));
     }
 
     fn tell_answer(&mut self, request: &Request, answer: Result<Vec<u8>, ApiError>) {

@@ -5,9 +5,10 @@
 
 use http::StatusCode;
 use serde::Serialize;
+use veloz_core::engine::Engine;
 use veloz_core::event::write_json_string;
 use veloz_core::input::{
-    AmendOrder, Answer, CancelOrder, Input, NewOrder, NewPair, OrderAnswer, RiskChange,
+    AmendOrder, Answer, CancelOrder, Input, NewOrder, NewPair, OrderAnswer, Refusal, RiskChange,
 };
 use veloz_core::order::OrderStatus;
 use veloz_core::risk::Reason;
@@ -19,6 +20,10 @@ use super::error::ApiError;
 use super::oco::parse_pair;
 use super::order_request::{parse_amend, parse_id, parse_order, parse_symbol};
 use super::rules::Rules;
+use crate::service::ServiceError;
+
+/// What became of a command.
+pub type Outcome = Result<Answer, ServiceError>;
 
 /// What a client wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,34 +94,61 @@ impl Command {
         }
     }
 
-    /// Whose rules [`Command::answer`] needs, to say which one was broken.
-    pub fn rejected_symbol(&self, answer: &Answer) -> Option<Symbol> {
-        match (self, answer) {
-            (Command::Order(order), Answer::Order(answer)) => {
-                (answer.status == OrderStatus::Rejected).then_some(order.symbol)
+    /// Whether it was refused by a rule, so that [`Command::answer`] wants [`Command::rules`].
+    pub fn is_refused(&self, outcome: &Outcome) -> bool {
+        match (self, outcome) {
+            (Command::Order(_), Ok(Answer::Order(answer))) => {
+                answer.status == OrderStatus::Rejected
             }
-            (Command::Pair(pair), Answer::Pair(answers)) => {
-                are_rejected(&**answers).then_some(pair.limit.symbol)
-            }
-            _ => None,
+            (Command::Pair(_), Ok(Answer::Pair(answers))) => are_rejected(&**answers),
+            (Command::Amend(_), Err(error)) => broken(error).is_some(),
+            _ => false,
         }
+    }
+
+    /// The rules for the order that it is about.
+    pub fn rules(&self, engine: &Engine) -> Option<Rules> {
+        let order = match self {
+            Command::Order(order) => (**order).clone(),
+            // Both are refused for one reason; the stop order has every field that a rule may name.
+            Command::Pair(pair) => {
+                NewOrder { price: pair.stop.price.or(pair.limit.price), ..pair.stop.clone() }
+            }
+            Command::Amend(amend) => {
+                let order = engine.state().order(&amend.client_order_id)?;
+                let (qty, price) = (amend.qty.unwrap_or(order.qty), amend.price.or(order.price));
+                NewOrder { qty, price, quote_qty: None, ..order.request.clone() }
+            }
+            _ => return None,
+        };
+        Rules::of(engine, order)
     }
 
     /// The body of the answer.
     ///
     /// # Errors
-    /// When the order was rejected: that answer.
-    pub fn answer(&self, answer: &Answer, rules: Option<&Rules>) -> Result<Vec<u8>, ApiError> {
+    /// When it was refused, or nobody knows what became of it: that answer.
+    pub fn answer(&self, outcome: Outcome, rules: Option<&Rules>) -> Result<Vec<u8>, ApiError> {
+        match outcome {
+            Ok(answer) => self.body(&answer, rules),
+            Err(error) => {
+                let rule = broken(&error).and_then(|reason| rules?.broken(reason));
+                Err(ApiError::from(error).because(rule))
+            }
+        }
+    }
+
+    fn body(&self, answer: &Answer, rules: Option<&Rules>) -> Result<Vec<u8>, ApiError> {
         match (self, answer) {
-            (Command::Order(order), Answer::Order(answer)) => match answer.status {
-                OrderStatus::Rejected => Err(rejected(answer, order, rules)),
+            (Command::Order(_), Answer::Order(answer)) => match answer.status {
+                OrderStatus::Rejected => Err(rejected(answer, rules)),
                 _ => {
                     let mut out = Vec::with_capacity(ANSWER_BYTES);
                     write_placed(&mut out, answer);
                     Ok(out)
                 }
             },
-            (Command::Pair(pair), Answer::Pair(answers)) => {
+            (Command::Pair(_), Answer::Pair(answers)) => {
                 if !are_rejected(&**answers) {
                     let [limit, stop] = &**answers;
                     let mut out = b"{\"ok\":true,\"orders\":[".to_vec();
@@ -126,11 +158,8 @@ impl Command {
                     out.extend_from_slice(b"]}");
                     return Ok(out);
                 }
-                // Both are refused for one reason; the stop order has every field that a rule may name.
-                let NewPair { limit, stop } = &**pair;
-                let order = NewOrder { price: stop.price.or(limit.price), ..stop.clone() };
                 let [answer, _] = &**answers;
-                Err(rejected(answer, &order, rules))
+                Err(rejected(answer, rules))
             }
             (Command::Cancel(_), Answer::Cancelled(client_order_id)) => {
                 let mut out = Vec::with_capacity(ANSWER_BYTES);
@@ -153,6 +182,14 @@ impl Command {
             (Command::Risk(_), Answer::Risk(settings)) => written(settings),
             (_, other) => Err(unexpected(other, self)),
         }
+    }
+}
+
+/// Why an order that stands was not changed.
+fn broken(error: &ServiceError) -> Option<Reason> {
+    match error {
+        ServiceError::Refused(Refusal::Rejected(_, reason)) => Some(*reason),
+        _ => None,
     }
 }
 
@@ -226,13 +263,11 @@ struct Amended {
 }
 
 /// The 422 of a rejected order: its reason, and the rule that it broke.
-fn rejected(answer: &OrderAnswer, order: &NewOrder, rules: Option<&Rules>) -> ApiError {
-    let mut message = format!("the order was rejected: {}", answer.reason);
-    let reason = Reason::parse(&answer.reason);
-    if let Some(rule) = reason.and_then(|reason| rules?.broken(reason, order)) {
-        message = format!("{message}: {rule}");
-    }
+fn rejected(answer: &OrderAnswer, rules: Option<&Rules>) -> ApiError {
+    let message = format!("the order was rejected: {}", answer.reason);
+    let rule = Reason::parse(&answer.reason).and_then(|reason| rules?.broken(reason));
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "rejected", message)
+        .because(rule)
         .with("reason", &answer.reason)
         .with("client_order_id", &answer.client_order_id)
         .with("status", &answer.status)

@@ -61,6 +61,15 @@ impl ApiError {
         self
     }
 
+    /// Names the rule that was broken, if there is more to say.
+    pub(super) fn because(mut self, rule: Option<String>) -> ApiError {
+        if let Some(rule) = rule {
+            self.message.push_str(": ");
+            self.message.push_str(&rule);
+        }
+        self
+    }
+
     /// Adds a field behind `message`. What cannot be written is left out.
     pub(super) fn with(mut self, name: &'static str, value: &impl Serialize) -> ApiError {
         if let Ok(json) = serde_json::to_string(value) {

@@ -22,7 +22,7 @@ use super::command::Command;
 use super::error::ApiError;
 use super::guard::{Guard, is_preflight, is_stream};
 use super::metrics::{HttpMetrics, Refused};
-use super::router::{App, raw_json, router};
+use super::router::{App, JSON, router};
 use super::{HttpConfig, HttpParts, Timeouts, orders};
 
 /// What all connections share.
@@ -75,7 +75,9 @@ impl Gateway {
             Err(error) => error.into_response().map(Either::Right),
         };
         let headers = response.headers_mut();
-        headers.extend(cors.lines());
+        for (name, value) in cors.lines() {
+            headers.append(name, value);
+        }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if !whole {
@@ -127,7 +129,7 @@ impl Gateway {
     }
 
     /// Orders and cancels come by the thousand: a router, and what it needs, cost as much as they do.
-    async fn route(&self, parts: Parts, body: Bytes) -> Response<AnswerBody> {
+    async fn route(&self, mut parts: Parts, body: Bytes) -> Response<AnswerBody> {
         let command = match parts.uri.path() {
             "/api/order" if parts.method == Method::POST => Command::order(&body),
             "/api/cancel" if parts.method == Method::POST => Command::cancel(&body),
@@ -138,7 +140,14 @@ impl Gateway {
             Err(error) => Err(error),
         };
         match answer {
-            Ok(json) => raw_json(Either::Left(Full::from(json))),
+            Ok(json) => {
+                // The request's table of fields serves the answer, and then the next request.
+                parts.headers.clear();
+                let mut response = Response::new(Either::Left(Full::from(json)));
+                *response.headers_mut() = parts.headers;
+                response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+                response
+            }
             Err(error) => error.into_response().map(Either::Right),
         }
     }

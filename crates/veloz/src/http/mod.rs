@@ -44,7 +44,7 @@ use crate::stream::page::Pages;
 
 /// The bodies of requests, read and answered as the handlers do.
 pub mod bodies {
-    pub use super::command::Command;
+    pub use super::command::{Command, Outcome};
     pub use super::error::ApiError;
     pub use super::order_request::{parse_amend, parse_order};
     pub use super::rules::Rules;

@@ -13,7 +13,6 @@ use super::error::ApiError;
 use super::order_request::parse_id;
 use super::query::Query;
 use super::router::{Answered, App, Shared, items, raw_json};
-use super::rules::Rules;
 
 /// `POST /api/order`
 pub(super) async fn place(State(app): Shared, body: Bytes) -> Answered {
@@ -42,12 +41,14 @@ pub(super) async fn cancel_all(State(app): Shared, body: Bytes) -> Answered {
 
 /// Has a command obeyed; gives the body of the answer.
 pub(super) async fn obey(app: &App, command: Command) -> Result<Vec<u8>, ApiError> {
-    let answer = app.service.submit(command.input()).await?;
-    let rules = match command.rejected_symbol(&answer) {
-        Some(symbol) => app.service.read(move |engine| Rules::of(engine, &symbol)).await?,
-        None => None,
-    };
-    command.answer(&answer, rules.as_ref())
+    let outcome = app.service.submit(command.input()).await;
+    if !command.is_refused(&outcome) {
+        return command.answer(outcome, None);
+    }
+    let asked = command.clone();
+    // Where nobody can be asked any more there is less to say, and the refusal stands.
+    let rules = app.service.read(move |engine| asked.rules(engine)).await.ok().flatten();
+    command.answer(outcome, rules.as_ref())
 }
 
 /// `GET /api/orders`

@@ -104,11 +104,13 @@ pub(super) fn json(value: &impl Serialize) -> Answered {
     Ok(raw_json(body))
 }
 
+/// The content type of every answer but a few.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
 /// 200 with JSON that is written already.
-pub(super) fn raw_json<B>(body: impl Into<B>) -> http::Response<B> {
-    let mut response = http::Response::new(body.into());
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(header::CONTENT_TYPE, json);
+pub(super) fn raw_json(body: impl Into<axum::body::Body>) -> Response {
+    let mut response = Response::new(body.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response
 }
 

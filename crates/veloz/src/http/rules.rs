@@ -6,29 +6,33 @@ use veloz_core::engine::Engine;
 use veloz_core::input::{NewOrder, RiskSettings};
 use veloz_core::instrument::{Instrument, PercentPrice, QtyRange};
 use veloz_core::limits::OPEN_ORDERS_COUNT;
+use veloz_core::order::TimeInForce;
 use veloz_core::risk::Reason;
-use veloz_core::types::{Price, Side, Symbol};
+use veloz_core::types::{Price, Side};
 
-/// What the rules are made of.
+/// What was asked for, and what the rules are made of.
 #[derive(Debug)]
 pub struct Rules {
+    order: NewOrder,
     instrument: Instrument,
     settings: RiskSettings,
     last: Option<Price>,
 }
 
 impl Rules {
-    /// The rules for orders of a symbol that is traded.
-    pub fn of(engine: &Engine, symbol: &Symbol) -> Option<Rules> {
+    /// The rules for an order of a symbol that is traded.
+    pub(super) fn of(engine: &Engine, order: NewOrder) -> Option<Rules> {
         Some(Rules {
-            instrument: engine.instrument(symbol)?.clone(),
+            instrument: engine.instrument(&order.symbol)?.clone(),
             settings: engine.state().risk().clone(),
-            last: engine.state().market(symbol).map(|market| market.price),
+            last: engine.state().market(&order.symbol).map(|market| market.price),
+            order,
         })
     }
 
-    /// The rule that an order broke. `None` where there is no more to say than the reason's name.
-    pub(super) fn broken(&self, reason: Reason, order: &NewOrder) -> Option<String> {
+    /// The rule that it broke. `None` where there is no more to say than the reason's name.
+    pub(super) fn broken(&self, reason: Reason) -> Option<String> {
+        let order = &self.order;
         let Instrument { symbol, tick, base, quote, .. } = &self.instrument;
         let settings = &self.settings;
         Some(match reason {
@@ -89,6 +93,11 @@ impl Rules {
             }
             Reason::NoLiquidity => "quote_qty: nobody knows a price".to_owned(),
             Reason::UnsupportedByEngine => unsupported(order),
+            Reason::AmendQty => format!("qty {} must be above what is executed", order.qty),
+            Reason::Oco => {
+                "neither order of a pair can be amended while both stand: cancel it, and place another"
+                    .to_owned()
+            }
             _ => return None,
         })
     }
@@ -152,8 +161,10 @@ fn unsupported(order: &NewOrder) -> String {
     } else if order.order_type.has_stop() {
         let kind = format!("type {}", order.order_type.as_str());
         (kind, "watch the price, and send the order when it is there")
+    } else if order.time_in_force == TimeInForce::Gtd {
+        ("time_in_force GTD".to_owned(), "cancel the order at its time")
     } else {
-        (format!("time_in_force {}", order.time_in_force.as_str()), "cancel the order at its time")
+        ("an amendment".to_owned(), "cancel the order, and place another")
     };
     format!("{what}: an external engine's protocol has no words for it; {instead}")
 }

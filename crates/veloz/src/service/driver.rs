@@ -14,10 +14,11 @@ use crossbeam_channel::{Receiver, never};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use veloz_core::limits::{SERVICE_IDLE_MS, SERVICE_SPIN_US};
+use veloz_core::types::TsNs;
 
 use super::handle::Inbox;
 use super::health::HealthBoard;
-use super::{Parts, Phase, Service, wall_ns};
+use super::{Clock, Parts, Phase, Service, SteadyClock};
 use crate::market::SourceMessage;
 
 /// Starts the service on the current runtime. It ends when its handle tells it to, and by a failure of
@@ -28,8 +29,13 @@ use crate::market::SourceMessage;
 pub fn start(mut parts: Parts, inbox: Inbox) -> JoinHandle<()> {
     let notice = DeathNotice { health: Arc::clone(&parts.health), expected: false };
     let market = parts.market.take().unwrap_or_else(never);
-    let driver =
-        Driver { service: Service::new(parts), inbox, market, waits: false, pause: Duration::MAX };
+    // A replay's events are of another time.
+    let since = match parts.clock {
+        Clock::Wall => parts.engine.state().last_ts_ns(),
+        Clock::Replay(_) => TsNs::MIN,
+    };
+    let (service, clock) = (Service::new(parts), SteadyClock::new(since));
+    let driver = Driver { service, clock, inbox, market, waits: false, pause: Duration::MAX };
     tokio::spawn(async move {
         let mut notice = notice;
         driver.run().await;
@@ -57,6 +63,7 @@ const SPIN: Duration = Duration::from_micros(SERVICE_SPIN_US);
 
 struct Driver {
     service: Service,
+    clock: SteadyClock,
     inbox: Inbox,
     market: Receiver<SourceMessage>,
     /// Whether more waits than the last turn took.
@@ -71,7 +78,8 @@ impl Driver {
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.service.phase() == Phase::Running {
             self.wait(&mut idle).await;
-            self.waits = self.service.turn(&self.inbox, &mut self.market, wall_ns());
+            let now = self.now();
+            self.waits = self.service.turn(&self.inbox, &mut self.market, now);
         }
         let Driver { service, inbox, .. } = self;
         // From here on whoever asks is told that nobody is there.
@@ -91,15 +99,26 @@ impl Driver {
         } else if self.pause < SPIN {
             self.spin(begun).await;
         }
-        let due = self.service.due_in(wall_ns());
+        let now = self.now();
+        let due = self.service.due_in(now);
         tokio::select! {
             biased;
-            _ = idle.tick() => self.service.look_after_itself(wall_ns()),
+            _ = idle.tick() => {
+                let now = self.now();
+                self.service.look_after_itself(now);
+            }
             () = self.inbox.woken(), if !self.waits => {}
             () = std::future::ready(()), if self.waits => {}
             () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() => {}
         }
         self.pause = begun.elapsed();
+    }
+
+    /// The time that the service is told.
+    fn now(&mut self) -> TsNs {
+        let (now, ahead_ns) = self.clock.now();
+        self.service.set_ahead(ahead_ns);
+        now
     }
 
     /// Lets the other tasks run, for a little while without sleeping: when one message soon follows another,

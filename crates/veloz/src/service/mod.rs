@@ -11,6 +11,7 @@
 //! [`Service`] waits for nothing and is told the time, so that a test can run it step by step; `driver`
 //! is the task that gives it what came.
 
+mod clock;
 mod driver;
 mod handle;
 mod health;
@@ -39,6 +40,7 @@ use crate::market::SourceMessage;
 use crate::stream::Tail;
 use crate::venue::{VenueMessage, VenuePort};
 
+pub(crate) use clock::SteadyClock;
 pub use driver::start;
 pub use handle::{Inbox, Reply, ServiceError, ServiceHandle, channel};
 pub use health::{Health, HealthBoard, Problem};
@@ -82,7 +84,7 @@ pub struct Parts {
     pub health: Arc<HealthBoard>,
 }
 
-/// The state machine. Each call is told the wall clock's time, in nanoseconds since the Unix epoch.
+/// The state machine. Each call is told the time, in nanoseconds since the Unix epoch, which never goes back.
 pub struct Service {
     engine: Engine,
     journal: Journal,
@@ -92,6 +94,8 @@ pub struct Service {
     waiters: Waiters<Reply>,
     /// A replay's clock stands: its source has nothing more to say.
     clock_stands: bool,
+    /// How far the time that it is told is ahead of the machine's.
+    ahead_ns: TsNs,
     health: Arc<HealthBoard>,
     metrics: Arc<ServiceMetrics>,
     // Buffers of the batch, kept for their capacity.
@@ -145,6 +149,7 @@ impl Service {
             venue,
             waiters: Waiters::default(),
             clock_stands: false,
+            ahead_ns: 0,
             health,
             metrics,
             step: Step::default(),
@@ -163,6 +168,11 @@ impl Service {
     /// How far it is.
     pub fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// Tells how far the time that it is told is ahead of the machine's: what is stored is dated by that.
+    pub fn set_ahead(&mut self, ahead_ns: TsNs) {
+        self.ahead_ns = ahead_ns;
     }
 
     /// One turn: takes what waits, up to a bound, and stores, publishes and answers it. Whether more
@@ -357,19 +367,21 @@ impl Service {
 
     fn store(&mut self, now: TsNs) -> Result<(), JournalError> {
         let start = Instant::now();
-        self.journal.append(&mut self.batch, now)?;
+        self.journal.append(&mut self.batch, now.saturating_sub(self.ahead_ns))?;
         self.metrics.append_time.observe(start.elapsed());
         Ok(())
     }
 
     fn publish(&mut self) {
         if let Some((first_id, count)) = self.unpublished.take() {
-            // Exactly as large as it must be: it is kept as long as somebody may read it.
-            let size = self.batch.frames().map(<[u8]>::len).sum();
-            let mut frames = Vec::with_capacity(size);
-            self.batch.frames().for_each(|step| frames.extend_from_slice(step));
             self.metrics.events.inc_by(count);
-            self.tail.publish(frames.into(), first_id, count);
+            if !self.tail.pass_over(first_id + count) {
+                // Exactly as large as it must be: it is kept as long as somebody may read it.
+                let size = self.batch.frames().map(<[u8]>::len).sum();
+                let mut frames = Vec::with_capacity(size);
+                self.batch.frames().for_each(|step| frames.extend_from_slice(step));
+                self.tail.publish(frames.into(), first_id, count);
+            }
         }
         self.batch.clear();
     }
@@ -406,18 +418,19 @@ impl Service {
 
     /// A sync in the background can fail too; retention runs there.
     fn look_after_the_journal(&mut self, now: TsNs) {
+        let wall = now.saturating_sub(self.ahead_ns);
         if let Some(failure) = self.journal.failure() {
             return self.poison(failure, now);
         }
         self.keep_room_to_end_orders(0);
-        if let Err(error) = self.journal.look_after(now) {
+        if let Err(error) = self.journal.look_after(wall) {
             return self.poison(error.to_string(), now);
         }
         self.tell_room(now);
         if let Some(left) = self.retention_in.checked_sub(1) {
             self.retention_in = left;
         } else {
-            self.journal.tend(now);
+            self.journal.tend(wall);
             self.retention_in = SERVICE_RETENTION_INTERVAL_MS / SERVICE_IDLE_MS;
         }
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use slab::Slab;
 use veloz_core::limits::{STREAM_READS_IN_FLIGHT, STREAM_SWEEP_SLICE_MS, STREAM_SWEEP_SLICES};
+use veloz_core::types::EventId;
 
 use super::catchup::{Done, Found, Job, Who};
 use super::derive::Derived;
@@ -169,6 +170,9 @@ impl<C: Connection> Hub<C> {
     pub fn take_inbox(&mut self) -> Vec<(TcpStream, Attach)> {
         let mut inbox = std::mem::take(&mut self.inbox);
         self.shared.take(&mut inbox, !self.subscribers.is_empty());
+        if let Some(next_id) = inbox.passed_to.filter(|next_id| *next_id > self.window.next_id()) {
+            self.skip_to(next_id);
+        }
         if !inbox.batches.is_empty() {
             inbox.batches.drain(..).for_each(|batch| self.on_batch(&batch));
             self.turn_all(|subscriber, world| subscriber.advance(world));
@@ -372,10 +376,7 @@ impl<C: Connection> Hub<C> {
     fn on_batch(&mut self, batch: &Batch) {
         match self.window.fit(batch) {
             Fit::Next => {}
-            Fit::Hole => {
-                self.turn_all(|subscriber, world| subscriber.leave_window(world));
-                self.window.restart(batch.first_id);
-            }
+            Fit::Hole => self.skip_to(batch.first_id),
             Fit::Refused => {
                 self.shared.metrics.refused_batches.add(1);
                 tracing::error!(first_id = batch.first_id, "a batch does not follow the last one");
@@ -390,6 +391,12 @@ impl<C: Connection> Hub<C> {
             });
             self.window.forget_oldest();
         }
+    }
+
+    /// The window goes on behind a hole, which the log fills.
+    fn skip_to(&mut self, next_id: EventId) {
+        self.turn_all(|subscriber, world| subscriber.leave_window(world));
+        self.window.restart(next_id);
     }
 
     fn on_read(&mut self, done: Done) {

@@ -3,7 +3,7 @@
 //! Contract: one short lock, one queue for each kind, each bounded; the thread is woken at most once
 //! between two looks at them. A publisher never waits: when the stream's thread is late, the oldest
 //! batches are dropped here, and subscribers read them from the log. While nobody is subscribed
-//! nothing is woken.
+//! nothing is woken, and nothing is kept: only how far the log went on.
 
 use std::collections::VecDeque;
 use std::net::TcpStream;
@@ -22,6 +22,8 @@ use super::{Attach, AttachError, Snapshot};
 /// What waits for the stream's thread.
 #[derive(Default)]
 pub(super) struct Inbox {
+    /// The first event after those that were passed over while nobody was subscribed: before the batches.
+    pub(super) passed_to: Option<EventId>,
     pub(super) batches: VecDeque<Batch>,
     batch_bytes: usize,
     /// When the oldest of these was published, somebody being subscribed.
@@ -133,6 +135,16 @@ impl Shared {
         Ok(())
     }
 
+    fn pass_over(&self, next_id: EventId) -> bool {
+        let mut inbox = self.lock();
+        if !inbox.watched {
+            inbox.batches.clear();
+            inbox.batch_bytes = 0;
+            inbox.passed_to = Some(next_id);
+        }
+        !inbox.watched
+    }
+
     fn publish(&self, batch: Batch) {
         let mut inbox = self.lock();
         inbox.batch_bytes += batch.bytes.len();
@@ -170,6 +182,12 @@ pub struct Tail {
 }
 
 impl Tail {
+    /// While nobody is subscribed: notes that all before `next_id` is in the log, where a later subscriber
+    /// finds it. False while somebody is, who is to be shown it by [`Tail::publish`].
+    pub fn pass_over(&self, next_id: EventId) -> bool {
+        self.shared.pass_over(next_id)
+    }
+
     /// Publishes the frames of `count` events from `first_id` on, which the log holds already. Never
     /// waits for a subscriber.
     pub fn publish(&self, frames: Bytes, first_id: EventId, count: u64) {

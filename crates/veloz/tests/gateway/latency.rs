@@ -125,3 +125,33 @@ fn the_engine_alone_has_it_too() {
     assert_eq!(statuses, ["ACCEPTED", "CANCELLED"], "{out}");
     assert_eq!(events.last().unwrap()["type"], "engine_stopped");
 }
+
+/// What an earlier run stored may be of a time that is still to come: the machine's clock was put back since.
+#[test]
+fn a_clock_that_was_put_back_stops_neither_what_is_on_its_way_nor_the_limits_of_a_second() {
+    const DAYS: Duration = Duration::from_secs(2 * 86_400);
+    let capture = Capture::book(&[("99", "5")], &[("101", "5")]);
+    let to_come =
+        std::time::UNIX_EPOCH.elapsed().unwrap() + DAYS - Duration::from_nanos(capture.now_ns());
+    let pause_ms = u64::try_from(to_come.as_millis()).unwrap();
+    let ahead = capture.pause(pause_ms).trade("BUY", "101", "0.1").play();
+    ahead.step(1);
+    ahead.post("/api/order", &order("a", "BUY", "99"));
+    ahead.post("/api/cancel", &json!({"client_order_id": "a"}));
+
+    let away = Options::quiet().env("VELOZ_SIM_LATENCY_MS", "to=1,from=1");
+    let gateway = ahead.again_with(away);
+    let begun = Instant::now();
+    let reply = gateway.post("/api/order", &order("b", "BUY", "99"));
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert!(begun.elapsed() < Duration::from_secs(5), "it was not given up");
+    let reply = gateway.post("/api/risk", &json!({"max_orders_per_second": 1}));
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let sent = |n: u32| gateway.post("/api/order", &order(&format!("c{n}"), "BUY", "99")).status;
+    assert_eq!((sent(0), sent(1)), (200, 422));
+    let mut n = 1;
+    eventually("a second has passed", || {
+        n += 1;
+        (sent(n) == 200).then_some(())
+    });
+}

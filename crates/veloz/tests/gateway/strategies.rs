@@ -352,6 +352,7 @@ fn commands_are_answered_as_over_http() {
         ("order", order(json!({"client_order_id": "r", "price": "NaN"}))),
         ("order", order(json!({"client_order_id": "s", "colour": "red"}))),
         ("order", order(json!({"client_order_id": "t", "type": "MARKET", "price": null}))),
+        ("amend", json!({"client_order_id": "o", "price": "91.001"})),
         ("amend", json!({"client_order_id": "o", "price": "91"})),
         ("cancel", json!({"client_order_id": "nobody"})),
         ("cancel", json!({"client_order_id": "o"})),

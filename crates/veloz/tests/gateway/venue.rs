@@ -158,6 +158,8 @@ impl Rig {
         let amend = json!({"client_order_id": "stands", "price": "39000"});
         let reply = self.gateway.post("/api/amend", &amend);
         assert_eq!(reply.status, 422, "{}", reply.text());
+        let told = "an amendment: an external engine's protocol has no words for it; cancel";
+        assert!(reply.text().contains(told), "{}", reply.text());
         assert_eq!(reply.json()["reason"], "unsupported_by_engine", "{}", reply.text());
     }
 

@@ -182,7 +182,13 @@ async fn orders_are_amended() {
     amend(less, 200, &[stands]).await;
     for (change, status, part) in [
         (r#""qty":0.0010001"#, 422, r#""reason":"lot_size""#),
-        (r#""qty":5"#, 422, "order a-1 stays as it was: insufficient_balance"),
+        (
+            r#""qty":0.0010001"#,
+            422,
+            "stays as it was: lot_size: qty 0.0010001 must be a multiple of",
+        ),
+        (r#""price":48000.001"#, 422, "price_tick: price 48000.001 must be a multiple of 0.01"),
+        (r#""qty":5"#, 422, "order a-1 stays as it was: insufficient_balance: there is not enough"),
         (r#""qty":0"#, 400, "qty: 0.0 must be above zero"),
         (r#""side":"SELL""#, 400, "side: unknown field"),
         (r#""price":null"#, 400, "price: null"),

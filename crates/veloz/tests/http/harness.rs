@@ -135,7 +135,7 @@ impl Fixture {
         format!("http://{}{path}", self.address)
     }
 
-    /// Replaces the book by one level a side of 1 BTC, and trades at its bid.
+    /// Replaces the book by one level a side of 1 BTC, and trades a little of its bid.
     pub(crate) async fn quote(&self, update: u64, bid: &str, ask: &str) {
         let qty = "1".parse().unwrap();
         let bid = bid.parse().unwrap();
@@ -147,11 +147,12 @@ impl Fixture {
         let trade = MarketBody::Trade {
             ts_ns: i64::try_from(update).unwrap(),
             price: bid,
-            qty,
+            qty: "0.00001".parse().unwrap(),
             side: Side::Sell,
             trade_id: update,
         };
-        for body in [book, trade] {
+        // The trade first: what it took is not in the book any more.
+        for body in [trade, book] {
             let data = MarketData { symbol: symbol(), position: None, body };
             self.service.submit(Input::Market(data)).await.unwrap();
         }

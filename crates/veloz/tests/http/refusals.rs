@@ -450,7 +450,8 @@ async fn pairs() {
         check(post(&g, "/api/oco", &pair(rest)).await, status, &parts).await;
     }
     let amend = r#"{"client_order_id":"tp","price":52000}"#;
-    check(post(&g, "/api/amend", amend).await, 422, &[r#""reason":"oco""#]).await;
+    check(post(&g, "/api/amend", amend).await, 422, &[r#""reason":"oco""#, "while both stand: "])
+        .await;
     check(post(&g, "/api/cancel", r#"{"client_order_id":"tp-stop"}"#).await, 200, &[]).await;
     check(post(&g, "/api/cancel", r#"{"client_order_id":"tp"}"#).await, 200, &[]).await;
 }

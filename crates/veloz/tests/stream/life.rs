@@ -149,3 +149,27 @@ fn a_shutdown_does_not_wait_for_ever() {
     rig.stream.shut_down();
     assert!((200..3000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
 }
+
+/// Events that nobody was subscribed to are not kept in memory: a live stream begins behind them all the same, and
+/// an older position finds them in the log.
+#[test]
+fn what_came_while_nobody_was_there_is_read_from_the_log() {
+    let rig = Rig::new(quiet());
+    let check = |newest: u64| {
+        rig.publish(5);
+        let mut live = rig.connect("");
+        live.read_until(&format!("id: {}\n\n", newest + 5));
+        let mut late = rig.connect(&format!("last_id={}", newest + 2));
+        rig.publish(1);
+        let last = format!("id: {}\n", newest + 6);
+        live.read_until(&last);
+        late.read_until(&last);
+        assert_eq!(live.event_ids(), [newest + 6]);
+        assert_eq!(late.event_ids(), [3, 4, 5, 6].map(|id| newest + id));
+        let metrics = rig.handle.metrics();
+        assert_eq!((metrics.gaps.get(), metrics.refused_batches.get()), (0, 0));
+        drop((live, late));
+        wait_for("both to be gone", || rig.handle.metrics().connections.get() == 0);
+    };
+    (0..5).for_each(|round| check(round * 6));
+}

@@ -202,9 +202,12 @@ impl Rig {
         }
     }
 
+    /// As the service does it.
     pub(crate) fn publish(&self, count: u64) {
         let (first, frames) = self.log.append(count);
-        self.tail.publish(frames, first, count);
+        if !self.tail.pass_over(first + count) {
+            self.tail.publish(frames, first, count);
+        }
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -228,7 +231,7 @@ impl Rig {
     ) -> Client {
         let socket = self.raw_connect(query, headers, http10);
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Client { socket, received: Vec::new(), read_bytes: 64 << 10 }
+        Client { socket, received: Vec::new(), read_bytes: 64 << 10, was_reset: false }
     }
 
     pub(crate) fn raw_connect(
@@ -260,6 +263,8 @@ pub(crate) struct Client {
     pub(crate) received: Vec<u8>,
     /// At most so much in one read.
     pub(crate) read_bytes: usize,
+    /// The end of the stream was no orderly one.
+    pub(crate) was_reset: bool,
 }
 
 impl Client {
@@ -272,7 +277,10 @@ impl Client {
                 self.received.extend_from_slice(&buffer[..n]);
                 true
             }
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => false,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                self.was_reset = true;
+                false
+            }
             Err(error) => panic!("{error} after {:?}", self.last_words()),
         }
     }

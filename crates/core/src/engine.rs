@@ -17,6 +17,7 @@
 pub use risk::RiskUse;
 
 use away::Away;
+use rests::Rests;
 use stops::Stops;
 
 use crate::book::Book;
@@ -39,6 +40,7 @@ mod external;
 mod invariants;
 mod pairs;
 mod reports;
+mod rests;
 mod risk;
 mod sizing;
 mod stops;
@@ -123,12 +125,13 @@ pub struct Step {
 impl Step {
     /// Empties it.
     pub fn clear(&mut self) {
-        for event in self.events.drain(..) {
-            if let Event::Account(mut account) = event {
+        for event in &mut self.events {
+            if let Event::Account(account) = event {
                 account.balances.clear();
-                self.spare.push(account.balances);
+                self.spare.push(std::mem::take(&mut account.balances));
             }
         }
+        self.events.clear();
         self.facts.clear();
         self.commands.clear();
         self.unchanged.clear();
@@ -151,6 +154,7 @@ pub struct Engine {
     index: SymbolIndex,
     /// One for each instrument.
     markets: Vec<TradedMarket>,
+    rests: Rests,
     reports: Vec<SimReport>,
     ahead: Vec<ahead::Ahead>,
     /// The simulated venue, where it is away: then its markets are the ones that are traded on.
@@ -188,13 +192,15 @@ impl Engine {
         let here = |order: &Order| !order.external && away.is_none();
         let mut open: Vec<_> = state.open_keyed().filter(|(_, order)| here(order)).collect();
         open.sort_unstable_by_key(|(key, order)| order.ticket(*key));
+        let mut rests = Rests::default();
         for (key, order) in open {
             let market = index.get(&order.request.symbol).and_then(|i| markets.get_mut(i));
             let Some(market) = market else { continue };
             if order.is_dormant() {
                 market.stops.insert(key, &order.request);
             } else if let Some(price) = order.price {
-                market.sim.restore(order.ticket(key), order.request.side, price, order.remaining());
+                let (ticket, side) = (order.ticket(key), order.request.side);
+                rests.set(key, market.sim.restore(ticket, side, price, order.remaining()));
             }
         }
         let (reports, ahead) = (Vec::new(), Vec::new());
@@ -206,6 +212,7 @@ impl Engine {
             state,
             index,
             markets,
+            rests,
             reports,
             ahead,
             away,
@@ -447,18 +454,6 @@ impl Engine {
         self.end_other(ts, key, (OrderChange::Cancel, None), step);
     }
 
-    /// Takes an order off the built-in venue.
-    fn take_off(&mut self, key: OrderKey) {
-        let Some(order) = self.state.order_at(key) else { return };
-        let index = self.index.get(&order.request.symbol);
-        let Some(market) = index.and_then(|index| self.markets.get_mut(index)) else { return };
-        if order.is_dormant() {
-            market.stops.remove(key, &order.request);
-        } else if let Some(price) = order.price {
-            market.sim.cancel(order.ticket(key), order.request.side, price);
-        }
-    }
-
     /// Time has passed.
     fn tick(&mut self, ts: TsNs, step: &mut Step) -> Answer {
         self.begin_day(ts, step);
@@ -560,11 +555,13 @@ impl Engine {
 
 /// The only ways by which the state changes.
 impl Engine {
+    #[inline]
     fn emit(&mut self, event: Event, step: &mut Step) {
         self.state.apply_event(self.state.last_event_id() + 1, &event);
         step.events.push(event);
     }
 
+    #[inline]
     fn tell(&mut self, fact: Fact, step: &mut Step) {
         self.state.apply_fact(&fact);
         step.facts.push(fact);

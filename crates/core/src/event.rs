@@ -438,6 +438,12 @@ impl<'a> Object<'a> {
         }
     }
 
+    fn venue_order_id(&mut self, id: Option<&VenueOrderId>) {
+        if let Some(id) = id {
+            id.with_str(|text| self.text("venue_order_id", text));
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn price(&mut self, key: &str, value: Option<Price>) {
         if let Some(value) = value {
@@ -476,7 +482,7 @@ impl<'a> Object<'a> {
     fn order_update(&mut self, e: &OrderUpdate) {
         self.int("ts_ns", e.ts_ns);
         self.name("client_order_id", e.client_order_id.as_bytes());
-        self.opt_text("venue_order_id", e.venue_order_id.as_ref().map(VenueOrderId::as_str));
+        self.venue_order_id(e.venue_order_id.as_ref());
         self.name("status", e.status.as_bytes());
         self.opt_name("symbol", e.symbol.as_ref().map(Symbol::as_bytes));
         self.opt_name("side", e.side.map(Side::as_bytes));
@@ -506,7 +512,7 @@ impl<'a> Object<'a> {
         self.opt_name("side", e.side.map(Side::as_bytes));
         self.qty("order_qty", e.order_qty);
         self.price("limit_price", e.limit_price);
-        self.opt_text("venue_order_id", e.venue_order_id.as_ref().map(VenueOrderId::as_str));
+        self.venue_order_id(e.venue_order_id.as_ref());
         self.qty("executed_qty", Some(e.executed_qty));
         self.key("avg_price");
         e.avg_price.write(self.out);

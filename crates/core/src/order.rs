@@ -278,6 +278,7 @@ impl Order {
     }
 
     /// The `order_state` event that tells how it stands.
+    #[inline]
     pub fn state_event(&self) -> OrderState {
         OrderState {
             client_order_id: self.request.client_order_id,

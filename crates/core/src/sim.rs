@@ -21,7 +21,8 @@
 
 mod resting;
 
-use resting::{Node, Place, Resting};
+pub use resting::RestId;
+use resting::{First, Node, Place, Resting};
 
 use crate::book::{Book, PriceLevel, price_at, rank};
 use crate::event::Liquidity;
@@ -143,11 +144,14 @@ impl SimMarket {
         self.bids.len() + self.asks.len()
     }
 
-    /// What remains of a resting order.
-    pub fn remaining(&self, side: Side, price: Price, ticket: Ticket) -> Option<Qty> {
+    /// What remains of an order that rests there, at that price.
+    pub fn remaining(&self, at: RestId, ticket: Ticket, side: Side, price: Price) -> Option<Qty> {
         let resting = self.resting(side);
-        let node = resting.node(resting.find(rank(side, price), ticket)?);
-        node.map(|node| node.place.remaining)
+        let node = resting.node(at.0);
+        let is_it = |node: &&Node| {
+            node.ticket == ticket && resting.rank_of(node) == Some(rank(side, price))
+        };
+        node.filter(is_it).map(|node| node.place.remaining)
     }
 
     /// What a MARKET order costs at most, in quote: the walk through what is offered.
@@ -200,29 +204,37 @@ impl SimMarket {
         self.plan(order) == Stop::OwnOrder || !self.plan.is_empty()
     }
 
-    /// A resting order shrinks and keeps its place.
-    pub fn shrink(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
+    /// The order that rests there shrinks and keeps its place.
+    pub fn shrink(&mut self, at: RestId, ticket: Ticket, side: Side, remaining: Qty) {
         let resting = self.resting_mut(side);
-        let id = resting.find(rank(side, price), ticket);
-        if let Some(place) = id.and_then(|id| resting.place_mut(id)) {
+        if resting.is_at(at.0, ticket)
+            && let Some(place) = resting.place_mut(at.0)
+        {
             place.remaining = place.remaining.min(remaining);
         }
     }
 
-    /// A new order.
-    pub fn place(&mut self, ticket: Ticket, order: &Incoming, out: &mut Vec<SimReport>) {
+    /// A new order. Where it rests from then on, if it does.
+    pub fn place(
+        &mut self,
+        ticket: Ticket,
+        order: &Incoming,
+        out: &mut Vec<SimReport>,
+    ) -> Option<RestId> {
         let mut report = |body| out.push(SimReport { key: ticket.key, body });
         let stop = self.plan(order);
         if order.order_type == OrderType::LimitMaker
             && (stop == Stop::OwnOrder || !self.plan.is_empty())
         {
-            return report(SimOutcome::Rejected(Reason::WouldTake));
+            report(SimOutcome::Rejected(Reason::WouldTake));
+            return None;
         }
         report(SimOutcome::Accepted);
         if order.time_in_force == TimeInForce::Fok && stop != Stop::Filled {
             let own = stop == Stop::OwnOrder;
             let reason = if own { Reason::SelfTrade } else { Reason::FokUnfilled };
-            return report(SimOutcome::Expired(reason));
+            report(SimOutcome::Expired(reason));
+            return None;
         }
         let mut remaining = order.qty;
         let maker = order.side.opposite();
@@ -242,11 +254,12 @@ impl SimMarket {
             remaining = remaining.saturating_sub(qty);
             report(SimOutcome::Fill { qty, price, liquidity: Liquidity::Taker });
         }
+        let mut rests = None;
         match (stop, order.price, order.time_in_force) {
             (Stop::Filled, ..) => {}
             (Stop::OwnOrder, ..) => report(SimOutcome::Expired(Reason::SelfTrade)),
             (Stop::NothingOffered, Some(price), TimeInForce::Gtc | TimeInForce::Gtd) => {
-                self.rest(ticket, order.side, price, remaining);
+                rests = self.rest(ticket, order.side, price, remaining);
             }
             (Stop::NothingOffered, limit, _) => {
                 let empty = self.book.offers(order.side.opposite()).next().is_none();
@@ -256,26 +269,41 @@ impl SimMarket {
             }
         }
         self.book.give_back();
+        rests
     }
 
-    /// Puts an order of an earlier run back, at the back of the queue.
-    pub fn restore(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
+    /// Puts an order of an earlier run back, at the back of the queue. Where it rests from then on.
+    pub fn restore(
+        &mut self,
+        ticket: Ticket,
+        side: Side,
+        price: Price,
+        remaining: Qty,
+    ) -> Option<RestId> {
         self.unplaced += 1;
         let place = Place { remaining, ahead: None, left: Qty::ZERO };
-        self.resting_mut(side).insert(rank(side, price), ticket, place);
+        self.resting_mut(side).insert(rank(side, price), ticket, place).map(RestId)
     }
 
-    /// Has a look at where an order of that key may rest: first at its entry, then at its place, then at its
-    /// neighbours. What it says means nothing, but that the order is near by then.
-    pub(crate) fn look_at(&self, side: Side, key: OrderKey, depth: usize) -> usize {
-        self.resting(side).look_at(key, depth)
+    /// Where the last order at a price rests: the one that the next must know.
+    pub(crate) fn last_at(&self, side: Side, price: Price) -> Option<RestId> {
+        self.resting(side).last_at(rank(side, price)).map(RestId)
     }
 
-    /// Takes an order back. Says whether it rested here.
-    pub fn cancel(&mut self, ticket: Ticket, side: Side, price: Price) -> bool {
+    /// Has a look at where an order may rest. What a look says means nothing, but that what it looked at is near.
+    pub(crate) fn look_at(&self, side: Side, at: RestId) -> usize {
+        self.resting(side).node(at.0).map_or(0, |node| node.ticket.key)
+    }
+
+    /// Has a look at those that may stand before it and behind it.
+    pub(crate) fn look_beside(&self, side: Side, at: RestId) -> usize {
+        self.resting(side).look_beside(at.0)
+    }
+
+    /// Takes back the order that rests there. Says whether it did.
+    pub fn cancel(&mut self, at: RestId, ticket: Ticket, side: Side) -> bool {
         let resting = self.resting_mut(side);
-        let id = resting.find(rank(side, price), ticket);
-        let place = id.and_then(|id| resting.remove(id));
+        let place = if resting.is_at(at.0, ticket) { resting.remove(at.0) } else { None };
         self.unplaced -= usize::from(place.is_some_and(|place| place.ahead.is_none()));
         place.is_some()
     }
@@ -288,7 +316,7 @@ impl SimMarket {
         }
         self.update_book(now, body);
         for side in [Side::Buy, Side::Sell] {
-            if let Some(level) = self.resting(side).first().map(|(_, node)| node.rank) {
+            if let Some(level) = self.resting(side).first().map(|first| first.rank) {
                 while let Some((best, offered)) = self.reached(side, level) {
                     self.book.take(side.opposite(), best, offered);
                 }
@@ -335,14 +363,15 @@ impl SimMarket {
         }
     }
 
-    fn rest(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) {
+    fn rest(&mut self, ticket: Ticket, side: Side, price: Price, remaining: Qty) -> Option<RestId> {
         let rank = rank(side, price);
         let (mut ahead, mut left) = (None, Qty::ZERO);
         if self.book.is_known() && self.shortened.is_empty() && !self.book.is_ahead() {
             ahead = Some(self.book.offered_at(side, price));
         } else if self.book.is_known() {
             // It is behind those that are here, whatever of a trade they got, or are yet to be told.
-            let last = self.resting(side).last_at(rank).map(|node| node.place);
+            let last = self.resting(side).last_at(rank);
+            let last = last.and_then(|id| self.resting(side).node(id)).map(|node| node.place);
             let stood = last.and_then(|last| last.ahead).unwrap_or_default();
             let behind = self.book.offered_at(side, price).max(stood);
             let waits = stood.saturating_add(last.map(|last| last.left).unwrap_or_default());
@@ -352,14 +381,14 @@ impl SimMarket {
         self.unplaced += usize::from(ahead.is_none());
         self.shortened.extend((!left.is_zero()).then_some((side, rank)));
         let place = Place { remaining, ahead, left };
-        self.resting_mut(side).insert(rank, ticket, place);
+        self.resting_mut(side).insert(rank, ticket, place).map(RestId)
     }
 
     /// Fills `plan` with what the order takes at once: price and quantity, best first.
     fn plan(&mut self, order: &Incoming) -> Stop {
         let maker = order.side.opposite();
         let limit = order.price.map_or(i64::MAX, |price| rank(maker, price));
-        let own = self.resting(maker).first().map(|(_, node)| (node.rank, node.place));
+        let own = self.resting(maker).first().map(|first| (first.rank, first.place));
         let own = own.filter(|(own, _)| *own <= limit);
         let mut left = order.qty;
         self.plan.clear();
@@ -481,8 +510,8 @@ impl SimMarket {
         let traded = rank(side, price);
         while !left.is_zero() {
             let resting = self.resting(side);
-            let first = resting.first().filter(|(_, node)| node.rank < traded);
-            let Some((id, &Node { rank, ticket, .. })) = first else { break };
+            let first = resting.first().filter(|first| first.rank < traded);
+            let Some(First { id, rank, ticket, .. }) = first else { break };
             let Some(place) = self.resting_mut(side).place_mut(id) else { break };
             let was_placed = place.ahead.replace(Qty::ZERO).is_some();
             place.left = Qty::ZERO;
@@ -531,8 +560,7 @@ impl SimMarket {
 
     /// Fills the orders of a side that the book's other side has reached.
     fn cross(&mut self, side: Side, out: &mut Vec<SimReport>) {
-        while let Some((id, &Node { rank: level, ticket, place, .. })) = self.resting(side).first()
-        {
+        while let Some(First { id, rank: level, ticket, place }) = self.resting(side).first() {
             let (price, mut left) = (price_at(side, level), place.remaining);
             while !left.is_zero() {
                 let Some((best, offered)) = self.reached(side, level) else { break };

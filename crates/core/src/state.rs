@@ -35,9 +35,7 @@ use crate::ledger::{AssetIndex, Ledger};
 use crate::order::{FirstAnswer, Order, OrderStatus, Trade};
 use crate::risk::Reason;
 use crate::sim::OrderKey;
-use crate::types::{
-    Asset, ClientOrderId, EventId, Money, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
-};
+use crate::types::{Asset, ClientOrderId, EventId, Money, Qty, Side, Symbol, Text, TsNs};
 
 /// All that a restart needs.
 #[derive(Debug, Clone, Default)]
@@ -447,18 +445,24 @@ impl State {
         self.data.recent.update(id, update);
         let Some(key) = self.order_key(&update.client_order_id) else { return };
         let Some(order) = self.data.orders.get_mut(key) else { return };
-        let before = OpenOrders::of(order);
-        order.status = Some(update.status);
         order.last_ts_ns = update.ts_ns;
-        self.index.changed(order.pair, before, OpenOrders::of(order));
+        let status = order.status.replace(update.status);
+        // Of an order that stays open, what it comes to changes with what is executed, not with its status.
+        if update.status.is_final() || status.is_some_and(OrderStatus::is_final) {
+            let now = OpenOrders::of(order);
+            order.status = status;
+            let before = OpenOrders::of(order);
+            order.status = Some(update.status);
+            self.index.changed(order.pair, before, now);
+        }
         if let Some(reason) = &update.reason {
             order.reason.clone_from(reason);
         }
         if let Some(venue_order_id) = update.venue_order_id {
             order.venue_order_id = Some(venue_order_id);
             if update.status == OrderStatus::Accepted && !order.external {
-                self.data.last_venue_order_id =
-                    self.data.last_venue_order_id.max(number_of(&venue_order_id));
+                let number = venue_order_id.number().unwrap_or_default();
+                self.data.last_venue_order_id = self.data.last_venue_order_id.max(number);
             }
         }
         if update.status.is_final() {
@@ -527,11 +531,6 @@ impl State {
             });
         }
     }
-}
-
-/// The number that the built-in venue gave; 0 for a name that is no number.
-fn number_of(id: &VenueOrderId) -> u64 {
-    id.as_str().parse().unwrap_or(0)
 }
 
 impl Serialize for State {

@@ -14,6 +14,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+pub use venue_order_id::VenueOrderId;
+
 use crate::wire::wire_enum;
 
 /// Text that is usually a constant of the program (a reason code) but may come from a venue.
@@ -416,23 +418,23 @@ pub struct NameError {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, max $max:expr, $allowed:expr, $check:expr) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident, max $max:expr, $allowed:expr, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name {
+        $vis struct $name {
             bytes: [u8; $max],
             len: u8,
         }
 
         impl $name {
             /// The longest, in bytes.
-            pub const MAX_BYTES: usize = $max;
+            $vis const MAX_BYTES: usize = $max;
 
             /// Checks and copies a name.
             ///
             /// # Errors
             /// When it is empty, too long, or has a character that is not allowed.
-            pub fn parse(text: &str) -> Result<Self, NameError> {
+            $vis fn parse(text: &str) -> Result<Self, NameError> {
                 let error = NameError { max: $max, allowed: $allowed };
                 let check: fn(char) -> bool = $check;
                 let mut bytes = [0; $max];
@@ -444,13 +446,13 @@ macro_rules! name {
             }
 
             /// The name as text.
-            pub fn as_str(&self) -> &str {
+            $vis fn as_str(&self) -> &str {
                 // `parse` copied these bytes whole from a `str`; the default is never reached.
                 std::str::from_utf8(self.as_bytes()).unwrap_or_default()
             }
 
             /// The name as UTF-8: cheaper than the text, which is looked at again.
-            pub fn as_bytes(&self) -> &[u8] {
+            $vis fn as_bytes(&self) -> &[u8] {
                 self.bytes.get(..usize::from(self.len)).unwrap_or_default()
             }
         }
@@ -505,42 +507,19 @@ macro_rules! name {
 
 name! {
     /// An instrument's name, `BTCUSDT`. Upper case; letters beyond ASCII are allowed (Binance has such).
-    Symbol, max 32, "letters (upper case) and digits", |c| c.is_alphanumeric() && !c.is_lowercase()
+    pub Symbol, max 32, "letters (upper case) and digits", |c| c.is_alphanumeric() && !c.is_lowercase()
 }
 name! {
     /// An asset's name, `BTC`.
-    Asset, max 24, "letters (upper case) and digits", |c| c.is_alphanumeric() && !c.is_lowercase()
+    pub Asset, max 24, "letters (upper case) and digits", |c| c.is_alphanumeric() && !c.is_lowercase()
 }
 name! {
     /// The client's own name for an order: 1 to 36 of `A-Z a-z 0-9 - _` (Binance's rule).
-    ClientOrderId, max 36, "of A-Z a-z 0-9 - _", |c| c.is_ascii_alphanumeric() || c == '-' || c == '_'
-}
-name! {
-    /// The venue's name for an order.
-    VenueOrderId, max 36, "visible ASCII characters", |c| c.is_ascii_graphic()
+    pub ClientOrderId, max 36, "of A-Z a-z 0-9 - _", |c| c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
-impl VenueOrderId {
-    /// A number as a name; 0 is none.
-    pub(crate) fn of_number(number: u64) -> Option<VenueOrderId> {
-        let mut buffer = itoa::Buffer::new();
-        let digits = buffer.format(number).as_bytes();
-        let mut bytes = [0; VenueOrderId::MAX_BYTES];
-        bytes.get_mut(..digits.len())?.copy_from_slice(digits);
-        let len = u8::try_from(digits.len()).ok()?;
-        (number != 0).then_some(VenueOrderId { bytes, len })
-    }
-
-    /// The number that it is the name of, written as a number is.
-    pub(crate) fn number(&self) -> Option<u64> {
-        let digits = self.bytes.get(..usize::from(self.len))?;
-        let number = digits.iter().try_fold(0_u64, |number, digit| {
-            let digit = digit.checked_sub(b'0').filter(|digit| *digit <= 9)?;
-            number.checked_mul(10)?.checked_add(digit.into())
-        });
-        number.filter(|_| digits.first() != Some(&b'0'))
-    }
-}
+// Below the macro, which it uses.
+mod venue_order_id;
 
 wire_enum! {
     /// Which way an order goes.

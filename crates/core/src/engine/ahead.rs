@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use super::Engine;
 use crate::input::Input;
-use crate::sim::OrderKey;
+use crate::sim::{OrderKey, RestId};
 use crate::types::Side;
 
 /// An input that is about an order.
@@ -16,8 +16,8 @@ use crate::types::Side;
 pub(super) struct Ahead {
     name_hash: u32,
     key: Option<OrderKey>,
-    /// The market, and the side on which it may rest.
-    rests: Option<(usize, Side)>,
+    /// The market, the side and the place of the order there, or of the one that it will stand behind.
+    rests: Option<(usize, Side, RestId)>,
 }
 
 impl Engine {
@@ -28,30 +28,45 @@ impl Engine {
         ahead.clear();
         let mut seen = 0_usize;
         for input in inputs {
-            let id = match input {
-                Input::NewOrder(order) => &order.client_order_id,
-                Input::Cancel(cancel) => &cancel.client_order_id,
-                Input::Amend(amend) => &amend.client_order_id,
+            let (id, rests) = match input {
+                Input::NewOrder(order) => {
+                    let last = || {
+                        let index = self.index.get(&order.symbol)?;
+                        let last =
+                            self.markets.get(index)?.sim.last_at(order.side, order.price?)?;
+                        Some((index, order.side, last))
+                    };
+                    (&order.client_order_id, last())
+                }
+                Input::Cancel(cancel) => (&cancel.client_order_id, None),
+                Input::Amend(amend) => (&amend.client_order_id, None),
                 _ => continue,
             };
             let name_hash = self.state.name_hash(id);
-            seen += self.state.look_at_name(name_hash);
-            ahead.push(Ahead { name_hash, key: None, rests: None });
+            seen ^= self.state.look_at_name(name_hash);
+            ahead.push(Ahead { name_hash, key: None, rests });
         }
         for one in &mut ahead {
             one.key = self.state.likely_key(one.name_hash);
-            seen += one.key.map_or(0, |key| self.state.look_at(key));
+            seen ^= one.key.map_or(0, |key| self.state.look_at(key));
         }
         for one in &mut ahead {
-            let Some(key) = one.key else { continue };
-            let Some((symbol, side)) = self.state.instrument_of(key) else { continue };
-            one.rests = self.index.get(&symbol).map(|index| (index, side));
+            if let Some(key) = one.key
+                && let Some((symbol, side)) = self.state.instrument_of(key)
+            {
+                let index = self.index.get(&symbol);
+                one.rests = index.map(|index| (index, side, self.rests.get(key)));
+            }
         }
-        for depth in 0..3 {
+        for is_first_look in [true, false] {
             for one in &ahead {
-                let Some((key, (index, side))) = one.key.zip(one.rests) else { continue };
-                let market = self.markets.get(index);
-                seen += market.map_or(0, |market| market.sim.look_at(side, key, depth));
+                let Some((index, side, at)) = one.rests else { continue };
+                let Some(market) = self.markets.get(index) else { continue };
+                seen ^= if is_first_look {
+                    market.sim.look_at(side, at)
+                } else {
+                    market.sim.look_beside(side, at)
+                };
             }
         }
         black_box(seen);

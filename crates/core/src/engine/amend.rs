@@ -91,14 +91,15 @@ impl Engine {
         let (side, remaining) = (order.request.side, order.remaining());
         let keeps_place = order.queued_at == old.queued_at;
         let Some(market) = self.markets.get_mut(index) else { return };
-        let Some(old_price) = old.price.filter(|_| !order.is_dormant()) else {
-            return self.tell_state(ts, key, step);
-        };
-        if keeps_place {
-            market.sim.shrink(old.ticket(key), side, old_price, remaining);
+        if old.price.is_none() || order.is_dormant() {
             return self.tell_state(ts, key, step);
         }
-        market.sim.cancel(old.ticket(key), side, old_price);
+        let at = self.rests.get(key);
+        if keeps_place {
+            market.sim.shrink(at, old.ticket(key), side, remaining);
+            return self.tell_state(ts, key, step);
+        }
+        market.sim.cancel(at, old.ticket(key), side);
         self.place(ts, index, key, step);
     }
 }

@@ -56,7 +56,8 @@ impl Engine {
                 dormant += 1;
                 continue;
             }
-            let rests = |price| market.sim.remaining(order.request.side, price, order.ticket(key));
+            let (at, ticket, side) = (self.rests.get(key), order.ticket(key), order.request.side);
+            let rests = |price| market.sim.remaining(at, ticket, side, price);
             let resting = order.price.and_then(rests);
             if resting != Some(order.remaining()) {
                 return Err(format!("{} rests with {resting:?}", order.client_order_id()));

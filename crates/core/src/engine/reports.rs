@@ -84,9 +84,8 @@ impl Engine {
         for report in reports {
             match report.body {
                 SimOutcome::Accepted => {
-                    let id = self.state.next_venue_order_id();
-                    let mut text = itoa::Buffer::new();
-                    touched.venue_order_id = VenueOrderId::parse(text.format(id)).ok();
+                    let id = VenueOrderId::of_number(self.state.next_venue_order_id());
+                    touched.venue_order_id = Some(id);
                     self.accept(ts, key, &touched, step);
                 }
                 SimOutcome::Rejected(reason) => {

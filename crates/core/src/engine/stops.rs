@@ -128,7 +128,8 @@ impl Engine {
                     reports.push(SimReport { key, body: SimOutcome::Accepted });
                 }
                 Some(order) => {
-                    market.sim.place(order.ticket(key), &order.incoming(), &mut reports);
+                    let at = market.sim.place(order.ticket(key), &order.incoming(), &mut reports);
+                    self.rests.set(key, at);
                 }
                 None => {}
             }

@@ -149,13 +149,13 @@ impl Orders {
         if let Some(at) = self.ready_at(key) {
             return self.ready.get_mut(at);
         }
-        let packed = self.packed.get(key)?;
-        let ready = if packed.is_elsewhere() {
-            Ready { order: *self.whole.remove(&key)?, changed: true }
-        } else {
-            Ready { order: self.unpack(packed)?, changed: false }
-        };
-        self.admit(key, ready)
+        let packed = *self.packed.get(key)?;
+        if packed.is_elsewhere() {
+            let order = *self.whole.remove(&key)?;
+            return self.admit(key, Ready { order, changed: true });
+        }
+        let symbol = self.symbols.get(packed.pair()).copied().flatten()?;
+        self.admit(key, Ready { order: packed.unpack(symbol), changed: false })
     }
 
     /// Puts an order in the place of one that was touched long ago.
@@ -165,26 +165,34 @@ impl Orders {
         let old_key = std::mem::replace(self.ready_keys.get_mut(at)?, key);
         if at == self.ready.len() {
             self.ready.push(ready);
+            return self.ready.get_mut(at);
+        }
+        let slot = self.ready.get_mut(at)?;
+        if slot.changed && !Self::pack(&mut self.packed, &mut self.symbols, old_key, &slot.order) {
+            self.packed.get_mut(old_key)?.set_elsewhere();
+            let old = std::mem::replace(slot, ready);
+            self.whole.insert(old_key, Box::new(old.order));
         } else {
-            let old = std::mem::replace(self.ready.get_mut(at)?, ready);
-            if old.changed {
-                self.put_away(old_key, old.order);
-            }
+            *slot = ready;
         }
         self.ready.get_mut(at)
     }
 
-    fn put_away(&mut self, key: usize, order: Order) {
-        let packed =
-            if self.is_of(order.pair, order.request.symbol) { Packed::of(&order) } else { None };
-        let Some(slot) = self.packed.get_mut(key) else { return };
-        match packed {
-            Some(packed) => *slot = packed,
-            None => {
-                slot.set_elsewhere();
-                self.whole.insert(key, Box::new(order));
-            }
+    /// Whether an order fits where it lies packed; then it lies there.
+    fn pack(
+        packed: &mut Blocks<Packed>,
+        symbols: &mut Vec<Option<Symbol>>,
+        key: usize,
+        order: &Order,
+    ) -> bool {
+        if !is_of(symbols, order.pair, order.request.symbol) {
+            return false;
         }
+        let (Some(slot), Some(of_order)) = (packed.get_mut(key), Packed::of(order)) else {
+            return false;
+        };
+        *slot = of_order;
+        true
     }
 
     /// The order as it lies packed, or would, and its instrument. `None`: there is more to it.
@@ -198,26 +206,25 @@ impl Orders {
 
     /// An order that was packed before.
     fn push_packed(&mut self, packed: Packed, symbol: Symbol) {
-        if self.is_of(packed.pair(), symbol) {
+        if is_of(&mut self.symbols, packed.pair(), symbol) {
             self.packed.push(packed);
         } else {
             self.push(packed.unpack(symbol));
         }
     }
 
-    /// Whether the instrument of an order follows from its pair. (It does.)
-    fn is_of(&mut self, pair: usize, symbol: Symbol) -> bool {
-        if self.symbols.len() <= pair {
-            self.symbols.resize(pair + 1, None);
-        }
-        let slot = self.symbols.get_mut(pair);
-        slot.is_some_and(|slot| *slot.get_or_insert(symbol) == symbol)
-    }
-
     fn unpack(&self, packed: &Packed) -> Option<Order> {
         let symbol = self.symbols.get(packed.pair())?;
         symbol.map(|symbol| packed.unpack(symbol))
     }
+}
+
+/// Whether the instrument of an order follows from its pair. (It does.)
+fn is_of(symbols: &mut Vec<Option<Symbol>>, pair: usize, symbol: Symbol) -> bool {
+    if symbols.len() <= pair {
+        symbols.resize(pair + 1, None);
+    }
+    symbols.get_mut(pair).is_some_and(|slot| *slot.get_or_insert(symbol) == symbol)
 }
 
 impl PartialEq for Orders {

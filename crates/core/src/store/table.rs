@@ -28,6 +28,7 @@ struct Entry {
 
 /// Hashes and numbers apart, so that all hashes are compared at once.
 #[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
 struct Bucket {
     hashes: [u32; WIDTH],
     values: [u32; WIDTH],

@@ -6,12 +6,13 @@
 
 mod reference;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use reference::{Incoming, Kind, Levels, Reference};
 use veloz_core::input::MarketBody;
 use veloz_core::order::{OrderType, TimeInForce};
-use veloz_core::sim::{self, SimMarket, SimReport, Ticket};
+use veloz_core::sim::{self, RestId, SimMarket, SimReport, Ticket};
 use veloz_core::types::{Price, Qty, Side};
 
 const SEEDS: u64 = 1_000;
@@ -158,32 +159,38 @@ fn incoming(order: &Incoming) -> sim::Incoming {
     sim::Incoming { side, order_type, time_in_force, qty, price }
 }
 
+/// Where the orders rest, by key.
+type Rests = BTreeMap<usize, RestId>;
+
 /// Does the same to both.
 fn apply(
     what: &Operation,
-    sim: &mut SimMarket,
+    (sim, rests): (&mut SimMarket, &mut Rests),
     reference: &mut Reference,
     out: &mut Vec<SimReport>,
 ) {
-    let price_of = |reference: &Reference, key: usize| {
+    let side_of = |reference: &Reference, key: usize| {
         let found = reference.resting().find(|(known, ..)| *known == key);
-        found.map(|(_, side, price, _)| (side, Price::from_raw(price))).expect("it rests")
+        found.map(|(_, side, ..)| side).expect("it rests")
     };
     let body = match what {
         Operation::Place(order) => {
             reference.place(*order);
-            return sim.place(ticket(order.key), &incoming(order), out);
+            let at = sim.place(ticket(order.key), &incoming(order), out);
+            rests.extend(at.map(|at| (order.key, at)));
+            return;
         }
         Operation::Cancel(key) => {
-            let (side, price) = price_of(reference, *key);
+            let (at, side) = (rests[key], side_of(reference, *key));
             reference.cancel(*key);
-            assert!(sim.cancel(ticket(*key), side, price), "it rests");
+            assert!(sim.cancel(at, ticket(*key), side), "it rests");
+            assert!(!sim.cancel(at, ticket(*key), side), "it is gone");
             return;
         }
         Operation::Shrink(key, lots) => {
-            let (side, price) = price_of(reference, *key);
+            let (at, side) = (rests[key], side_of(reference, *key));
             reference.shrink(*key, *lots);
-            return sim.shrink(ticket(*key), side, price, Qty::from_raw(*lots));
+            return sim.shrink(at, ticket(*key), side, Qty::from_raw(*lots));
         }
         Operation::Trade(price, lots, side) => {
             reference.trade(*price, *lots, *side);
@@ -214,12 +221,12 @@ fn check(seed: u64, operations: u64) -> usize {
     let random = fastrand::Rng::with_seed(seed);
     let mut generator = Generator { random, middle: 100, last_id: 10, keys: 0 };
     let (mut sim, mut reference) = (SimMarket::default(), Reference::default());
-    let mut out = Vec::new();
+    let (mut rests, mut out) = (Rests::new(), Vec::new());
     let mut fills = 0;
     for number in 0..operations {
         let what = generator.next(&reference);
         out.clear();
-        apply(&what, &mut sim, &mut reference, &mut out);
+        apply(&what, (&mut sim, &mut rests), &mut reference, &mut out);
         let at = || format!("seed {seed}, operation {number}: {what:?}");
         assert_eq!(out, reference.told(), "reports, {}", at());
         assert_eq!(sim.book().is_known(), reference.is_known(), "known, {}", at());
@@ -228,7 +235,7 @@ fn check(seed: u64, operations: u64) -> usize {
         assert_eq!(asks, levels(&reference.offers(Side::Sell)), "asks, {}", at());
         assert_eq!(sim.resting_count(), reference.resting().count(), "resting, {}", at());
         for (key, side, price, left) in reference.resting() {
-            let remaining = sim.remaining(side, Price::from_raw(price), ticket(key));
+            let remaining = sim.remaining(rests[&key], ticket(key), side, Price::from_raw(price));
             assert_eq!(remaining, Some(Qty::from_raw(left)), "order {key}, {}", at());
         }
         let is_fill =

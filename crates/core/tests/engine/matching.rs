@@ -335,7 +335,7 @@ fn a_restart_puts_orders_back_at_the_end_of_the_queue() {
     assert_eq!(rig.market(trade("SELL 4 @ 99")), "market 99.0; a 2.0@99.0; a FILLED; =a; account");
     rig.order("b BUY 1 @ 101");
     let ids = |name| rig.engine.state().order(&id(name)).unwrap().venue_order_id.unwrap();
-    assert_eq!((ids("a").as_str(), ids("b").as_str()), ("1", "2"));
+    assert_eq!([ids("a"), ids("b")].map(|id| id.to_string()), ["1", "2"]);
 }
 
 #[test]

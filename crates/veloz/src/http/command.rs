@@ -227,7 +227,7 @@ fn write_placed(out: &mut Vec<u8>, answer: &OrderAnswer) {
     write_ok(out, &answer.client_order_id);
     if let Some(id) = &answer.venue_order_id {
         out.extend_from_slice(b",\"venue_order_id\":");
-        write_json_string(out, id.as_str());
+        id.with_str(|id| write_json_string(out, id));
     }
     out.extend_from_slice(b",\"status\":\"");
     out.extend_from_slice(answer.status.as_bytes());

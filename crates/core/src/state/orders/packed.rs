@@ -24,6 +24,7 @@ const NONE: &str = "-";
 
 /// What most orders consist of. Of an order that has more to it, its name.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
 pub(super) struct Packed {
     cum_quote: Money,
     locked: Money,
@@ -117,7 +118,7 @@ impl Packed {
             queued_at: order.queued_at,
             last_ts_ns: order.last_ts_ns,
             venue_number: match &order.venue_order_id {
-                Some(id) => id.number()?,
+                Some(id) => id.number().filter(|number| *number != 0)?,
                 None => 0,
             },
             pair: u16::try_from(order.pair).ok()?,
@@ -162,7 +163,8 @@ impl Packed {
             price,
             triggered: false,
             queued_at: self.queued_at,
-            venue_order_id: VenueOrderId::of_number(self.venue_number),
+            venue_order_id: (self.venue_number != 0)
+                .then(|| VenueOrderId::of_number(self.venue_number)),
             status: self.status,
             executed_qty: self.executed_qty,
             cum_quote: self.cum_quote,

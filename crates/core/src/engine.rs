@@ -491,6 +491,7 @@ impl Engine {
         let event = self.market_event(index, data);
         let price = event.as_ref().map(|event| event.price);
         if let Some(event) = event {
+            self.price_day(index, event.price, step);
             self.emit(Event::Market(event), step);
         }
         if self.away.is_some() {

@@ -223,6 +223,9 @@ impl Engine {
     ) {
         let buffer = self.there(|engine, done| {
             let ts = engine.stamp(now);
+            if let Some(price) = price {
+                engine.price_day(index, price, done);
+            }
             engine.take_reports(ts, reports, done);
             if let Some(price) = price {
                 engine.wake(ts, index, price, done);

@@ -3,8 +3,9 @@
 //! Contract: the loss of a day is what the account was worth when the UTC day began (at the first input of
 //! it, or when the limit was set) less what it is worth now, measured in one asset: what it has of that
 //! asset, and of every other asset that an instrument here trades against it, at the last market price of
-//! that instrument. Assets without such a price count nothing on both sides. So it holds what was
-//! realized, fees, and what is held, marked to the market. Once it has reached the limit only what is held
+//! that instrument. Assets without such a price count nothing on both sides: what was held of one when the
+//! day began is counted there at its first price. So it holds what was realized, fees, and what is held,
+//! marked to the market. Once it has reached the limit only what is held
 //! can be sold, until the next day.
 //!
 //! Stops do not wake into a market that takes no such order: while HALTED none does, while REDUCE_ONLY or
@@ -17,10 +18,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Engine, Step, Venue};
 use crate::input::{Answer, AssetLimits, Refusal, RiskChange, TradingState, bad};
+use crate::instrument::Instrument;
 use crate::limits;
 use crate::risk::Reason;
 use crate::state::{DayStart, Fact};
-use crate::types::{Asset, Money, Qty, Symbol, TsNs};
+use crate::types::{Asset, Money, Price, Qty, Symbol, TsNs};
 
 /// How much of each limit is used now, as the checks in front of an order count it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,14 +143,39 @@ impl Engine {
         let day = DayStart::day_of(ts);
         let old = self.state.day_start();
         let known = |asset: &Asset| old.worth_in(asset).filter(|_| old.day == day);
-        let limited = self.state.risk().max_daily_loss.keys();
+        let limited = &self.state.risk().max_daily_loss;
         let worth: Vec<_> = limited
+            .keys()
             .map(|asset| (*asset, known(asset).unwrap_or_else(|| self.worth_in(*asset))))
             .collect();
-        let start = DayStart { day, worth };
+        let unpriced = self.instruments.iter().filter_map(|instrument| {
+            let Instrument { symbol, base, quote, .. } = *instrument;
+            limited.get(&quote)?;
+            let held = match known(&quote) {
+                Some(_) => old.unpriced.iter().find(|(known, _)| *known == symbol)?.1,
+                None => self.state.market(&symbol).is_none().then(|| self.state.held(base))?,
+            };
+            (!held.is_zero()).then_some((symbol, held))
+        });
+        let start = DayStart { day, unpriced: unpriced.collect(), worth };
         if !start.worth.is_empty() && start != *old {
             self.tell(Fact::Day(start), step);
         }
+    }
+
+    /// An instrument has a price. If it is its first, what was held of it when the day began was worth that.
+    pub(super) fn price_day(&mut self, index: usize, price: Price, step: &mut Step) {
+        let old = self.state.day_start();
+        let Some(instrument) = self.instruments.get(index) else { return };
+        let first = old.unpriced.iter().position(|(symbol, _)| *symbol == instrument.symbol);
+        let Some(first) = first else { return };
+        let mut start = old.clone();
+        let (_, held) = start.unpriced.swap_remove(first);
+        let of_quote = start.worth.iter_mut().find(|(asset, _)| *asset == instrument.quote);
+        if let Some((_, worth)) = of_quote {
+            *worth = worth.saturating_add(Money::valued(held, price));
+        }
+        self.tell(Fact::Day(start), step);
     }
 
     pub(super) fn loss_is_reached(&self) -> bool {

@@ -20,6 +20,10 @@ pub struct DayStart {
     pub day: i64,
     /// By the asset that it is measured in.
     pub worth: Vec<(Asset, Money)>,
+    /// What was held then of the base of instruments that had no price yet: their first price tells what it
+    /// was worth.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unpriced: Vec<(Symbol, Money)>,
 }
 
 impl DayStart {

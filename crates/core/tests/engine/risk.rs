@@ -217,6 +217,36 @@ fn the_loss_of_a_day_is_what_the_account_is_worth_less_than_at_its_beginning() {
 }
 
 #[test]
+fn what_has_no_price_yet_loses_nothing_and_hides_no_loss() {
+    let mut rig = Rig::new(Venue::Simulated);
+    // 100 BTC without a price, 100,000 USDT.
+    set(&mut rig, RiskChange { max_daily_loss: by_asset("USDT", "100"), ..RiskChange::default() });
+    let lost = |rig: &Rig| {
+        let [(_, lost)] = rig.engine.risk_use().daily_loss.into_iter().collect::<Vec<_>>()[..]
+        else {
+            panic!("one loss is limited")
+        };
+        lost
+    };
+    let bytes = |state| serde_json::to_string(state).unwrap();
+    assert_eq!(lost(&rig), money("0"));
+    rig.restart();
+    rig.market(snapshot(10, "99 2, 98 5", "101 2, 102 5"));
+    rig.market(trade("BUY 1 @ 100"));
+    assert_eq!(lost(&rig), money("0"), "a first price is no gain");
+    rig.market(trade("SELL 1 @ 99"));
+    assert_eq!(lost(&rig), money("100"));
+    assert_eq!(rig.order("a BUY 1 @ 90"), "a REJECTED daily_loss; =a");
+    // Another limit of the same day leaves what is known of the first.
+    let both = RiskChange { max_daily_loss: by_asset("BTC", "5"), ..RiskChange::default() };
+    set(&mut rig, both);
+    assert_eq!(rig.engine.risk_use().daily_loss.len(), 2);
+    rig.market(trade("SELL 1 @ 98"));
+    assert_eq!(rig.engine.risk_use().daily_loss.values().max(), Some(&money("200")));
+    assert_eq!(bytes(rig.engine.state()), bytes(&rig.replayed()));
+}
+
+#[test]
 fn stops_do_not_wake_into_a_halt() {
     for restarts in [false, true] {
         let mut rig = rig(RiskChange::default());

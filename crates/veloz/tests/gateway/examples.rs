@@ -25,16 +25,6 @@ fn market_order(gateway: &Gateway) {
     assert_eq!(reply.json()["status"], "FILLED", "{}", reply.text());
 }
 
-/// A gateway whose market has a book to trade on.
-fn trading() -> Gateway {
-    let gateway = Gateway::start(Options::busy());
-    eventually("the market has a book", || {
-        let book = gateway.get("/api/book?symbol=BTCUSDT");
-        (book.status == 200 && !book.json()["asks"].as_array()?.is_empty()).then_some(())
-    });
-    gateway
-}
-
 fn output(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?} does not start: {e}"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -45,7 +35,7 @@ fn output(command: &mut Command) -> String {
 
 #[test]
 fn a_python_program_of_ten_lines_trades() {
-    let gateway = trading();
+    let gateway = Gateway::trading();
     let mut command = Command::new(needed(".venv/bin/python"));
     command.arg(root().join("examples/python/trade.py")).env("VELOZ_URL", gateway.url(""));
     let text = output(&mut command);
@@ -54,7 +44,7 @@ fn a_python_program_of_ten_lines_trades() {
 
 #[test]
 fn curl_places_and_cancels() {
-    let gateway = trading();
+    let gateway = Gateway::trading();
     let mut command = Command::new(needed("examples/curl/order.sh"));
     let text = output(command.env("VELOZ_URL", gateway.url("")));
     assert_eq!(gateway.json("/api/orders_state")["items"][0]["status"], "CANCELLED", "{text}");
@@ -62,7 +52,7 @@ fn curl_places_and_cancels() {
 
 #[test]
 fn curl_and_jq_show_fills() {
-    let gateway = trading();
+    let gateway = Gateway::trading();
     let mut command = Command::new(needed("examples/curl/fills.sh"));
     let client = ClientProcess::start(command.env("VELOZ_URL", gateway.url("")));
     eventually("the stream is open and shows a fill", || {
@@ -78,7 +68,7 @@ fn curl_and_jq_show_fills() {
 /// Each way to follow the stream shows market events and fills. (That they resume is `resume.rs`.)
 #[test]
 fn every_client_shows_a_fill() {
-    let gateway = trading();
+    let gateway = Gateway::trading();
     let url = gateway.url("/api/stream");
     for (program, script) in [
         (needed(".venv/bin/python"), "examples/python/stream.py"),
@@ -128,7 +118,7 @@ fn browse(url: &str, selector: &str, count: &str) -> String {
 
 #[test]
 fn snippets_of_the_documents_work() {
-    let gateway = trading();
+    let gateway = Gateway::trading();
     let mut documents = vec![root().join("README.md")];
     for entry in std::fs::read_dir(root().join("docs")).expect("docs") {
         documents.push(entry.expect("an entry").path());

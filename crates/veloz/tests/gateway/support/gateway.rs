@@ -110,6 +110,16 @@ impl Gateway {
         Gateway::launch(options, dir.to_path_buf(), self.home.clone())
     }
 
+    /// One whose market has a book to trade on.
+    pub(crate) fn trading() -> Gateway {
+        let gateway = Gateway::start(Options::busy());
+        eventually("the market has a book", || {
+            let book = gateway.get("/api/book?symbol=BTCUSDT");
+            (book.status == 200 && !book.json()["asks"].as_array()?.is_empty()).then_some(())
+        });
+        gateway
+    }
+
     fn launch(options: Options, dir: PathBuf, home: Arc<tempfile::TempDir>) -> Gateway {
         let mut child = options.command(&dir).spawn().expect("the program starts");
         let log = Log::default();

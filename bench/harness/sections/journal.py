@@ -132,6 +132,16 @@ def play(bench, data, capture, newest):
         server.stop(signal.SIGKILL)
 
 
+def place(bench, data, newest):
+    """Places orders that rest and takes them back, into a log until that has so many events. How many it has then."""
+    with serve(bench, data) as server:
+        while server.newest() < newest:
+            load.run(server, "orders", "--connections", 64, "--seconds", bench.pick(1, 5))
+        newest = server.newest()
+        server.stop(signal.SIGKILL)
+    return newest
+
+
 def start_ups(bench, data, newest, recent, times=3):
     """Seconds from the start to the first answer, after `kill -9` each time; then the look-ups of the last one, in all
     of the log and among its `recent` newest."""

@@ -80,9 +80,16 @@ impl OpenOrders {
 
 impl Index {
     pub(super) fn of(data: &Data) -> Index {
-        let mut index = Index::default();
+        let orders = Table::for_entries(data.orders.len());
+        let mut index = Index { orders, ..Index::default() };
         index.open_of_pair.resize(data.pairs.len(), OpenOrders::default());
-        for (key, order) in data.orders.iter().enumerate() {
+        for key in 0..data.orders.len() {
+            // Of most only the name counts: they are closed.
+            if let Some(id) = data.orders.closed(key) {
+                index.insert(id, key);
+                continue;
+            }
+            let Some(order) = data.orders.get(key) else { continue };
             index.insert(&order.client_order_id(), key);
             if order.is_open() {
                 index.open.insert(key);

@@ -120,6 +120,12 @@ impl Orders {
         self.admit(key, Ready { order, changed: true });
     }
 
+    /// The name of an order that lies packed, and nowhere else, and is closed.
+    pub(super) fn closed(&self, key: usize) -> Option<&ClientOrderId> {
+        let packed = self.packed.get(key).filter(|packed| packed.is_closed())?;
+        self.ready_at(key).is_none().then_some(packed.client_order_id())
+    }
+
     /// Has a look at where an order lies packed.
     pub(super) fn look_at(&self, key: usize) -> usize {
         self.packed.get(key).map_or(0, Packed::look)

@@ -87,14 +87,21 @@ fn index(number: u32) -> usize {
 
 impl Default for Table {
     fn default() -> Table {
-        let mut buckets = Blocks::default();
-        buckets.push(Bucket::default());
-        let (overflow, spare, moved) = (Blocks::default(), Vec::new(), Vec::new());
-        Table { buckets, overflow, spare, len: 0, moved }
+        Table::for_entries(0)
     }
 }
 
 impl Table {
+    /// One with as many buckets as it would have grown to with so many entries.
+    pub(crate) fn for_entries(count: usize) -> Table {
+        let mut buckets = Blocks::default();
+        for _ in 0..count.div_ceil(LOAD).max(1) {
+            buckets.push(Bucket::default());
+        }
+        let (overflow, spare, moved) = (Blocks::default(), Vec::new(), Vec::new());
+        Table { buckets, overflow, spare, len: 0, moved }
+    }
+
     /// The number of that hash for which `is_it` holds.
     pub(crate) fn find(&self, hash: u32, mut is_it: impl FnMut(u32) -> bool) -> Option<u32> {
         let mut bucket = self.buckets.get(self.bucket_of(hash))?;
@@ -214,9 +221,9 @@ mod tests {
     use super::*;
 
     /// What a plain map says to the same. `bits` of the hash differ: with few there are many of a hash.
-    fn check(bits: u32, entries: u32) {
+    fn check(bits: u32, entries: u32, mut table: Table) {
         let mut random = fastrand::Rng::with_seed(u64::from(bits));
-        let (mut table, mut plain) = (Table::default(), BTreeMap::new());
+        let mut plain = BTreeMap::new();
         let hash = |value: u32| value.wrapping_mul(0x9e37_79b1) >> (32 - bits);
         for round in 0..entries * 3 {
             let value = random.u32(..entries);
@@ -242,18 +249,23 @@ mod tests {
     #[test]
     fn it_finds_what_was_put_in_and_not_taken_out() {
         for (bits, entries) in [(32, 100_000), (32, 50), (8, 3_000), (1, 300)] {
-            check(bits, entries);
+            check(bits, entries, Table::default());
+            check(bits, entries, Table::for_entries(index(entries) / 4));
         }
     }
 
     /// A search looks at a bucket and little more, whatever the size: no hash is far from its bucket.
     #[test]
     fn chains_are_short_at_every_size() {
-        let mut table = Table::default();
+        let mut grown = Table::default();
+        let mut made = Table::for_entries(200_000);
         for value in 0..200_000_u32 {
-            table.insert(value.wrapping_mul(0x9e37_79b1), value);
+            grown.insert(value.wrapping_mul(0x9e37_79b1), value);
+            made.insert(value.wrapping_mul(0x9e37_79b1), value);
         }
-        assert!(table.buckets.len() * LOAD >= table.len);
-        assert!(table.overflow.len() <= table.buckets.len() / 4, "{}", table.overflow.len());
+        for table in [&grown, &made] {
+            assert_eq!(table.buckets.len(), table.len.div_ceil(LOAD));
+            assert!(table.overflow.len() <= table.buckets.len() / 4, "{}", table.overflow.len());
+        }
     }
 }

@@ -221,7 +221,7 @@ impl Packed {
 
     /// What [`Packed::write`] wrote.
     pub(super) fn read(line: &str) -> Option<(Packed, Symbol)> {
-        let mut words = line.split(' ');
+        let mut words = words(line);
         let client_order_id = ClientOrderId::parse(words.next()?).ok()?;
         let symbol = Symbol::parse(words.next()?).ok()?;
         let packed = Packed {
@@ -265,6 +265,11 @@ impl Packed {
         usize::from(self.first_reason) + usize::from(self.locked.is_zero())
     }
 
+    /// Whether the order lies here, and is over.
+    pub(super) fn is_closed(&self) -> bool {
+        !self.is_elsewhere() && self.status.is_some_and(OrderStatus::is_final)
+    }
+
     /// Whether the order is kept whole, or lies ready for the first time.
     pub(super) const fn is_elsewhere(&self) -> bool {
         self.flags & ELSEWHERE != 0
@@ -273,6 +278,17 @@ impl Packed {
     pub(super) const fn set_elsewhere(&mut self) {
         self.flags = ELSEWHERE;
     }
+}
+
+/// What stands between single spaces. (They are so short that a search made for long texts takes longer.)
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = text.bytes().position(|byte| byte == b' ');
+        rest = end.and_then(|end| text.get(end + 1..));
+        text.get(..end.unwrap_or(text.len()))
+    })
 }
 
 /// A reason's place among all, from 1; 0: none. `None`: a venue's own words.
@@ -312,6 +328,13 @@ fn reason_of(text: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_those_between_single_spaces() {
+        for line in ["", " ", "a", "a b", "a  b ", " a", "ä ö"] {
+            assert!(words(line).eq(line.split(' ')), "{line:?}");
+        }
+    }
 
     /// Two lines of a processor's cache.
     #[test]

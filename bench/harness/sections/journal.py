@@ -135,6 +135,7 @@ def play(bench, data, capture, newest):
 def place(bench, data, newest):
     """Places orders that rest and takes them back, into a log until that has so many events. How many it has then."""
     with serve(bench, data) as server:
+        server.wait(lambda: server.get("/health")["ok"])
         while server.newest() < newest:
             load.run(server, "orders", "--connections", 64, "--seconds", bench.pick(1, 5))
         newest = server.newest()

@@ -25,6 +25,8 @@ use crate::histogram::Histogram;
 #[derive(Debug)]
 pub(super) struct Active {
     state: Mutex<ActiveFile>,
+    /// Held by who syncs.
+    syncing: Mutex<()>,
     failed: OnceLock<String>,
     sync_time: Histogram,
     /// The next segment, as soon as it is made.
@@ -53,6 +55,7 @@ impl Active {
         };
         Active {
             state: Mutex::new(state),
+            syncing: Mutex::new(()),
             failed: OnceLock::new(),
             sync_time: Histogram::default(),
             spare: Mutex::new(None),
@@ -100,8 +103,11 @@ impl Active {
         lock(&self.state).durable
     }
 
-    /// Brings what is written to the disk.
+    /// Brings what is written to the disk: not after a failure, and not beside another one. A failed sync forgets
+    /// what was to be written (as Linux does), and one that goes on after it or beside it says that all is well.
     pub(super) fn sync(&self, log: &Log) -> Result<(), JournalError> {
+        let _alone = lock(&self.syncing);
+        self.check()?;
         let ActiveFile { segment, file, written, durable, .. } = lock(&self.state).clone();
         let begun = Instant::now();
         if written == durable {

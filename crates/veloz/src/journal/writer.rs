@@ -257,7 +257,6 @@ impl Journal {
     /// # Errors
     /// When it cannot be, or anything failed before.
     pub fn sync(&mut self) -> Result<(), JournalError> {
-        self.active.check()?;
         self.active.sync(&self.log)
     }
 

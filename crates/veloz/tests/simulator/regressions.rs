@@ -68,6 +68,28 @@ fn what_a_failed_sync_left_in_memory_is_written_again() {
     }
 }
 
+/// And a sync after a failed one says that all is on the disk, though what was forgotten is not: no snapshot may take
+/// its word, or it knows more than the log has after a power cut, and nothing starts any more.
+#[test]
+fn a_sync_after_a_failed_one_makes_no_snapshot() {
+    for seed in 0..50 {
+        let disk = Disk::new(seed);
+        let ((mut journal, ..), mut upkeep) = open(&disk, Durability::Process).expect("opens");
+        journal.fold_by(Box::<StateFold>::default());
+        append(&mut journal, 3).expect("appends");
+        upkeep.sync().expect("syncs");
+        append(&mut journal, 2).expect("appends");
+        assert!(journal.snapshot().expect("nothing failed before"));
+        disk.set_faults(Faults { sync_fails: 1000, ..Faults::default() });
+        upkeep.sync().expect_err("the sync fails");
+        disk.set_faults(Faults::default());
+        while upkeep.work() {}
+        disk.kill();
+        drop(journal);
+        assert!((3..=5).contains(&after_power_cut(&disk)), "seed {seed}");
+    }
+}
+
 /// The process dies in any call that changes something, is started again, stores more, and then the power goes:
 /// what it found and what it stored are still there. The names of files have to be on the disk too.
 #[test]

@@ -15,12 +15,19 @@ use crate::journal::{Fold, FoldError, RecordRef, Recovery, ReplayError};
 /// # Errors
 /// When its facts or events are not what this version writes.
 pub(crate) fn apply(state: &mut State, record: &RecordRef<'_>) -> Result<(), serde_json::Error> {
+    apply_facts(state, record)?;
+    frames(record.frames).try_for_each(|frame| apply_frame(state, &frame))
+}
+
+fn apply_facts(state: &mut State, record: &RecordRef<'_>) -> Result<(), serde_json::Error> {
     for fact in facts_from_json(record.facts)? {
         state.apply_fact(&fact);
     }
-    for frame in frames(record.frames) {
-        state.apply_event(frame.id, &Event::decode(frame.kind, frame.data)?);
-    }
+    Ok(())
+}
+
+fn apply_frame(state: &mut State, frame: &Frame<'_>) -> Result<(), serde_json::Error> {
+    state.apply_event(frame.id, &Event::decode(frame.kind, frame.data)?);
     Ok(())
 }
 
@@ -70,12 +77,10 @@ impl Replay {
     }
 
     fn take(&mut self, record: &RecordRef<'_>) -> Result<(), serde_json::Error> {
-        for fact in facts_from_json(record.facts)? {
-            self.state.apply_fact(&fact);
-        }
+        apply_facts(&mut self.state, record)?;
         for frame in frames(record.frames) {
             if frame.kind != EventKind::Market || !self.leave_for_later(&frame) {
-                self.state.apply_event(frame.id, &Event::decode(frame.kind, frame.data)?);
+                apply_frame(&mut self.state, &frame)?;
             }
         }
         Ok(())

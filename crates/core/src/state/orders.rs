@@ -134,8 +134,7 @@ impl Orders {
     /// The instrument of an order that lies packed, and which way it goes.
     pub(super) fn instrument_of(&self, key: usize) -> Option<(Symbol, Side)> {
         let packed = self.packed.get(key)?;
-        let symbol = self.symbols.get(packed.pair()).copied().flatten()?;
-        Some((symbol, packed.side()))
+        Some((self.symbol_of(packed)?, packed.side()))
     }
 
     /// From a position on.
@@ -160,7 +159,7 @@ impl Orders {
             let order = *self.whole.remove(&key)?;
             return self.admit(key, Ready { order, changed: true });
         }
-        let symbol = self.symbols.get(packed.pair()).copied().flatten()?;
+        let symbol = self.symbol_of(&packed)?;
         self.admit(key, Ready { order: packed.unpack(symbol), changed: false })
     }
 
@@ -207,7 +206,7 @@ impl Orders {
             return Some((Packed::of(&ready.order)?, ready.order.request.symbol));
         }
         let packed = self.packed.get(key).filter(|packed| !packed.is_elsewhere())?;
-        Some((*packed, self.symbols.get(packed.pair()).copied().flatten()?))
+        Some((*packed, self.symbol_of(packed)?))
     }
 
     /// An order that was packed before.
@@ -220,8 +219,12 @@ impl Orders {
     }
 
     fn unpack(&self, packed: &Packed) -> Option<Order> {
-        let symbol = self.symbols.get(packed.pair())?;
-        symbol.map(|symbol| packed.unpack(symbol))
+        self.symbol_of(packed).map(|symbol| packed.unpack(symbol))
+    }
+
+    /// The instrument of an order that is packed.
+    fn symbol_of(&self, packed: &Packed) -> Option<Symbol> {
+        self.symbols.get(packed.pair()).copied().flatten()
     }
 }
 

@@ -7,6 +7,7 @@
 //! The index of a segment that was sealed before the start grows as it is read: see [`super::seek`].
 
 use std::io;
+use std::ops::RangeBounds;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -187,18 +188,20 @@ impl Log {
 
     /// How much of the log stands between two positions.
     pub(super) fn bytes_between(&self, from: Position, to: Position) -> u64 {
-        let segments = read_lock(&self.segments);
-        let between = from.segment_id..to.segment_id;
-        let between = segments.iter().filter(|segment| between.contains(&segment.header.first_id));
-        let end = between.map(|segment| segment.end()).sum::<u64>() + to.offset;
+        let end = self.bytes_of(from.segment_id..to.segment_id) + to.offset;
         end.saturating_sub(from.offset)
     }
 
     /// How much of the log stands behind a position.
     pub(super) fn bytes_behind(&self, from: Position) -> u64 {
+        self.bytes_of(from.segment_id..).saturating_sub(from.offset)
+    }
+
+    /// How much the segments of such first ids have.
+    fn bytes_of(&self, ids: impl RangeBounds<EventId>) -> u64 {
         let segments = read_lock(&self.segments);
-        let behind = segments.iter().filter(|s| s.header.first_id >= from.segment_id);
-        behind.map(|segment| segment.end()).sum::<u64>().saturating_sub(from.offset)
+        let those = segments.iter().filter(|segment| ids.contains(&segment.header.first_id));
+        those.map(|segment| segment.end()).sum()
     }
 
     pub(super) fn push(&self, segment: Arc<Segment>) {

@@ -157,6 +157,10 @@ pub(super) fn make(
     fold: &mut dyn Fold,
     give_up: impl Fn() -> bool,
 ) -> Result<Option<Vec<u8>>, JournalError> {
+    // Before the state is read, which may be large.
+    if give_up() {
+        return Ok(None);
+    }
     let from = begin(log, kept, fold)?;
     let mut records: u32 = 0;
     let replayed = replay(log, from, Some(to), |record| {

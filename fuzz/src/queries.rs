@@ -33,6 +33,9 @@ fn print(request: &StreamRequest) -> String {
     if let Start::After(id) = request.start {
         query.append_pair("last_id", &id.to_string());
     }
+    if let Some(log) = request.log {
+        query.append_pair("log", &log.to_string());
+    }
     let filter = &request.filter;
     if filter.kinds != Kinds::ALL {
         let kinds = EventKind::ALL.into_iter().filter(|kind| filter.kinds.has(*kind));

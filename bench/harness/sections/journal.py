@@ -92,14 +92,11 @@ def logs(bench):
         bench.progress(f"a log of {size:,} events")
         data = fill(bench, size)
         bench.progress(f"{size:,} events: start-up and lookups")
-        one = {"events": size, "start_s": [], "replayed_start_s": None}
-        for _ in range(3):
+        one = start_ups(bench, data, size) | {"replayed_start_s": None}
+        if size == sizes[-1]:
             with serve(bench, data) as server:
-                one["start_s"].append(server.wait(lambda: server.get("/health")["ok"]))
-                if "lookup_us" not in one:
-                    one["lookup_us"] = lookups(server, size)
-                if size == sizes[-1] and "catch_up" not in one:
-                    one["catch_up"] = catch_up(bench, server, size)
+                server.wait(lambda: server.get("/health")["ok"])
+                one["catch_up"] = catch_up(bench, server, size)
                 server.stop(signal.SIGKILL)
         if size <= 1_000_000:
             for snapshot in data.rglob("*snap*"):
@@ -143,16 +140,18 @@ def place(bench, data, newest):
     return newest
 
 
-def start_ups(bench, data, newest, recent, times=3):
+def start_ups(bench, data, newest, recent=None, times=3):
     """Seconds from the start to the first answer, after `kill -9` each time; then the look-ups of the last one, in all
-    of the log and among its `recent` newest."""
+    of the log and, if asked for, among its `recent` newest."""
     seconds, replayed, found = [], None, {}
     for left in reversed(range(times)):
         with serve(bench, data) as server:
             seconds.append(server.wait(lambda: server.get("/health")["ok"]))
             replayed = replayed or server.newest() - snapshot_event(server)
             if not left:
-                found = {"lookup_us": lookups(server, newest), "recent_us": lookups(server, newest, min(newest, recent))}
+                found = {"lookup_us": lookups(server, newest)}
+                if recent:
+                    found["recent_us"] = lookups(server, newest, min(newest, recent))
             server.stop(signal.SIGKILL)
     return {"events": newest, "start_s": seconds, "replayed": replayed, **found}
 

@@ -478,7 +478,7 @@ impl Journal {
     }
 
     /// Syncs, says so in a mark, and gives back the reserved space: not where there is no other, for the next start
-    /// needs some. A mark is a record without events and facts: by it a later start knows that all before it was
+    /// needs some, nor what is kept for what stands and has to be ended some time. A mark is a record without events and facts: by it a later start knows that all before it was
     /// on the disk.
     fn close(&mut self) -> Result<(), JournalError> {
         self.sync()?;
@@ -490,7 +490,7 @@ impl Journal {
             self.segment.set_end(self.end);
             self.sync()?;
         }
-        if self.reserve.is_short() {
+        if self.reserve.is_short() || self.reserve.wanted > JOURNAL_RESERVE_BYTES {
             return Ok(());
         }
         let path = self.log.storage.path(&self.segment.name());

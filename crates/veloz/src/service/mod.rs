@@ -279,8 +279,7 @@ impl Service {
 
     /// Ends what stood until now, and lets arrive what was on its way, each at its own time.
     fn expire(&mut self, wall: TsNs) -> Result<(), Refusal> {
-        // Without room time stands still, as the market does: nothing is filled that has expired.
-        while self.phase == Phase::Running && self.takes_market() {
+        while self.phase == Phase::Running && self.lets_arrive() {
             let Some(at) = self.next_due(wall) else { break };
             self.step_at(at, &Input::Tick)?;
             if self.batch_is_full() {
@@ -288,6 +287,7 @@ impl Service {
             }
         }
         let now = self.now(wall);
+        // Without room time stands still here, as the market does: nothing is filled that has expired.
         if self.engine.is_due(now) && self.takes_market() {
             self.step_at(now, &Input::Tick)?;
         }
@@ -313,7 +313,7 @@ impl Service {
 
     /// How long until something is due that no message brings.
     fn due_in(&self, wall: TsNs) -> Option<Duration> {
-        let passes = self.clock == Clock::Wall && self.takes_market();
+        let passes = self.clock == Clock::Wall && self.lets_arrive();
         let at = self.engine.due_ns().filter(|_| passes)?;
         Some(Duration::from_nanos(u64::try_from(at.saturating_sub(wall)).unwrap_or_default()))
     }
@@ -438,6 +438,8 @@ impl Service {
     /// Brings all to the disk, and writes a snapshot for a quick start. Waits for the disk.
     pub fn close(mut self) {
         self.forget_room();
+        // What it takes to end the orders that stand is kept for the next start.
+        self.keep_room_to_end_orders(0);
         if let Err(error) = self.journal.sync() {
             tracing::error!(%error, "the last sync failed");
         }

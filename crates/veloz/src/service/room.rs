@@ -2,7 +2,7 @@
 //!
 //! Contract: while the journal has its reserve only, new orders and amendments are refused before anything
 //! of them is decided, the market stands still (its source waits), and cancels are taken as long as the
-//! reserve holds what they lead to: of every order that was taken, for the reserve grows with them, and an order
+//! reserve holds what they lead to, and get to a venue that is away: of every order that was taken, for the reserve grows with them, and an order
 //! is refused before it would not. It is told in `/health` and as an `error` event, its end too; it ends by
 //! itself. An order that was answered before is answered as it was then.
 
@@ -18,6 +18,9 @@ use crate::journal::{Room, Shortage};
 
 /// What the end of an order leads to at most, as it is stored.
 const ORDER_END_BYTES: usize = JOURNAL_RECORD_MAX_BYTES / OPEN_ORDERS_COUNT;
+
+/// How many times as much where the end is stored when it is asked for, when it comes about and when it is heard of.
+const ORDER_END_LATER: usize = 3;
 
 /// Little is free.
 const LOW: &str = "storage_low";
@@ -39,10 +42,25 @@ impl Service {
         !self.journal.is_short()
     }
 
+    /// Whether what is on its way to a venue that is away, and back, can be stored when it arrives: of an order that is
+    /// cancelled the end comes that way. Otherwise its time stands still, as the market's does.
+    pub(super) fn lets_arrive(&self) -> bool {
+        let Room::Reserve { bytes, .. } = self.journal.room() else { return true };
+        let orders = self.engine.state().open_order_count();
+        let needed = orders * self.order_end_bytes() + SERVICE_KEPT_FOR_EVENTS_BYTES;
+        u64::try_from(needed + self.batch.size_bytes()).is_ok_and(|needed| needed <= bytes)
+    }
+
+    /// What is kept in reserve for the end of each open order.
+    fn order_end_bytes(&self) -> usize {
+        ORDER_END_BYTES * if self.engine.answers_later() { ORDER_END_LATER } else { 1 }
+    }
+
     /// Has as much kept in reserve as it takes to end every open order, and so many that are to come.
     pub(super) fn keep_room_to_end_orders(&mut self, more: usize) {
         let orders = self.engine.state().open_order_count().saturating_add(more);
-        let bytes = orders.saturating_mul(ORDER_END_BYTES).saturating_add(self.batch.size_bytes());
+        let bytes =
+            orders.saturating_mul(self.order_end_bytes()).saturating_add(self.batch.size_bytes());
         // What is missing is told by the room that there is.
         self.journal.keep_reserved(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
@@ -78,8 +96,9 @@ impl Service {
             }
             _ => 1,
         };
-        let needed =
-            needed * ORDER_END_BYTES + SERVICE_KEPT_FOR_EVENTS_BYTES + self.batch.size_bytes();
+        let needed = needed * self.order_end_bytes()
+            + SERVICE_KEPT_FOR_EVENTS_BYTES
+            + self.batch.size_bytes();
         if u64::try_from(needed).is_ok_and(|needed| needed <= bytes) {
             return Ok(());
         }

@@ -260,6 +260,66 @@ fn on_a_full_disk_all_that_was_taken_is_cancelled() {
     verify(gateway.dir());
 }
 
+/// The reserve is kept through a stop as long as an order is open, so that it can be taken back whoever fills the disk
+/// meanwhile; without one a stop gives it back.
+#[test]
+fn a_stop_keeps_the_reserve_for_open_orders_only() {
+    let disk = SmallDisk::mount();
+    let port = fixed_port(&mut seeded("full disk, stopped"));
+    let quiet = Options::quiet().env("VELOZ_PORT", port);
+    let mut gateway = Gateway::start_on(&disk.root.join("data"), quiet);
+    let segment = gateway.dir().join("00000000000000000001.vlz");
+    let size = || std::fs::metadata(&segment).expect("there").len();
+    assert_eq!(gateway.post("/api/order", &order("stays")).status, 200);
+    assert!(gateway.terminate().success());
+    assert!(size() >= 8 << 20, "{} bytes", size());
+    disk.fill();
+    let mut gateway = gateway.again();
+    let cancelled = cancel(&gateway, "stays");
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text());
+    assert!(gateway.terminate().success());
+    assert!(size() < 64 << 10, "{} bytes", size());
+    verify(gateway.dir());
+}
+
+/// Of an exchange that is away the end of an order comes back after the cancel: the reserve holds that as well.
+#[test]
+fn on_a_full_disk_a_cancel_gets_to_an_exchange_that_is_away() {
+    const MANY: usize = 100;
+    let disk = SmallDisk::mount();
+    let port = fixed_port(&mut seeded("full disk, away"));
+    let away = Options::quiet()
+        .env("VELOZ_PORT", port)
+        .env("VELOZ_SIM_BALANCES", "USDT=10000000")
+        .env("VELOZ_SIM_LATENCY_MS", "to=20,from=20");
+    let mut gateway = Gateway::start_on(&disk.root.join("data"), away);
+    let any_number = json!({"max_open_orders": null, "max_order_notional": null});
+    assert_eq!(gateway.post("/api/risk", &any_number).status, 200);
+    assert_eq!(gateway.post("/api/order", &order("first")).status, 200);
+    place_many(&gateway, MANY);
+    disk.fill();
+    let (more, refusal) = place_until_refused(&gateway, "late");
+    check_refusal(&refusal, "storage_full", "free some");
+    let state = |gateway: &Gateway, id: &str| {
+        gateway.json(&format!("/api/order_state?client_order_id={id}"))["status"].clone()
+    };
+    let cancelled = cancel(&gateway, "first");
+    assert_eq!((cancelled.status, state(&gateway, "first")), (200, json!("CANCELLED")));
+    gateway.kill();
+    let gateway = gateway.again();
+    let cancelled = gateway.post("/api/cancel_all", &json!({}));
+    assert_eq!(cancelled.status, 200, "{}", cancelled.text());
+    eventually("all are cancelled", || (open_orders(&gateway) == 0).then_some(()));
+    for id in &more {
+        assert_eq!(state(&gateway, id), "CANCELLED", "{id}");
+    }
+    disk.empty();
+    eventually("orders are taken again", || {
+        (gateway.post("/api/order", &order("after")).status == 200).then_some(())
+    });
+    verify(gateway.dir());
+}
+
 fn verify(dir: &Path) {
     let done = Command::new(env!("CARGO_BIN_EXE_veloz"))
         .args(["journal", "verify"])

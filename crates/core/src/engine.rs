@@ -363,7 +363,8 @@ impl Engine {
         self.tell_context(index, step);
         let external = self.answers_later();
         let lock = if verdict.is_ok() { lock } else { Money::ZERO };
-        let qty = Some(sized).filter(|qty| *qty != asked);
+        // Cut to nothing, it is told as it was asked for.
+        let qty = Some(sized).filter(|qty| *qty != asked && !qty.is_zero());
         let sent_ts_ns = self.sent_at(ts, &verdict);
         self.tell(Fact::Intent { order, qty, lock, external, sent_ts_ns }, step);
         let key = self.state.order_key(&id).unwrap_or(OrderKey::MAX);

@@ -28,6 +28,7 @@ mod latency;
 mod metrics;
 mod replay;
 mod resume;
+mod signals;
 mod soak;
 mod startup;
 mod strategies;

@@ -244,6 +244,12 @@ pub const JOURNAL_SYNC_BYTES: u64 = 8 << 20;
 /// Near the end of a segment it is fewer, but never fewer than that.
 pub const JOURNAL_SYNC_MIN_BYTES: u64 = 512 << 10;
 
+/// How long the file that is written may have been removed before an append finds out.
+pub const JOURNAL_REMOVED_MS: u64 = 50;
+
+/// How much reserved space behind the end is kept in memory, ready to be written to.
+pub const JOURNAL_READY_BYTES: u64 = JOURNAL_RESERVE_BYTES;
+
 const MIB: usize = 1 << 20;
 /// Levels a side of a book frame.
 pub const STREAM_BOOK_LEVELS: usize = 20;

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use veloz::frame::write_frame;
@@ -73,8 +73,9 @@ fn append(dir: &Path, durability: Durability, batches: u64) -> anyhow::Result<(D
     let event = event()?;
     for _ in 0..batches {
         encode(&mut batch, journal.next_id(), &event);
+        let wall_ns = i64::try_from(UNIX_EPOCH.elapsed()?.as_nanos())?;
         let started = Instant::now();
-        journal.append(&mut batch, 1)?;
+        journal.append(&mut batch, wall_ns)?;
         took += started.elapsed();
     }
     Ok((took, batch.size_bytes()))

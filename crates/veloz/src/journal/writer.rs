@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use veloz_core::limits::{
-    JOURNAL_BATCH_MAX_BYTES, JOURNAL_INDEX_STRIDE_BYTES, JOURNAL_RESERVE_BYTES,
+    JOURNAL_BATCH_MAX_BYTES, JOURNAL_INDEX_STRIDE_BYTES, JOURNAL_REMOVED_MS, JOURNAL_RESERVE_BYTES,
     JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MAX_BYTES, JOURNAL_SNAPSHOTS_PER_SEGMENT,
     JOURNAL_SYNC_BYTES, JOURNAL_SYNC_MIN_BYTES,
 };
@@ -95,6 +95,8 @@ pub struct Journal {
     sync_asked: u64,
     /// Bytes appended since the background last looked after the log.
     untended: u64,
+    /// The wall clock when the file was last seen to have its name.
+    linked_ns: i64,
 }
 
 /// A journal, its reading side, and what was found.
@@ -176,6 +178,7 @@ impl Journal {
             marked: end,
             sync_asked: end,
             untended: 0,
+            linked_ns: i64::MIN,
         };
         journal.look();
         let recovery = Recovery {
@@ -232,10 +235,11 @@ impl Journal {
     /// When the journal failed; it is stopped then.
     pub fn look_after(&mut self, wall_ns: i64) -> Result<(), JournalError> {
         self.active.check()?;
-        let looked = self.check_linked().and_then(|()| match self.look() && self.roll_failed {
-            true => self.roll(wall_ns).map(drop),
-            false => Ok(()),
-        });
+        let looked =
+            self.check_linked(wall_ns).and_then(|()| match self.look() && self.roll_failed {
+                true => self.roll(wall_ns).map(drop),
+                false => Ok(()),
+            });
         looked.inspect_err(|error| self.active.poison(error))
     }
 
@@ -350,7 +354,7 @@ impl Journal {
             .and_then(|()| {
                 self.file.write_at(bytes, self.end).map_err(|error| self.failed("write", error))
             })
-            .and_then(|()| self.check_linked())
+            .and_then(|()| self.check_linked_in_time(wall_ns))
             .and_then(|()| {
                 self.active.set_written(end);
                 match self.config.durability {
@@ -368,8 +372,20 @@ impl Journal {
         done
     }
 
-    /// What is written to a file without a name is gone with this process, and nobody could know.
-    fn check_linked(&self) -> Result<(), JournalError> {
+    /// What is written to a file without a name is gone with this process, and nobody could know: it is looked for,
+    /// but not after each append, since that would be a sixteenth of its time.
+    fn check_linked_in_time(&mut self, wall_ns: i64) -> Result<(), JournalError> {
+        const INTERVAL_NS: u64 = JOURNAL_REMOVED_MS * 1_000_000;
+        // A clock that was set back is a reason to look.
+        if wall_ns.abs_diff(self.linked_ns) < INTERVAL_NS {
+            Ok(())
+        } else {
+            self.check_linked(wall_ns)
+        }
+    }
+
+    fn check_linked(&mut self, wall_ns: i64) -> Result<(), JournalError> {
+        self.linked_ns = wall_ns;
         match self.file.identity() {
             Ok(Some(Identity { links: 0, .. })) => {
                 Err(JournalError::Removed { path: self.log.storage.path(&self.segment.name()) })

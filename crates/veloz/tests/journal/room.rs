@@ -81,19 +81,28 @@ fn a_directory_that_is_moved_away() {
     check(small_segments(), faults, "storage_unavailable", "put it back");
 }
 
-/// What is appended to a removed file ends with the process: it is never called stored.
+/// What is appended to a removed file ends with the process: that is found out by the next append after 50 ms, however
+/// many there are, and by the next look.
 #[test]
-fn a_removed_file_stops_the_journal_at_once() {
+fn a_removed_file_stops_the_journal_in_time() {
+    const MS: i64 = 1_000_000;
+    for wall_ns in [1 + 50 * MS, 1 - 50 * MS] {
+        let storage = Arc::<MemoryStorage>::default();
+        let (mut journal, reader, _) = open(&storage, small_segments());
+        let mut next_id = append(&mut journal, 1, |journal| journal.next_id() > 5);
+        storage.set_faults(Faults { is_removed: true, ..Faults::default() });
+        let mut batch = Batch::new();
+        add_step(&mut batch, &mut next_id, 3);
+        let error = journal.append(&mut batch, wall_ns).expect_err("is refused");
+        assert!(matches!(error, JournalError::Removed { .. }), "{error}");
+        assert_eq!(reader.bounds().newest, next_id - 2, "nobody sees it");
+        assert!(journal.failure().is_some());
+    }
     let storage = Arc::<MemoryStorage>::default();
-    let (mut journal, reader, _) = open(&storage, small_segments());
-    let next_id = append(&mut journal, 1, |journal| journal.next_id() > 5);
+    let (mut journal, _, _) = open(&storage, small_segments());
     storage.set_faults(Faults { is_removed: true, ..Faults::default() });
-    let mut batch = Batch::new();
-    add_step(&mut batch, &mut { next_id }, 3);
-    let error = journal.append(&mut batch, 1).expect_err("is refused");
+    let error = journal.look_after(1).expect_err("is found");
     assert!(matches!(error, JournalError::Removed { .. }), "{error}");
-    assert_eq!(reader.bounds().newest, next_id - 1);
-    assert!(journal.failure().is_some());
 }
 
 /// Little space is told long before there is none, and not over and over.

@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn gap(reason: GapReason) -> Gap {
-        Gap { reason, requested: 10, oldest: 50, newest: 90 }
+        Gap { reason, requested: 10, oldest: 50, newest: 90, log: None }
     }
 
     #[test]

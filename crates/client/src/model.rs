@@ -47,6 +47,9 @@ pub struct Config {
     pub market_source_state: String,
     /// The gateway's version.
     pub version: String,
+    /// Which log its events are of; earlier gateways did not tell.
+    #[serde(default)]
+    pub log_id: Option<String>,
 }
 
 /// `GET /api/market`.
@@ -208,6 +211,9 @@ pub struct Gap {
     pub oldest: EventId,
     /// The newest event.
     pub newest: EventId,
+    /// The gateway's log, when the event asked for is another log's: one restored, or begun anew.
+    #[serde(default)]
+    pub log: Option<String>,
 }
 
 /// Why events are not there.

@@ -45,6 +45,8 @@ pub struct StreamOptions {
     pub client_order_id: Option<ClientOrderId>,
     /// The events after this one: 0 is the oldest retained, `None` is from now on.
     pub since: Option<EventId>,
+    /// The log that `since` is of ([`EventStream::log`]): with it, another log is told as a gap, whatever its ids.
+    pub log: Option<String>,
     /// The state first, as [`StreamItem::View`]s, where the stream cannot be resumed.
     pub snapshot: bool,
     /// This symbol's book too, as [`StreamItem::View`]s.
@@ -64,6 +66,7 @@ impl Default for StreamOptions {
             symbols: Vec::new(),
             client_order_id: None,
             since: None,
+            log: None,
             snapshot: false,
             book: None,
             keep_alive: Duration::from_millis(KEEP_ALIVE_DEFAULT_MS),
@@ -139,6 +142,8 @@ pub struct EventStream {
     yielded: Option<EventId>,
     /// The id before a hole, and how often it was asked for again.
     hole: Option<(EventId, u32)>,
+    /// The log that the cursor's event is of.
+    log: Option<String>,
 }
 
 #[derive(Debug)]
@@ -153,6 +158,8 @@ enum Link {
 #[derive(Debug)]
 struct Connection {
     response: Response,
+    /// Which log the gateway says its events are of.
+    log: Option<String>,
     parser: Parser,
     opened: Instant,
     heard: Instant,
@@ -168,6 +175,7 @@ impl EventStream {
             ready: VecDeque::new(),
             yielded: options.since,
             hole: None,
+            log: options.log.clone(),
             options,
         }
     }
@@ -178,6 +186,11 @@ impl EventStream {
             matches!(item, StreamItem::Event(_) | StreamItem::Snapshot { .. } | StreamItem::Gap(_))
         };
         if self.ready.iter().any(waits) { self.yielded } else { self.cursor.last() }
+    }
+
+    /// Which log [`EventStream::last_id`] is of; none before the first event, and of earlier gateways.
+    pub fn log(&self) -> Option<&str> {
+        self.log.as_deref()
     }
 
     /// Whether the next item has yet to arrive: a good time to flush what the others were written to.
@@ -236,6 +249,7 @@ impl EventStream {
         }
         let mut url: Url = self.client.url("api/stream")?;
         add_query(&mut url, &self.options.query());
+        add_query(&mut url, &[("log", self.log.clone())]);
         let mut request = accept_events(self.client.request(Method::GET, url))
             .header(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         if let Some(last) = self.cursor.last() {
@@ -247,7 +261,10 @@ impl EventStream {
     fn connected(&mut self, response: Response) {
         let now = Instant::now();
         let parser = Parser::new(BLOCK_MAX_BYTES);
-        self.link = Link::Open(Box::new(Connection { response, parser, opened: now, heard: now }));
+        let log = response.headers().get("x-veloz-log");
+        let log = log.and_then(|id| Some(id.to_str().ok()?.to_owned()));
+        let connection = Connection { response, log, parser, opened: now, heard: now };
+        self.link = Link::Open(Box::new(connection));
         self.ready.push_back(StreamItem::Connected { after: self.cursor.last() });
     }
 
@@ -269,6 +286,10 @@ impl EventStream {
         let parsed = connection.parser.push(bytes, &mut blocks);
         if let Some(retry) = connection.parser.retry() {
             self.backoff.set_min(retry);
+        }
+        // Only with the first id, which a gap's is when the log is another one: it must not be taken for known before.
+        if self.log != connection.log && blocks.iter().any(|block| block.id.is_some()) {
+            self.log.clone_from(&connection.log);
         }
         for block in blocks {
             self.take_block(block)?;

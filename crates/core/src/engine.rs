@@ -16,6 +16,7 @@
 
 pub use risk::RiskUse;
 
+use ahead::Ahead;
 use away::Away;
 use rests::Rests;
 use stops::Stops;
@@ -156,7 +157,7 @@ pub struct Engine {
     markets: Vec<TradedMarket>,
     rests: Rests,
     reports: Vec<SimReport>,
-    ahead: Vec<ahead::Ahead>,
+    ahead: Ahead,
     /// The simulated venue, where it is away: then its markets are the ones that are traded on.
     away: Option<Box<Away>>,
 }
@@ -203,7 +204,7 @@ impl Engine {
                 rests.set(key, market.sim.restore(ticket, side, price, order.remaining()));
             }
         }
-        let (reports, ahead) = (Vec::new(), Vec::new());
+        let (reports, ahead) = (Vec::new(), Ahead::default());
         Engine {
             venue,
             instruments,

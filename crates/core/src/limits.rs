@@ -247,6 +247,9 @@ pub const JOURNAL_SYNC_MIN_BYTES: u64 = 512 << 10;
 /// How long the file that is written may have been removed before an append finds out.
 pub const JOURNAL_REMOVED_MS: u64 = 50;
 
+/// Logs that a log is known to go on from.
+pub const JOURNAL_EARLIER_LOGS_COUNT: usize = 100;
+
 /// How much reserved space behind the end is kept in memory, ready to be written to.
 pub const JOURNAL_READY_BYTES: u64 = JOURNAL_RESERVE_BYTES;
 

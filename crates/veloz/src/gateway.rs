@@ -29,8 +29,8 @@ use crate::http::{
     self, ConfigView, HttpConfig, HttpMetrics, HttpParts, HttpServer, MarketControl,
 };
 use crate::journal::{
-    Batch, DataDir, Durability, Journal, JournalConfig, JournalReader, Recovery, RetentionConfig,
-    Stamp,
+    Batch, DataDir, Durability, Journal, JournalConfig, JournalReader, Lineage, Recovery,
+    RetentionConfig, Stamp,
 };
 use crate::market::{self, MarketSource, ReplayControl, SourceMonitor};
 use crate::plan::MarketPlan;
@@ -165,7 +165,7 @@ async fn serve(config: Config) -> Result<()> {
     let metrics = HttpMetrics::register(&mut registry);
     let server = HttpServer::start(
         listener,
-        http_config(&config, &plan, max_connections),
+        http_config(&config, &plan, store.lineage, max_connections),
         HttpParts {
             service: handle.clone(),
             pages: Pages::new(store.reader),
@@ -342,7 +342,12 @@ fn announce(config: &Config, plan: &MarketPlan, address: SocketAddr) {
     let _ = writeln!(out, "listening on http://{address}").and_then(|()| out.flush());
 }
 
-fn http_config(config: &Config, plan: &MarketPlan, max_connections: usize) -> HttpConfig {
+fn http_config(
+    config: &Config,
+    plan: &MarketPlan,
+    log: Lineage,
+    max_connections: usize,
+) -> HttpConfig {
     HttpConfig {
         allowed_hosts: config.allowed_hosts.clone(),
         allowed_origins: config.allowed_origins.clone(),
@@ -358,6 +363,7 @@ fn http_config(config: &Config, plan: &MarketPlan, max_connections: usize) -> Ht
             binance_trade_enabled: false,
             binance_trade_base_url: String::new(),
         },
+        log,
     }
 }
 
@@ -368,6 +374,7 @@ fn millis(duration: Duration) -> u64 {
 /// What is kept, recovered.
 struct Store {
     dir: DataDir,
+    lineage: Lineage,
     journal: Journal,
     reader: Arc<JournalReader>,
     engine: Engine,
@@ -378,10 +385,15 @@ impl Store {
     fn open(config: &Config, plan: &MarketPlan) -> Result<Store> {
         let dir = DataDir::open(&config.data_dir)?;
         let stamp = Stamp::new(config.execution_mode(), "", "", config.market_source.as_str());
-        match dir.stamp()? {
-            Some(stored) => dir.check_owner(&stored, &stamp)?,
-            None => dir.write_stamp(&stamp)?,
+        let mut stored = dir.stamp()?;
+        if let Some(stored) = &stored {
+            dir.check_owner(stored, &stamp)?;
         }
+        let stamp = stored.get_or_insert(stamp);
+        if stamp.log.begin() {
+            dir.write_stamp(stamp)?;
+        }
+        let lineage = stamp.log.clone();
         let durability = match config.durability {
             config::Durability::Process => Durability::Process,
             config::Durability::Disk => Durability::Disk,
@@ -403,7 +415,7 @@ impl Store {
         let mut engine = Engine::restore(engine_config, state);
         let clock = clock(config, &engine)?;
         first_steps(config, plan, &mut engine, clock, &mut journal)?;
-        Ok(Store { dir, journal, reader, engine, clock })
+        Ok(Store { dir, lineage, journal, reader, engine, clock })
     }
 }
 

@@ -17,8 +17,14 @@ const FILE_LINES: usize = 600;
 const FUNCTION_LINES: usize = 70;
 
 /// What the readers of the log may know of it: its face, and nothing about files.
-const LOG: [&str; 4] =
-    ["journal::Bounds", "journal::LogError", "journal::LogReader", "journal::Read"];
+const LOG: [&str; 6] = [
+    "journal::Bounds",
+    "journal::Lineage",
+    "journal::LogError",
+    "journal::LogId",
+    "journal::LogReader",
+    "journal::Read",
+];
 
 /// The modules of the program and what each may import from its siblings: a module, or one name of it.
 /// The parts that see everything (the start-up function, `main`) are not listed.
@@ -51,10 +57,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("histogram", &[]),
     ("journal", &["frame", "histogram"]),
     ("restore", &["frame", "journal"]),
-    ("stream", &["frame", "histogram", LOG[0], LOG[1], LOG[2], LOG[3]]),
+    ("stream", &["frame", "histogram", LOG[0], LOG[1], LOG[2], LOG[3], LOG[4], LOG[5]]),
     ("plan", &["config", "market"]),
     ("service", &["frame", "histogram", "journal", "stream", "venue", "market::SourceMessage"]),
-    ("http", &["frame", "stream", "service", LOG[0], LOG[1], LOG[2], LOG[3]]),
+    ("http", &["frame", "stream", "service", LOG[0], LOG[1], LOG[2], LOG[3], LOG[4], LOG[5]]),
     ("cli", &["backtest", "config", "frame", "journal", "restore"]),
 ];
 

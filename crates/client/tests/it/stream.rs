@@ -174,6 +174,7 @@ async fn gaps_are_told_and_followed() {
         ));
         match next(&mut stream).await {
             Some(Ok(StreamItem::Gap(Gap {
+                log: None,
                 reason: told,
                 requested: 10,
                 oldest: 50,

@@ -79,7 +79,7 @@ fn print_log(log: &dyn LogReader, args: &EventsArgs, output: &mut Output) -> Res
 }
 
 fn gap(reason: GapReason, from: EventId, Bounds { oldest, newest }: Bounds) -> Gap {
-    Gap { reason, requested: from - 1, oldest, newest }
+    Gap { reason, requested: from - 1, oldest, newest, log: None }
 }
 
 fn owned(frame: &Frame<'_>) -> LogEvent {

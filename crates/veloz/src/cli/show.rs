@@ -76,11 +76,15 @@ fn with_qty(line: String, qty: Option<Qty>) -> String {
 }
 
 pub(super) fn tell_gap(gap: &Gap, output: &mut Output) -> Result<(), CliError> {
-    let Gap { reason, requested, oldest, newest } = gap;
+    let Gap { reason, requested, oldest, newest, log } = gap;
     let text = match reason {
         GapReason::Trimmed => {
             format!("the events after {requested} and before {oldest} are no longer retained")
         }
+        GapReason::Ahead if log.is_some() => format!(
+            "event {requested} was another log's (this one was restored, or begun anew): it goes on after its \
+             newest, {newest}"
+        ),
         GapReason::Ahead => format!(
             "event {requested} was never issued by this gateway: it goes on after its newest, {newest}"
         ),
@@ -91,9 +95,10 @@ pub(super) fn tell_gap(gap: &Gap, output: &mut Output) -> Result<(), CliError> {
     };
     missing(&text);
     if output.json {
+        let log = log.as_ref().map(|log| format!(",\"log\":\"{log}\"")).unwrap_or_default();
         output.json_line(&format!(
             "{{\"id\":{},\"event\":\"gap\",\"data\":{{\"type\":\"gap\",\"reason\":\"{}\",\"requested\":{requested},\
-             \"oldest\":{oldest},\"newest\":{newest}}}}}",
+             \"oldest\":{oldest},\"newest\":{newest}{log}}}}}",
             gap.id(),
             reason.as_str()
         ))?;

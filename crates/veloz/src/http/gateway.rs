@@ -25,6 +25,9 @@ use super::metrics::{HttpMetrics, Refused};
 use super::router::{App, JSON, router};
 use super::{HttpConfig, HttpParts, Timeouts, orders};
 
+/// Which log a stream is of.
+pub(super) const LOG_HEADER: &str = "X-Veloz-Log";
+
 /// What all connections share.
 pub(super) struct Gateway {
     guard: Guard,
@@ -114,17 +117,19 @@ impl Gateway {
     }
 
     fn stream(&self, parts: &Parts) -> Result<Attach, ApiError> {
-        let request = StreamRequest::parse(parts.uri.query(), &parts.headers)
+        let mut request = StreamRequest::parse(parts.uri.query(), &parts.headers)
             .map_err(|error| ApiError::bad_params(error.to_string()))?;
+        request.check_log(&self.app.log);
         if self.connections() > self.max_connections {
             self.metrics.refused(Refused::TooMany);
             return Err(ApiError::too_many_connections());
         }
         let cors = self.guard.cors(&parts.headers);
-        let extra_headers = cors
+        let log = self.app.log.id().map(|id| format!("{LOG_HEADER}: {id}\r\n"));
+        let cors = cors
             .lines()
-            .filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value.to_str().ok()?)))
-            .collect();
+            .filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value.to_str().ok()?)));
+        let extra_headers = log.into_iter().chain(cors).collect();
         Ok(Attach { request, http10: parts.version < Version::HTTP_11, extra_headers })
     }
 

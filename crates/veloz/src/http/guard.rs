@@ -116,7 +116,7 @@ pub(super) struct Cors(Option<HeaderValue>);
 impl Cors {
     /// The header lines, by name and value.
     pub(super) fn lines(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let exposed = HeaderValue::from_static("Retry-After");
+        let exposed = HeaderValue::from_static("Retry-After, X-Veloz-Log");
         let allowed = self.0.map(|origin| {
             [
                 (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin),

@@ -38,6 +38,7 @@ use serde::Serialize;
 use veloz_core::limits::{HTTP_BODY_MS, HTTP_HEAD_MS, HTTP_IDLE_MS};
 use veloz_core::types::Symbol;
 
+use crate::journal::Lineage;
 use crate::service::ServiceHandle;
 use crate::stream::StreamHandle;
 use crate::stream::page::Pages;
@@ -68,6 +69,8 @@ pub struct HttpConfig {
     pub symbol: Symbol,
     /// What `GET /api/config` shows.
     pub view: ConfigView,
+    /// Which log the events are of.
+    pub log: Lineage,
 }
 
 /// How long a client may take.

@@ -13,6 +13,7 @@ use veloz_core::event::Event;
 use veloz_core::limits::HTTP_EVENTS_READS;
 use veloz_core::types::{EventId, Symbol};
 
+use crate::journal::Lineage;
 use crate::service::ServiceHandle;
 use crate::stream::page::Pages;
 
@@ -28,6 +29,7 @@ pub(super) struct App {
     pub(super) registry: Arc<Registry>,
     pub(super) symbol: Symbol,
     pub(super) view: ConfigView,
+    pub(super) log: Lineage,
     /// Reads of the log take a thread each and large buffers.
     pub(super) event_reads: Semaphore,
 }
@@ -48,6 +50,7 @@ impl App {
             registry: parts.registry,
             symbol: config.symbol,
             view: config.view,
+            log: config.log,
             event_reads: Semaphore::new(HTTP_EVENTS_READS),
         }
     }

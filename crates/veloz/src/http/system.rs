@@ -11,6 +11,7 @@ use super::ConfigView;
 use super::body::Fields;
 use super::error::ApiError;
 use super::router::{Answered, Shared, json};
+use crate::journal::LogId;
 use crate::service::{Health, Problem};
 
 /// `GET /health`
@@ -43,12 +44,14 @@ pub(super) async fn config(State(app): Shared) -> Answered {
         binance_user_stream_connected: bool,
         market_source_state: &'static str,
         version: &'static str,
+        log_id: Option<LogId>,
     }
     json(&Body {
         view: &app.view,
         binance_user_stream_connected: false,
         market_source_state: app.market.state(),
         version: env!("CARGO_PKG_VERSION"),
+        log_id: app.log.id(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! A copy of a log, taken while its owner goes on writing.
 //!
 //! Contract: the copy is the log as it was at one moment, up to a whole record, with its snapshots and
-//! its stamp; a start on it goes on from there. It is made beside its place (`TO.partial`), and takes
+//! its stamp, as another log from there on; a start on it goes on from there. It is made beside its place (`TO.partial`), and takes
 //! the place only when its maker says that it is good. The source is not changed, and never waits.
 //!
 //! Known limit: with `process` durability the copy may hold events that the source would lose in a
@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use veloz_core::limits::{JOURNAL_LOOKS_COUNT, JOURNAL_READ_MAX_BYTES};
+use veloz_core::types::EventId;
 
-use super::dir::{STAMP_FILE, make_dir};
+use super::dir::{fork_stamp, make_dir};
 use super::error::JournalError;
 use super::format::{len_u64, offset_usize};
 use super::inspect::is_gone;
@@ -126,8 +127,8 @@ impl Pinned {
     }
 }
 
-/// What a start needs, pinned, and the segments before that, oldest first.
-fn pin(source: &DirStorage) -> Result<(Vec<Pinned>, Vec<String>), JournalError> {
+/// What a start needs, pinned, the segments before that, oldest first, and the newest event.
+fn pin(source: &DirStorage) -> Result<(Vec<Pinned>, Vec<String>, EventId), JournalError> {
     let (mut pinned, mut snapshots) = (Vec::new(), Vec::new());
     let mut needed_from = 1;
     for at in snapshot::list(source)? {
@@ -160,12 +161,12 @@ fn pin(source: &DirStorage) -> Result<(Vec<Pinned>, Vec<String>), JournalError> 
         Pinned::open(source, snapshot.name.clone())?;
     }
     pinned.append(&mut snapshots);
-    Ok((pinned, older))
+    Ok((pinned, older, found.newest))
 }
 
 fn try_copy(from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), JournalError> {
     let (source, target) = (DirStorage::new(from), DirStorage::new(to));
-    let (pinned, older) = pin(&source)?;
+    let (pinned, older, newest) = pin(&source)?;
     for file in &pinned {
         file.copy(&target, progress)?;
     }
@@ -178,9 +179,7 @@ fn try_copy(from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<(),
             Err(error) => return Err(error),
         }
     }
-    if from.join(STAMP_FILE).exists() {
-        Pinned::open(&source, STAMP_FILE.to_owned())?.copy(&target, progress)?;
-    }
+    fork_stamp(from, to, newest)?;
     target.sync_dir().map_err(JournalError::io("sync", to.to_path_buf()))
 }
 

@@ -10,14 +10,16 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use veloz_core::types::EventId;
 
 use super::error::JournalError;
 use super::format::FORMAT_VERSION;
+use super::lineage::Lineage;
 use super::segment::{parse_id_name, parse_segment_name};
 use super::storage::{DirStorage, Storage};
 
 const LOCK_FILE: &str = "lock";
-pub(super) const STAMP_FILE: &str = "stamp.json";
+const STAMP_FILE: &str = "stamp.json";
 const STAMP_TEMPORARY_FILE: &str = "stamp.json.tmp";
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -119,21 +121,7 @@ impl DataDir {
     /// # Errors
     /// When the stamp cannot be read.
     pub fn stamp(&self) -> Result<Option<Stamp>, JournalError> {
-        let path = self.dir.join(STAMP_FILE);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(JournalError::io("read", path)(error)),
-        };
-        let stamp: Stamp = serde_json::from_slice(&bytes).map_err(|error| {
-            let what = format!("it is not a stamp: {error}");
-            JournalError::Damaged { path: path.clone(), offset: 0, what }
-        })?;
-        if stamp.format_version > FORMAT_VERSION {
-            let found = stamp.format_version;
-            return Err(JournalError::Version { path, found, known: FORMAT_VERSION });
-        }
-        Ok(Some(stamp))
+        read_stamp(&self.dir)
     }
 
     /// Says whose log it is from now on.
@@ -141,19 +129,7 @@ impl DataDir {
     /// # Errors
     /// When it cannot be written.
     pub fn write_stamp(&self, stamp: &Stamp) -> Result<(), JournalError> {
-        let path = self.dir.join(STAMP_TEMPORARY_FILE);
-        let io = |action| JournalError::io(action, path.clone());
-        let json =
-            serde_json::to_vec_pretty(stamp).map_err(io::Error::from).map_err(io("write"))?;
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(FILE_MODE);
-        let mut file = options.open(&path).map_err(io("write"))?;
-        file.write_all(&json).map_err(io("write"))?;
-        file.sync_all().map_err(io("sync"))?;
-        fs::rename(&path, self.dir.join(STAMP_FILE)).map_err(io("rename"))?;
-        File::open(&self.dir)
-            .and_then(|dir| dir.sync_all())
-            .map_err(JournalError::io("sync", self.dir.clone()))
+        write_stamp(&self.dir, stamp)
     }
 
     /// Refuses a directory that holds the log of another execution mode, venue or account.
@@ -203,6 +179,9 @@ pub struct Stamp {
     pub account: String,
     /// `sim`, `replay`, …
     pub market_source: String,
+    /// Which log it is. Earlier versions wrote none.
+    #[serde(default)]
+    pub log: Lineage,
 }
 
 impl Stamp {
@@ -214,7 +193,49 @@ impl Stamp {
             venue: venue.to_owned(),
             account: account.to_owned(),
             market_source: market_source.to_owned(),
+            log: Lineage::default(),
         }
+    }
+}
+
+pub(super) fn read_stamp(dir: &Path) -> Result<Option<Stamp>, JournalError> {
+    let path = dir.join(STAMP_FILE);
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(JournalError::io("read", path)(error)),
+    };
+    let stamp: Stamp = serde_json::from_slice(&bytes).map_err(|error| {
+        let what = format!("it is not a stamp: {error}");
+        JournalError::Damaged { path: path.clone(), offset: 0, what }
+    })?;
+    if stamp.format_version > FORMAT_VERSION {
+        let found = stamp.format_version;
+        return Err(JournalError::Version { path, found, known: FORMAT_VERSION });
+    }
+    Ok(Some(stamp))
+}
+
+pub(super) fn write_stamp(dir: &Path, stamp: &Stamp) -> Result<(), JournalError> {
+    let path = dir.join(STAMP_TEMPORARY_FILE);
+    let io = |action| JournalError::io(action, path.clone());
+    let json = serde_json::to_vec_pretty(stamp).map_err(io::Error::from).map_err(io("write"))?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(FILE_MODE);
+    let mut file = options.open(&path).map_err(io("write"))?;
+    file.write_all(&json).map_err(io("write"))?;
+    file.sync_all().map_err(io("sync"))?;
+    fs::rename(&path, dir.join(STAMP_FILE)).map_err(io("rename"))?;
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(JournalError::io("sync", dir.to_path_buf()))
+}
+
+/// From here on it is another log than the one that had events behind `newest`: the next start gives it an id.
+pub(super) fn fork_stamp(from: &Path, to: &Path, newest: EventId) -> Result<(), JournalError> {
+    match read_stamp(from)? {
+        Some(stamp) => write_stamp(to, &Stamp { log: stamp.log.fork(newest), ..stamp }),
+        None => Ok(()),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use veloz_core::types::EventId;
 
-use super::dir::DataDir;
+use super::dir::{DataDir, fork_stamp};
 use super::error::JournalError;
 use super::format::{RawRecord, SEGMENT_RECORDS_START, len_u64};
 use super::inspect::{Inspection, Problem, Seen, StoredSnapshot};
@@ -89,6 +89,8 @@ impl Repair {
     /// When the storage fails.
     pub fn carry_out(&self) -> Result<Vec<PathBuf>, JournalError> {
         let storage = &self.storage;
+        // First: it says nothing wrong of a log that is not cut yet.
+        fork_stamp(&storage.path(""), &storage.path(""), self.newest)?;
         let name = segment_name(self.cut.segment_id);
         let io = |action| JournalError::io(action, storage.path(&name));
         let file = storage.open_for_write(&name).map_err(io("open"))?;

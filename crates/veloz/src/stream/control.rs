@@ -7,7 +7,7 @@ use veloz_core::types::EventId;
 
 use super::Snapshot;
 use super::filter::{Encoding, Filter};
-use crate::journal::Bounds;
+use crate::journal::{Bounds, LogId};
 
 /// Why events asked for are not all there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -33,6 +33,9 @@ pub struct Gap {
     pub oldest: EventId,
     /// The newest event.
     pub newest: EventId,
+    /// This log, when it was of another one that the client named an event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogId>,
 }
 
 impl Gap {
@@ -46,7 +49,17 @@ impl Gap {
         } else {
             return None;
         };
-        Some(Gap { reason, requested, oldest: bounds.oldest, newest: bounds.newest })
+        Some(Gap::new(reason, requested, bounds))
+    }
+
+    /// The gap of a reader whose event is another log's: what follows here does not follow that.
+    pub fn of_another_log(requested: EventId, this: LogId, bounds: Bounds) -> Gap {
+        Gap { log: Some(this), ..Gap::new(GapReason::Ahead, requested, bounds) }
+    }
+
+    /// A gap in this log.
+    pub fn new(reason: GapReason, requested: EventId, Bounds { oldest, newest }: Bounds) -> Gap {
+        Gap { reason, requested, oldest, newest, log: None }
     }
 
     /// The id that the gap's frame bears: a client that resumes from it misses nothing more.

@@ -13,7 +13,7 @@ use super::control::{Gap, GapReason};
 use super::filter::{Encoding, Filter};
 use super::index::FrameMeta;
 use crate::frame::{Frame, frames};
-use crate::journal::{Bounds, LogReader, Read};
+use crate::journal::{Bounds, LogId, LogReader, Read};
 
 pub use crate::journal::LogError;
 
@@ -35,7 +35,14 @@ impl Pages {
     /// # Errors
     /// When the storage fails or is damaged.
     pub fn read(&self, after: EventId, limit: usize, filter: &Filter) -> Result<Vec<u8>, LogError> {
-        read_page(self.log.as_ref(), after, limit, filter)
+        let gap = Gap::at_start(after, self.log.bounds());
+        read_page(self.log.as_ref(), after, gap, limit, filter)
+    }
+
+    /// The JSON of the page of whoever names an event of another log than `this`: nothing but that.
+    pub fn of_another_log(&self, after: EventId, this: LogId) -> Result<Vec<u8>, LogError> {
+        let gap = Gap::of_another_log(after, this, self.log.bounds());
+        read_page(self.log.as_ref(), after, Some(gap), 0, &Filter::default())
     }
 }
 
@@ -54,14 +61,13 @@ struct Page<'a> {
 fn read_page(
     log: &dyn LogReader,
     after: EventId,
+    gap: Option<Gap>,
     limit: usize,
     filter: &Filter,
 ) -> Result<Vec<u8>, LogError> {
-    let bounds = log.bounds();
-    let gap = Gap::at_start(after, bounds);
     let from = match gap {
-        Some(Gap { reason: GapReason::Ahead, .. }) => bounds.newest + 1,
-        _ => (after + 1).max(bounds.oldest),
+        Some(Gap { reason: GapReason::Ahead, newest, .. }) => newest + 1,
+        _ => (after + 1).max(log.bounds().oldest),
     };
     let json = b"{\"items\":[".to_vec();
     let mut page = Page { json, count: 0, limit, filter, from, requested: after, gap };
@@ -126,8 +132,8 @@ impl Page<'_> {
         self.from = self.from.max(bounds.oldest);
     }
 
-    fn gap(&mut self, reason: GapReason, Bounds { oldest, newest }: Bounds) {
-        self.gap = Some(Gap { reason, requested: self.requested, oldest, newest });
+    fn gap(&mut self, reason: GapReason, bounds: Bounds) {
+        self.gap = Some(Gap::new(reason, self.requested, bounds));
     }
 
     fn finish(mut self, Bounds { oldest, newest }: Bounds) -> Vec<u8> {

@@ -10,6 +10,7 @@ use veloz_core::limits::STREAM_FILTER_SYMBOLS;
 use veloz_core::types::{ClientOrderId, EventId, Symbol};
 
 use super::filter::{Encoding, Filter, Kinds};
+use crate::journal::{Lineage, LogId};
 
 /// The largest number an event can have: a signed 64-bit integer for every client's sake.
 const MAX_EVENT_ID: EventId = i64::MAX.unsigned_abs();
@@ -22,6 +23,13 @@ pub enum Start {
     Live,
     /// Behind the event of this number; 0: with the oldest retained.
     After(EventId),
+    /// With the next event, after telling that the event named is another log's.
+    OtherLog {
+        /// The number of that event.
+        after: EventId,
+        /// The log that is here.
+        this: LogId,
+    },
 }
 
 /// A parsed request for the stream.
@@ -29,6 +37,8 @@ pub enum Start {
 pub struct StreamRequest {
     /// Where it starts.
     pub start: Start,
+    /// The log that it had its last event from.
+    pub log: Option<LogId>,
     /// Which events it wants.
     pub filter: Filter,
     /// The form it wants them in.
@@ -61,8 +71,9 @@ fn bad(name: &'static str, allowed: impl Into<String>) -> RequestError {
     RequestError::Value { name, allowed: allowed.into() }
 }
 
-const PARAMETERS: [&str; 9] = [
+const PARAMETERS: [&str; 10] = [
     "last_id",
+    "log",
     "types",
     "symbols",
     "client_order_id",
@@ -90,6 +101,7 @@ impl StreamRequest {
             seen.push(name);
             match name {
                 "last_id" => request.start = Start::After(parse_id(name, value.as_bytes())?),
+                "log" => request.log = Some(parse_log(&value)?),
                 "types" => request.filter.kinds = parse_kinds(&value)?,
                 "symbols" => request.filter.symbols = parse_symbols(&value)?,
                 "client_order_id" => request.filter.client_order_id = Some(parse_order(&value)?),
@@ -108,6 +120,17 @@ impl StreamRequest {
             (encoding, _) => encoding,
         };
         Ok(request)
+    }
+}
+
+impl StreamRequest {
+    /// Looks whether the event that it names is one of this log.
+    pub fn check_log(&mut self, here: &Lineage) {
+        if let Start::After(after) = self.start
+            && let Some(this) = here.another_than(self.log, after)
+        {
+            self.start = Start::OtherLog { after, this };
+        }
     }
 }
 
@@ -130,6 +153,15 @@ pub fn parse_id(name: &'static str, text: &[u8]) -> Result<EventId, RequestError
         .and_then(|text| std::str::from_utf8(text).ok()?.parse().ok())
         .filter(|id| *id <= MAX_EVENT_ID)
         .ok_or_else(|| bad(name, format!("a whole number from 0 to {MAX_EVENT_ID}")))
+}
+
+/// Reads a log's id.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_log(text: &str) -> Result<LogId, RequestError> {
+    LogId::parse(text)
+        .ok_or_else(|| bad("log", "the `log_id` of GET /api/config: 16 hexadecimal digits"))
 }
 
 /// Reads a list of event types, `fill,order_update`.
@@ -280,6 +312,9 @@ mod tests {
             "client_order_id=",
             "client_order_id=a%20b",
             "snapshot=yes",
+            "log=",
+            "log=1",
+            "log=00000000000000AB",
             "ping=",
             "named=2",
             "format=xml",

@@ -204,6 +204,10 @@ impl<C: Connection> Subscriber<C> {
                     next = self.tell(&gap, &mut head, world);
                 }
             }
+            Start::OtherLog { after, this } => {
+                let gap = Gap::of_another_log(after, this, world.bounds());
+                next = self.tell(&gap, &mut head, world);
+            }
         }
         self.pending = head.into();
         match self.advance(world) {
@@ -239,7 +243,7 @@ impl<C: Connection> Subscriber<C> {
         let requested = self.next_id.saturating_sub(1);
         let reason =
             if self.next_id < bounds.oldest { GapReason::Trimmed } else { GapReason::Ahead };
-        let gap = Gap { reason, requested, oldest: bounds.oldest, newest: bounds.newest };
+        let gap = Gap::new(reason, requested, bounds);
         let mut out = Vec::new();
         let next = self.tell(&gap, &mut out, world);
         self.pending = out.into();

@@ -27,6 +27,7 @@ mod kills;
 mod latency;
 mod metrics;
 mod replay;
+mod restored;
 mod resume;
 mod signals;
 mod soak;

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use veloz::http::{
     ConfigView, HttpConfig, HttpMetrics, HttpParts, HttpServer, MarketControl, Timeouts, bind,
 };
-use veloz::journal::{Batch, Journal, JournalConfig};
+use veloz::journal::{Batch, Journal, JournalConfig, Lineage};
 use veloz::service::{self, Clock, HealthBoard, ServiceHandle, ServiceMetrics};
 use veloz::stream::page::Pages;
 use veloz::stream::{Stream, StreamConfig};
@@ -53,6 +53,8 @@ pub(crate) fn symbol() -> Symbol {
 }
 
 pub(crate) fn config() -> HttpConfig {
+    let mut log = Lineage::default();
+    log.begin();
     HttpConfig {
         allowed_hosts: vec!["desk.example".to_owned()],
         allowed_origins: vec!["https://pages.example".to_owned()],
@@ -68,6 +70,7 @@ pub(crate) fn config() -> HttpConfig {
             binance_trade_enabled: false,
             binance_trade_base_url: String::new(),
         },
+        log,
     }
 }
 

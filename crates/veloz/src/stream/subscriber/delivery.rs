@@ -171,13 +171,7 @@ impl<C: Connection> Subscriber<C> {
     fn tell_compacted(&mut self, world: &mut World<'_>) -> Next {
         let requested = if self.from_oldest { 0 } else { self.next_id.saturating_sub(1) };
         let (next_id, mut out) = (self.next_id, Vec::new());
-        let bounds = world.bounds();
-        let gap = Gap {
-            reason: GapReason::Compacted,
-            requested,
-            oldest: bounds.oldest,
-            newest: bounds.newest,
-        };
+        let gap = Gap::new(GapReason::Compacted, requested, world.bounds());
         let next = self.tell(&gap, &mut out, world);
         self.next_id = next_id;
         self.told_compacted = true;

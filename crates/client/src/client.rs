@@ -22,8 +22,8 @@ use veloz_core::types::{ClientOrderId, EventId, Price, Qty, Symbol};
 use crate::backoff::Backoff;
 use crate::error::{ApiError, Error};
 use crate::model::{
-    AmendReply, Book, CancelledAll, Config, EventsPage, Health, Items, MarketPrice, OrderReply,
-    OrdersPage, OrdersQuery, PairReply, RiskUpdate, TypedEvent,
+    AmendReply, Book, CancelledAll, Config, Done, EventsPage, Health, Items, MarketPrice,
+    OrderReply, OrdersPage, OrdersQuery, PairReply, RiskUpdate, TypedEvent,
 };
 use crate::order::OrderRequest;
 use crate::pair::PairRequest;
@@ -188,7 +188,7 @@ impl Client {
             symbol: Option<Symbol>,
         }
         let body = Body { client_order_id: id, symbol };
-        self.post::<serde::de::IgnoredAny>("api/cancel", &body).await.map(drop)
+        self.post::<Done>("api/cancel", &body).await.map(drop)
     }
 
     /// Gives an order that stands another quantity (the whole one, what is executed of it included),
@@ -314,26 +314,19 @@ impl Client {
         EventStream::new(self.clone(), options)
     }
 
-    /// Any endpoint's answer as the gateway sent it; pairs without a value are left out.
+    /// Any endpoint's answer as the gateway sent it, if it can be read as a `T`; pairs without a value are
+    /// left out.
     ///
     /// # Errors
     /// Those of any call.
-    pub async fn get_text(
+    pub async fn get_text<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, Option<String>)],
     ) -> Result<String, Error> {
-        let mut url = self.url(path)?;
-        add_query(&mut url, query);
-        self.send(self.request(Method::GET, url)).await
-    }
-
-    /// The answer to any command as the gateway sent it.
-    ///
-    /// # Errors
-    /// Those of any call.
-    pub async fn post_text(&self, path: &str, body: &impl Serialize) -> Result<String, Error> {
-        self.send(self.request(Method::POST, self.url(path)?).json(body)).await
+        let text = self.fetch(path, query).await?;
+        decode::<T>(path, &text)?;
+        Ok(text)
     }
 
     async fn get<T: DeserializeOwned>(
@@ -341,7 +334,13 @@ impl Client {
         path: &str,
         query: &[(&str, Option<String>)],
     ) -> Result<T, Error> {
-        decode(path, &self.get_text(path, query).await?)
+        decode(path, &self.fetch(path, query).await?)
+    }
+
+    async fn fetch(&self, path: &str, query: &[(&str, Option<String>)]) -> Result<String, Error> {
+        let mut url = self.url(path)?;
+        add_query(&mut url, query);
+        self.send(self.request(Method::GET, url)).await
     }
 
     async fn post<T: DeserializeOwned>(
@@ -349,7 +348,8 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Error> {
-        decode(path, &self.post_text(path, body).await?)
+        let request = self.request(Method::POST, self.url(path)?).json(body);
+        decode(path, &self.send(request).await?)
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<String, Error> {
@@ -393,6 +393,9 @@ pub(crate) async fn check_status(response: Response) -> Result<Response, Error> 
     let status = response.status();
     if status.is_success() {
         return Ok(response);
+    }
+    if status.is_redirection() || status.is_informational() {
+        return Err(Error::Foreign(status.as_u16()));
     }
     let retry_after = retry_after(&response);
     let text = read_text(response).await?;

@@ -31,6 +31,9 @@ pub enum Error {
         /// What is wrong with the answer.
         source: serde_json::Error,
     },
+    /// The answer has a status that no gateway gives: something else has that address.
+    #[error("the answer has status {0}, which no gateway gives")]
+    Foreign(u16),
     /// The answer is longer than any that the API gives.
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
@@ -94,7 +97,11 @@ impl Error {
         match self {
             Error::Transport(_) | Error::Timeout(_) | Error::Stream(_) => true,
             Error::Api(e) => matches!(e.status, 408 | 429 | 500..),
-            Error::Url(_) | Error::Token | Error::Decode { .. } | Error::TooLong(_) => false,
+            Error::Url(_)
+            | Error::Token
+            | Error::Decode { .. }
+            | Error::Foreign(_)
+            | Error::TooLong(_) => false,
         }
     }
 
@@ -103,7 +110,9 @@ impl Error {
     pub fn leaves_open(&self) -> bool {
         match self {
             Error::Transport(_) => !self.is_connect(),
-            Error::Timeout(_) | Error::Decode { .. } | Error::TooLong(_) => true,
+            Error::Timeout(_) | Error::Decode { .. } | Error::Foreign(_) | Error::TooLong(_) => {
+                true
+            }
             // 503 is said before anything is done.
             Error::Api(e) => e.status >= 500 && e.status != 503,
             Error::Url(_) | Error::Token | Error::Stream(_) => false,

@@ -13,7 +13,23 @@ use crate::error::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Health {
     /// Always true.
+    #[serde(deserialize_with = "true_only")]
     pub ok: bool,
+}
+
+/// The answer to a command that has nothing else to say.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Done {
+    #[serde(rename = "ok", deserialize_with = "true_only")]
+    _ok: bool,
+}
+
+/// What answers otherwise is no gateway, and has done nothing.
+fn true_only<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error> {
+    match bool::deserialize(from)? {
+        true => Ok(true),
+        false => Err(serde::de::Error::custom("ok is not true")),
+    }
 }
 
 /// `GET /api/config`.

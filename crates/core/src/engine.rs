@@ -16,6 +16,7 @@
 
 pub use risk::RiskUse;
 
+use ahead::Ahead;
 use away::Away;
 use rests::Rests;
 use stops::Stops;
@@ -156,7 +157,7 @@ pub struct Engine {
     markets: Vec<TradedMarket>,
     rests: Rests,
     reports: Vec<SimReport>,
-    ahead: Vec<ahead::Ahead>,
+    ahead: Ahead,
     /// The simulated venue, where it is away: then its markets are the ones that are traded on.
     away: Option<Box<Away>>,
 }
@@ -203,7 +204,7 @@ impl Engine {
                 rests.set(key, market.sim.restore(ticket, side, price, order.remaining()));
             }
         }
-        let (reports, ahead) = (Vec::new(), Vec::new());
+        let (reports, ahead) = (Vec::new(), Ahead::default());
         Engine {
             venue,
             instruments,
@@ -363,7 +364,8 @@ impl Engine {
         self.tell_context(index, step);
         let external = self.answers_later();
         let lock = if verdict.is_ok() { lock } else { Money::ZERO };
-        let qty = Some(sized).filter(|qty| *qty != asked);
+        // Cut to nothing, it is told as it was asked for.
+        let qty = Some(sized).filter(|qty| *qty != asked && !qty.is_zero());
         let sent_ts_ns = self.sent_at(ts, &verdict);
         self.tell(Fact::Intent { order, qty, lock, external, sent_ts_ns }, step);
         let key = self.state.order_key(&id).unwrap_or(OrderKey::MAX);

@@ -3,10 +3,12 @@
 
 mod blocks;
 mod keys;
+mod look;
 mod symbols;
 mod table;
 
 pub(crate) use blocks::Blocks;
 pub(crate) use keys::KeySet;
+pub(crate) use look::look;
 pub(crate) use symbols::SymbolIndex;
 pub(crate) use table::Table;

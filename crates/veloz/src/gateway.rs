@@ -7,7 +7,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use crossbeam_channel::Receiver;
@@ -43,6 +43,9 @@ use crate::venue::stdio::{EngineMetrics, StdioConfig, StdioVenue};
 
 /// How long requests under way may take at shutdown.
 const REQUEST_DRAIN: Duration = Duration::from_secs(1);
+
+/// Signals within so long are one: nobody has waited between them.
+const ONE_SIGNAL: Duration = Duration::from_millis(500);
 
 /// Runs the gateway until it is told to stop.
 ///
@@ -115,6 +118,9 @@ pub(crate) fn start_log() -> Result<()> {
 async fn serve(config: Config) -> Result<()> {
     // From here on a signal ends it in order, however early it comes.
     let mut signals = Signals::listen()?;
+    // A file that may not grow any more is told by the write that fails: the signal would end it unheard.
+    let _held = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))
+        .context("cannot listen for SIGXFSZ")?;
     for (name, value, origin) in &config.set {
         tracing::info!("{name}={value} (from {origin})");
     }
@@ -261,33 +267,64 @@ async fn stop(
     };
     tokio::select! {
         done = all => done.context("the shutdown panicked"),
-        // A second signal: whoever sent it will not wait.
-        () = signals.next() => {
+        () = signals.again() => {
             anyhow::bail!("stopped before everything was sent: a second signal came")
         }
     }
 }
 
-/// SIGTERM and SIGINT.
+/// SIGTERM, SIGINT, and SIGHUP unless it is ignored, as under `nohup`.
 pub(crate) struct Signals {
     term: Signal,
     int: Signal,
+    hangup: Option<Signal>,
 }
 
 impl Signals {
     pub(crate) fn listen() -> Result<Signals> {
+        let hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup()));
         Ok(Signals {
             term: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
             int: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+            hangup: hangup.transpose().context("cannot listen for SIGHUP")?,
         })
     }
 
+    /// Somebody wants it to end.
     pub(crate) async fn next(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
+            _ = hangup => {}
         }
     }
+
+    /// Somebody has waited and will not any more.
+    pub(crate) async fn again(&mut self) {
+        let began = Instant::now();
+        // A terminal that is closed, `timeout`, and some supervisors send one to the process and one to its group.
+        while began.elapsed() < ONE_SIGNAL {
+            tokio::select! {
+                _ = self.term.recv() => {}
+                _ = self.int.recv() => {}
+            }
+        }
+    }
+}
+
+/// Whether whoever started this wants it to outlive its terminal.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    // Its first bit is signal 1.
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Says where it is and what it does: the one line of standard output, and a program may read it.

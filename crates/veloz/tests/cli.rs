@@ -114,6 +114,11 @@ mod tests {
         check(&mut veloz(&file), 1, &[], &["/nonexistent.toml", "No such file"]);
         let variable = "VELOZ_DURABILITY=\"ram\" (from the environment)";
         check(veloz(&["serve"]).env("VELOZ_DURABILITY", "ram"), 1, &[], &[variable]);
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("veloz.toml");
+        std::fs::write(&file, "port = 1\nport = 2\n").expect("written");
+        let shown = ["line 2, column 1\n", "\n2 | port = 2\n"];
+        check(veloz(&["serve", "--config"]).arg(&file), 1, &[], &shown);
     }
 
     #[test]
@@ -125,6 +130,40 @@ mod tests {
             let told = ["cannot connect to", "refused", "veloz serve"];
             check(veloz(args).args(["--url", &url]), 4, &[], &told);
         }
+    }
+
+    /// Whatever listens there may answer with 200 or send elsewhere: nothing was done, and nothing is well.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_no_gateway_is_not_believed() {
+        let asked = [
+            &["health"][..],
+            &["health", "--json"],
+            &["cancel", "a"],
+            &["account", "--json"],
+            &["market", "--json"],
+            &["book", "--json"],
+            &["risk", "--json"],
+        ];
+        for body in ["<html></html>", "", "null", "[]", "{}", r#"{"ok":false}"#] {
+            for args in asked {
+                let told = ["cannot read the answer", "is that address a gateway's"];
+                let output = check_with(args, |_| Reply::json(body), 1, &[], &told).await;
+                assert!(output.stdout.is_empty(), "{args:?} {body}: {}", text(&output.stdout));
+            }
+        }
+        let moved = |_: &Request| Reply::status("302 Found", "Location: http://localhost/\r\n", "");
+        let told = "status 302, which no gateway gives";
+        check_with(&["cancel", "a"], moved, 1, &[], &[told]).await;
+        let order = ["order", "buy", "BTCUSDT", "1", "1", "--id", "a-1"];
+        check_with(&order, moved, 1, &[], &["not known whether order a-1", told]).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_gateways_words_do_not_steer_the_terminal() {
+        let body = r#"{"error":"x\u001b[31m","message":"\u001b]0;t\u0007\n\u202ea"}"#;
+        let told = "error: \u{fffd}]0;t\u{fffd}\u{fffd}\u{fffd}a (400 x\u{fffd}[31m)\n";
+        let script = |_: &Request| Reply::status("400 Bad Request", "", body);
+        check_with(&["account"], script, 3, &[], &[told]).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

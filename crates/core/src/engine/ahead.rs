@@ -4,20 +4,22 @@
 //! step that looks for one waits for it several times over: for its name, for itself, for its place in the
 //! queue, for its neighbours there. Asked for all together, these waits overlap.
 
-use std::hint::black_box;
-
 use super::Engine;
-use crate::input::Input;
+use crate::input::{Input, NewOrder};
 use crate::sim::{OrderKey, RestId};
+use crate::state::State;
+use crate::store::look;
 use crate::types::Side;
 
-/// An input that is about an order.
-#[derive(Debug, Clone, Copy)]
+/// What the inputs of a batch are about.
+#[derive(Debug, Default)]
 pub(super) struct Ahead {
-    name_hash: u32,
-    key: Option<OrderKey>,
-    /// The market, the side and the place of the order there, or of the one that it will stand behind.
-    rests: Option<(usize, Side, RestId)>,
+    /// The hashes of the names of their orders.
+    names: Vec<u32>,
+    /// Those of the orders that there are, most likely.
+    keys: Vec<OrderKey>,
+    /// The markets, sides and places of these, and of those behind which new ones will stand.
+    rests: Vec<(usize, Side, RestId)>,
 }
 
 impl Engine {
@@ -25,51 +27,46 @@ impl Engine {
     /// there are several.
     pub fn look_ahead<'a>(&mut self, inputs: impl Iterator<Item = &'a Input>) {
         let mut ahead = std::mem::take(&mut self.ahead);
-        ahead.clear();
-        let mut seen = 0_usize;
+        let Ahead { names, keys, rests } = &mut ahead;
+        names.clear();
+        rests.clear();
         for input in inputs {
-            let (id, rests) = match input {
+            let id = match input {
                 Input::NewOrder(order) => {
-                    let last = || {
-                        let index = self.index.get(&order.symbol)?;
-                        let last =
-                            self.markets.get(index)?.sim.last_at(order.side, order.price?)?;
-                        Some((index, order.side, last))
-                    };
-                    (&order.client_order_id, last())
+                    rests.extend(self.last_before(order));
+                    &order.client_order_id
                 }
-                Input::Cancel(cancel) => (&cancel.client_order_id, None),
-                Input::Amend(amend) => (&amend.client_order_id, None),
+                Input::Cancel(cancel) => &cancel.client_order_id,
+                Input::Amend(amend) => &amend.client_order_id,
                 _ => continue,
             };
-            let name_hash = self.state.name_hash(id);
-            seen ^= self.state.look_at_name(name_hash);
-            ahead.push(Ahead { name_hash, key: None, rests });
+            names.push(State::name_hash(id));
         }
-        for one in &mut ahead {
-            one.key = self.state.likely_key(one.name_hash);
-            seen ^= one.key.map_or(0, |key| self.state.look_at(key));
-        }
-        for one in &mut ahead {
-            if let Some(key) = one.key
-                && let Some((symbol, side)) = self.state.instrument_of(key)
-            {
-                let index = self.index.get(&symbol);
-                one.rests = index.map(|index| (index, side, self.rests.get(key)));
-            }
-        }
-        for is_first_look in [true, false] {
-            for one in &ahead {
-                let Some((index, side, at)) = one.rests else { continue };
-                let Some(market) = self.markets.get(index) else { continue };
-                seen ^= if is_first_look {
-                    market.sim.look_at(side, at)
-                } else {
-                    market.sim.look_beside(side, at)
-                };
-            }
-        }
-        black_box(seen);
+        self.state.look_at_names(names);
+        keys.clear();
+        keys.extend(names.iter().filter_map(|hash| self.state.likely_key(*hash)));
+        self.state.look_at_orders(keys);
+        look(keys.iter().map(|key| self.rests.look_at(*key)));
+        rests.extend(keys.iter().filter_map(|key| self.rests_at(*key)));
+        let market = |index: usize| self.markets.get(index).map(|market| &market.sim);
+        look(rests.iter().filter_map(|&(index, side, at)| Some(market(index)?.look_at(side, at))));
+        look(
+            rests
+                .iter()
+                .filter_map(|&(index, side, at)| Some(market(index)?.look_beside(side, at))),
+        );
         self.ahead = ahead;
+    }
+
+    /// Where the order rests behind which a new one will.
+    fn last_before(&self, order: &NewOrder) -> Option<(usize, Side, RestId)> {
+        let index = self.index.get(&order.symbol)?;
+        let last = self.markets.get(index)?.sim.last_at(order.side, order.price?)?;
+        Some((index, order.side, last))
+    }
+
+    fn rests_at(&self, key: OrderKey) -> Option<(usize, Side, RestId)> {
+        let (symbol, side) = self.state.instrument_of(key)?;
+        Some((self.index.get(&symbol)?, side, self.rests.get(key)))
     }
 }

@@ -14,6 +14,10 @@ impl Rests {
         self.0.get(key).copied().unwrap_or(RestId::NONE)
     }
 
+    pub(super) fn look_at(&self, key: OrderKey) -> usize {
+        self.0.get(key).map_or(0, RestId::look)
+    }
+
     pub(super) fn set(&mut self, key: OrderKey, at: Option<RestId>) {
         let Some(at) = at else { return };
         while self.0.len() <= key {

@@ -27,6 +27,11 @@ pub struct RestId(pub(super) NodeId);
 impl RestId {
     /// Nowhere.
     pub const NONE: RestId = RestId(NONE);
+
+    /// Has a look at it.
+    pub(crate) fn look(&self) -> usize {
+        index(self.0)
+    }
 }
 
 /// Where the orders of a price are kept, while there are any.

@@ -7,13 +7,13 @@ use crate::sim::OrderKey;
 use crate::types::{ClientOrderId, Side, Symbol};
 
 impl State {
-    pub(crate) fn name_hash(&self, id: &ClientOrderId) -> u32 {
+    pub(crate) fn name_hash(id: &ClientOrderId) -> u32 {
         Index::hash_of(id)
     }
 
-    /// Has a look at where names of that hash are.
-    pub(crate) fn look_at_name(&self, hash: u32) -> usize {
-        self.index.look_at(hash)
+    /// Has a look at where names of those hashes are.
+    pub(crate) fn look_at_names(&self, hashes: &[u32]) {
+        self.index.look_at(hashes);
     }
 
     /// The key of the order of that name most likely.
@@ -21,9 +21,9 @@ impl State {
         self.index.likely_key(hash)
     }
 
-    /// Has a look at where an order lies.
-    pub(crate) fn look_at(&self, key: OrderKey) -> usize {
-        self.data.orders.look_at(key)
+    /// Has a look at where orders lie.
+    pub(crate) fn look_at_orders(&self, keys: &[OrderKey]) {
+        self.data.orders.look_at(keys);
     }
 
     /// The instrument of an order that lies packed, and which way it goes.

@@ -122,9 +122,9 @@ impl Index {
         usize::try_from(self.orders.guess(hash)?).ok()
     }
 
-    /// Has a look at where the key of a name of that hash is.
-    pub(super) fn look_at(&self, hash: u32) -> usize {
-        self.orders.look_at(hash)
+    /// Has a look at where the keys of names of those hashes are.
+    pub(super) fn look_at(&self, hashes: &[u32]) {
+        self.orders.look_at(hashes);
     }
 
     /// Notes the key of a name. `false`: there are as many orders as there may be.

@@ -19,7 +19,7 @@ use serde::ser::SerializeSeq;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::order::Order;
-use crate::store::Blocks;
+use crate::store::{Blocks, look};
 use crate::types::{ClientOrderId, Side, Symbol};
 
 /// How many orders lie ready.
@@ -126,9 +126,9 @@ impl Orders {
         self.ready_at(key).is_none().then_some(packed.client_order_id())
     }
 
-    /// Has a look at where an order lies packed.
-    pub(super) fn look_at(&self, key: usize) -> usize {
-        self.packed.get(key).map_or(0, Packed::look)
+    /// Has a look at where orders lie packed.
+    pub(super) fn look_at(&self, keys: &[usize]) {
+        look(keys.iter().map(|key| self.packed.get(*key).map_or(0, Packed::look)));
     }
 
     /// The instrument of an order that lies packed, and which way it goes.

@@ -1,6 +1,6 @@
 //! A hash table that never pauses.
 
-use super::Blocks;
+use super::{Blocks, look};
 
 /// Entries in a bucket: with how many there are and which bucket goes on, a line of a processor's cache.
 const WIDTH: usize = 7;
@@ -109,19 +109,33 @@ impl Table {
             if let Some(at) = bucket.find(hash, &mut is_it) {
                 return bucket.values.get(at).copied();
             }
-            bucket = self.overflow.get(index(bucket.more.checked_sub(1)?))?;
+            bucket = self.behind(bucket)?;
         }
+    }
+
+    /// The bucket where another goes on.
+    fn behind(&self, bucket: &Bucket) -> Option<&Bucket> {
+        self.overflow.get(index(bucket.more.checked_sub(1)?))
+    }
+
+    /// The bucket that the next new one takes a part of.
+    fn shared(&self) -> usize {
+        let count = self.buckets.len();
+        count - (1 << count.ilog2())
     }
 
     /// A number of that hash, most likely the one that is meant.
     pub(crate) fn guess(&self, hash: u32) -> Option<u32> {
-        let bucket = self.buckets.get(self.bucket_of(hash))?;
-        bucket.values.get(index(bucket.places_of(hash).trailing_zeros())).copied()
+        self.find(hash, |_| true)
     }
 
-    /// Has a look at where numbers of that hash are.
-    pub(crate) fn look_at(&self, hash: u32) -> usize {
-        self.buckets.get(self.bucket_of(hash)).map_or(0, |bucket| index(bucket.used))
+    /// Has a look at where numbers of those hashes are, and at what as many more would share out.
+    pub(crate) fn look_at(&self, hashes: &[u32]) {
+        let buckets = || hashes.iter().filter_map(|hash| self.buckets.get(self.bucket_of(*hash)));
+        look(buckets().map(|bucket| index(bucket.used)));
+        look(buckets().filter_map(|bucket| Some(index(self.behind(bucket)?.used))));
+        let shared = (self.shared()..).take(hashes.len() / LOAD);
+        look(shared.filter_map(|at| self.buckets.get(at)).map(|bucket| index(bucket.used)));
     }
 
     /// Puts a number in, whether or not there is one of that hash.
@@ -195,8 +209,7 @@ impl Table {
 
     /// Makes one more bucket, for a part of what another holds.
     fn grow(&mut self) {
-        let count = self.buckets.len();
-        let shared = count - (1 << count.ilog2());
+        let shared = self.shared();
         let mut moved = std::mem::take(&mut self.moved);
         let Some(bucket) = self.buckets.get_mut(shared) else { return };
         let mut bucket = std::mem::take(bucket);

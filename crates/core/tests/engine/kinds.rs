@@ -135,6 +135,11 @@ fn reduce_only_sells_what_is_free_and_no_more() {
     rig.order("b SELL 3 MARKET REDUCE");
     let Some(Event::Fill(fill)) = rig.step.events.get(1) else { panic!("{}", rig.shown()) };
     assert_eq!(fill.qty.to_string(), "0.5");
+    // Of one that is cut to nothing it is told what it asked for.
+    rig.order("c SELL 2 @ 120 REDUCE");
+    assert_eq!(rig.shown(), "c REJECTED reduce_only; =c");
+    let Some(Event::OrderState(state)) = rig.step.events.get(1) else { panic!("{}", rig.shown()) };
+    assert_eq!(state.order_qty.map(|qty| qty.to_string()).as_deref(), Some("2.0"));
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! The strategy: a child process, spoken to in turns over its standard input and output.
 //!
-//! Contract: nothing waits for it longer than it may take, and what one turn of it says is bounded. However
-//! it fails, the error names what it did; whatever it started is ended with it.
+//! Contract: nothing waits for it longer than it may take, and what one turn of it says is bounded. It is over
+//! when its process has ended and all that it wrote is read, whoever else holds its pipes. However it fails,
+//! the error names what it did; what it started is ended with it, but for what has left its process group.
 //!
 //! Its standard error is the program's own, so that its author sees what it prints there.
 
 use std::cell::Cell;
 use std::io::{self, Read, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
-use std::process::{Child, ChildStdin, ChildStdout};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::process::{ChildStdin, ChildStdout};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,7 @@ use veloz_core::limits::{
 };
 
 use super::wire::{Said, read_said};
-use crate::process;
+use crate::process::{self, Process};
 use crate::protocol::{Line, Lines};
 
 /// What a strategy did that ends a replay.
@@ -91,9 +92,7 @@ pub enum BotError {
 /// A strategy that runs. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Bot {
-    child: Child,
-    /// It has ended, and its number is free.
-    is_over: bool,
+    process: Process,
     input: Option<ChildStdin>,
     lines: Lines<Turn>,
     limits: Rc<Limits>,
@@ -107,6 +106,18 @@ struct Limits {
     until: Cell<Instant>,
     bytes: Cell<usize>,
     interrupted: Arc<AtomicBool>,
+    /// Readable once the process has ended.
+    end: OwnedFd,
+}
+
+/// What a wait for a pipe ended with.
+#[derive(Debug, PartialEq, Eq)]
+enum Waited {
+    Ready,
+    /// It took too long.
+    Late,
+    /// The process has ended, and the pipe is not ready.
+    Over,
 }
 
 impl Bot {
@@ -126,19 +137,19 @@ impl Bot {
                 command.env(name, value);
             }
         }
-        let mut child = command.spawn().map_err(failed)?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+        let mut process = Process::start(&mut command).map_err(failed)?;
+        let (Some(input), Some(output), _) = process.pipes() else {
             return Err(failed(io::Error::other("it has no pipes")));
         };
         let limits = Rc::new(Limits {
             until: Cell::new(Instant::now() + timeout),
             bytes: Cell::new(STRATEGY_TURN_BYTES),
             interrupted,
+            end: process.handle().try_clone_to_owned().map_err(failed)?,
         });
         let turn = Turn { output, limits: Rc::clone(&limits) };
         let lines = Lines::new(turn, STRATEGY_LINE_MAX_BYTES);
-        let bot =
-            Bot { child, is_over: false, input: Some(input), lines, limits, line: 0, timeout };
+        let bot = Bot { process, input: Some(input), lines, limits, line: 0, timeout };
         let input = bot.input.as_ref().map(ChildStdin::as_fd);
         input.map_or(Ok(()), set_nonblocking).map_err(BotError::Pipe)?;
         Ok(bot)
@@ -152,9 +163,10 @@ impl Bot {
             match input.write(bytes) {
                 Ok(taken) => bytes = bytes.get(taken..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let fd = input.as_fd();
-                    if !self.limits.wait(fd, PollFlags::OUT, deadline)? {
-                        return Err(BotError::Deaf(self.timeout));
+                    match self.limits.wait(input.as_fd(), PollFlags::OUT, deadline)? {
+                        Waited::Ready => {}
+                        Waited::Late => return Err(BotError::Deaf(self.timeout)),
+                        Waited::Over => return Err(self.ended()),
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -212,11 +224,10 @@ impl Bot {
             }
         }
         let left = self.limits.until.get().saturating_duration_since(Instant::now());
-        if !process::wait(&self.child, left) {
+        if !self.process.wait(left) {
             return Err(BotError::Stays(self.timeout));
         }
-        self.is_over = true;
-        match process::reap(&mut self.child) {
+        match self.process.reap() {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(BotError::Failed(status.to_string())),
             Err(error) => Err(BotError::Pipe(error)),
@@ -237,19 +248,10 @@ impl Bot {
     }
 
     fn status(&mut self) -> String {
-        if process::wait(&self.child, Duration::from_millis(STRATEGY_EXIT_MS)) {
-            self.is_over = true;
-            return process::end(&mut self.child, Duration::ZERO);
+        if self.process.wait(Duration::from_millis(STRATEGY_EXIT_MS)) {
+            return self.process.end(Duration::ZERO);
         }
         "it has closed its input or output, and runs on".to_owned()
-    }
-}
-
-impl Drop for Bot {
-    fn drop(&mut self) {
-        if !self.is_over {
-            process::end(&mut self.child, Duration::ZERO);
-        }
     }
 }
 
@@ -263,8 +265,9 @@ struct Turn {
 impl Read for Turn {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self.limits.wait(self.output.as_fd(), PollFlags::IN, self.limits.until.get()) {
-            Ok(true) => {}
-            Ok(false) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(Waited::Ready) => {}
+            Ok(Waited::Late) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(Waited::Over) => return Ok(0),
             Err(BotError::Interrupted) => return Err(io::ErrorKind::ConnectionAborted.into()),
             Err(error) => return Err(io::Error::other(error)),
         }
@@ -278,13 +281,13 @@ impl Read for Turn {
 }
 
 impl Limits {
-    /// Waits until the pipe is ready; whether it is.
+    /// Waits until the pipe is ready, or will not be.
     fn wait(
         &self,
         fd: BorrowedFd<'_>,
         flags: PollFlags,
         deadline: Instant,
-    ) -> Result<bool, BotError> {
+    ) -> Result<Waited, BotError> {
         loop {
             if self.interrupted.load(Ordering::Relaxed) {
                 return Err(BotError::Interrupted);
@@ -292,10 +295,16 @@ impl Limits {
             let left = deadline.saturating_duration_since(Instant::now());
             let at_most = left.min(Duration::from_millis(STRATEGY_LOOK_MS));
             let timeout = Timespec::try_from(at_most).ok();
-            match poll(&mut [PollFd::from_borrowed_fd(fd, flags)], timeout.as_ref()) {
-                Ok(0) if left.is_zero() => return Ok(false),
+            let end = PollFd::from_borrowed_fd(self.end.as_fd(), PollFlags::IN);
+            let mut both = [PollFd::from_borrowed_fd(fd, flags), end];
+            match poll(&mut both, timeout.as_ref()) {
+                Ok(0) if left.is_zero() => return Ok(Waited::Late),
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return Ok(true),
+                Ok(_) => {
+                    let [pipe, _] = both;
+                    let is_ready = !pipe.revents().is_empty();
+                    return Ok(if is_ready { Waited::Ready } else { Waited::Over });
+                }
                 Err(error) => return Err(BotError::Pipe(error.into())),
             }
         }

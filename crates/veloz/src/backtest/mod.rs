@@ -231,7 +231,7 @@ fn end(
     Ok(bot.finish()?)
 }
 
-/// SIGTERM and SIGINT: the first ends the replay with its report, the second ends the program.
+/// SIGTERM, SIGINT and SIGHUP: the first ends the replay with its report, the second ends the program.
 fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -243,7 +243,7 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let wait = move || {
         runtime.block_on(signals.next());
         told.store(true, Ordering::Relaxed);
-        runtime.block_on(signals.next());
+        runtime.block_on(signals.again());
         std::process::exit(INTERRUPTED);
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
@@ -388,6 +388,11 @@ impl Replay {
 
     /// Behind the last message: what is on its way to the venue or back arrives.
     fn settle(&mut self) -> Result<(), Failure> {
+        if self.played.messages == 0 {
+            let of: Vec<_> = self.engine.instruments().iter().map(|i| i.symbol.as_str()).collect();
+            let problem = format!("the capture holds no message of a market of {}", of.join(", "));
+            return Err(Failure::Capture(problem));
+        }
         while let Some(at) = self.engine.arrives_ns() {
             self.set_clock(at)?;
         }

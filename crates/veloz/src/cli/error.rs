@@ -1,11 +1,11 @@
 //! What a command can end with, and what its user can do about it.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use veloz_client::{ClientOrderId, Error};
 
+use super::output::notice;
 use crate::config::ConfigError;
 use crate::journal::{JournalError, LogError};
 
@@ -78,9 +78,15 @@ impl CliError {
             return ExitCode::SUCCESS;
         }
         if !matches!(self, CliError::Interrupted) {
-            let hint = self.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
-            // There is nobody left to tell when stderr is gone.
-            let _ = writeln!(std::io::stderr(), "error: {}{hint}", self.text(url));
+            let text = format!("error: {}", self.text(url));
+            match self {
+                // It shows the line of the file.
+                CliError::Config(_) => text.lines().for_each(notice),
+                _ => notice(&text),
+            }
+            if let Some(hint) = self.hint() {
+                notice(&format!("hint: {hint}"));
+            }
         }
         ExitCode::from(self.code())
     }
@@ -105,7 +111,7 @@ impl CliError {
                 "is the gateway running? start it with `veloz serve`, or name another with --url"
                     .to_owned(),
             ),
-            CliError::Client(Error::Decode { .. }) => {
+            CliError::Client(Error::Decode { .. } | Error::Foreign(_)) => {
                 Some("is that address a gateway's, of this version?".to_owned())
             }
             CliError::Client(error) => match error.api()?.code.as_str() {

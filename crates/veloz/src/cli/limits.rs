@@ -106,8 +106,8 @@ pub(super) async fn risk(
         client.set_risk(&update).await?;
     }
     if output.json {
-        let limits = client.get_text("api/risk", &[]).await?;
-        let used = client.get_text("api/risk/use", &[]).await?;
+        let limits = client.get_text::<RiskSettings>("api/risk", &[]).await?;
+        let used = client.get_text::<RiskUse>("api/risk/use", &[]).await?;
         let (limits, used) = (limits.trim_end(), used.trim_end());
         return Ok(output.json_line(&format!("{{\"limits\":{limits},\"use\":{used}}}"))?);
     }

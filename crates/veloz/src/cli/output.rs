@@ -43,9 +43,10 @@ impl Output {
         writeln!(self.out, "{}", clean(text))
     }
 
-    /// One line of JSON, which has no control characters.
+    /// One line of JSON; a program gets it as it is.
     pub(super) fn json_line(&mut self, json: &str) -> io::Result<()> {
-        writeln!(self.out, "{}", json.trim_end())
+        let json = json.trim_end();
+        if self.terminal { self.line(json) } else { writeln!(self.out, "{json}") }
     }
 
     /// A value as one line of JSON.
@@ -92,7 +93,9 @@ pub(super) fn or_dash<T: ToString>(value: Option<T>) -> String {
 }
 
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    // Those that turn the direction of writing make a line look like another one.
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
 }
 
 fn aligned(columns: &[Column], rows: &[Vec<String>]) -> String {

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::BufWriter;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -80,6 +81,7 @@ fn is_ours(variable: &Variable) -> bool {
 
 /// Runs the strategy, and prints and draws what came of it.
 pub(super) fn replay(args: &ReplayArgs, run: Run, output: &mut Output) -> Result<(), CliError> {
+    keep_apart(args)?;
     let capture = args.file.to_string_lossy().into_owned();
     let fixed = [
         ("VELOZ_MARKET_SOURCE", "replay".to_owned()),
@@ -121,6 +123,27 @@ pub(super) fn replay(args: &ReplayArgs, run: Run, output: &mut Output) -> Result
         None => Ok(()),
         Some(Failure::Interrupted) => Err(CliError::Interrupted),
         Some(failure) => Err(CliError::Serve(failure.into())),
+    }
+}
+
+/// What is written must be neither what is read nor one file for two things.
+fn keep_apart(args: &ReplayArgs) -> Result<(), CliError> {
+    let same = |a: &Path, b: &Path| match (std::fs::metadata(a), std::fs::metadata(b)) {
+        (Ok(a), Ok(b)) => a.is_file() && (a.dev(), a.ino()) == (b.dev(), b.ino()),
+        _ => a == b,
+    };
+    let usage = |path: &Path, what: &str| {
+        let path = path.display();
+        Err(CliError::Usage(format!("{path} is {what}, which would be written over")))
+    };
+    for path in [&args.plot, &args.events].into_iter().flatten() {
+        if same(path, &args.file) {
+            return usage(path, "the capture itself");
+        }
+    }
+    match (&args.plot, &args.events) {
+        (Some(plot), Some(events)) if same(plot, events) => usage(plot, "where the events go"),
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What there is to see: prices, books, balances, health.
 
 use clap::Args;
-use veloz_client::{Client, Symbol};
+use veloz_client::{Account, Book, Client, Health, MarketPrice, Symbol};
 
 use super::error::CliError;
 use super::output::{Align, Column, Output, or_dash, time};
@@ -25,7 +25,7 @@ pub(super) struct BookArgs {
 
 pub(super) async fn account(client: &Client, output: &mut Output) -> Result<(), CliError> {
     if output.json {
-        return Ok(output.json_line(&client.get_text("api/account", &[]).await?)?);
+        return Ok(output.json_line(&client.get_text::<Account>("api/account", &[]).await?)?);
     }
     const COLUMNS: &[Column] =
         &[("ASSET", Align::Left), ("FREE", Align::Right), ("LOCKED", Align::Right)];
@@ -45,7 +45,7 @@ pub(super) async fn market(
 ) -> Result<(), CliError> {
     if output.json {
         let query = [("symbol", args.symbol.map(|s| s.to_string()))];
-        return Ok(output.json_line(&client.get_text("api/market", &query).await?)?);
+        return Ok(output.json_line(&client.get_text::<MarketPrice>("api/market", &query).await?)?);
     }
     const COLUMNS: &[Column] =
         &[("SYMBOL", Align::Left), ("PRICE", Align::Right), ("TIME", Align::Left)];
@@ -64,7 +64,7 @@ pub(super) async fn book(
     if output.json {
         let depth = Some(args.depth.to_string());
         let query = [("symbol", symbol.map(|s| s.to_string())), ("depth", depth)];
-        return Ok(output.json_line(&client.get_text("api/book", &query).await?)?);
+        return Ok(output.json_line(&client.get_text::<Book>("api/book", &query).await?)?);
     }
     const COLUMNS: &[Column] = &[
         ("BID QTY", Align::Right),
@@ -84,7 +84,6 @@ pub(super) async fn book(
 }
 
 pub(super) async fn health(client: &Client, output: &mut Output) -> Result<(), CliError> {
-    let text = client.get_text("health", &[]).await?;
-    let shown = if output.json { text.as_str() } else { "ok" };
-    Ok(output.line(shown.trim_end())?)
+    let text = client.get_text::<Health>("health", &[]).await?;
+    Ok(if output.json { output.json_line(&text) } else { output.line("ok") }?)
 }

@@ -2,7 +2,7 @@
 //!
 //! Contract: a `Host` that is not the gateway's own is 421 (a name that is made to point here reaches
 //! nothing), a foreign `Origin` is 403 (no web page reads or orders), a POST that is not
-//! `application/json` is 415 (no form reaches an order). Loopback names with any port are own names and
+//! `application/json`, or is compressed, is 415 (no form reaches an order). Loopback names with any port are own names and
 //! own origins; the configuration adds to both.
 //!
 //! Authentication and rate limits, when they come, are further steps of [`Guard::check`].
@@ -30,12 +30,8 @@ impl Guard {
     pub(super) fn check(&self, request: &Parts) -> Result<(), ApiError> {
         self.check_host(request)?;
         self.check_origin(&request.headers)?;
-        if request.method == Method::POST && !is_json(&request.headers) {
-            return Err(ApiError::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "a POST needs Content-Type: application/json",
-            ));
+        if request.method == Method::POST {
+            check_media(&request.headers)?;
         }
         Ok(())
     }
@@ -130,6 +126,20 @@ impl Cors {
         std::iter::once((header::VARY, HeaderValue::from_static("Origin")))
             .chain(allowed.into_iter().flatten())
     }
+}
+
+/// A body is JSON as it is.
+fn check_media(headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
+    let problem = if !is_json(headers) {
+        "a POST needs Content-Type: application/json"
+    } else if !headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain) {
+        "a body must not be compressed: leave Content-Encoding out"
+    } else {
+        return Ok(());
+    };
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    Err(ApiError::new(status, "unsupported_media_type", problem))
 }
 
 /// Whether this is a browser's question before a request across origins.

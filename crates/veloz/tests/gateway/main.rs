@@ -29,6 +29,7 @@ mod metrics;
 mod replay;
 mod restored;
 mod resume;
+mod signals;
 mod soak;
 mod startup;
 mod strategies;

@@ -128,6 +128,7 @@ async fn a_form_of_a_web_page_places_nothing() {
     assert_eq!(post("Content-Type: application/x-www-form-urlencoded\r\n").await, 415);
     assert_eq!(post("Content-Type: text/plain\r\n").await, 415);
     assert_eq!(post("").await, 415);
+    assert_eq!(post("Content-Type: application/json\r\nContent-Encoding: gzip\r\n").await, 415);
     let foreign = "Content-Type: application/json\r\nOrigin: https://evil.example\r\n";
     assert_eq!(post(foreign).await, 403);
     assert_eq!(post("Content-Type: application/json\r\n").await, 200);

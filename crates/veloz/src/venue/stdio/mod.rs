@@ -13,7 +13,7 @@ mod metrics;
 mod session;
 
 use std::io;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ use veloz_core::risk::Reason;
 pub use metrics::EngineMetrics;
 
 use super::{VenueMessage, VenueOrder, VenuePort, VenueState};
-use crate::process;
+use crate::process::{self, Process};
 use session::{Faults, Reader, Session};
 
 /// The engine refused a command, or said what cannot be read.
@@ -128,8 +128,8 @@ impl Out {
     }
 }
 
-fn spawn(command: &[String]) -> io::Result<Child> {
-    process::command(command)?.stderr(Stdio::piped()).spawn()
+fn spawn(command: &[String]) -> io::Result<Process> {
+    Process::start(process::command(command)?.stderr(Stdio::piped()))
 }
 
 /// Why the supervision of one process has ended.
@@ -152,13 +152,13 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn run(mut self, first: Child) {
+    fn run(mut self, first: Process) {
         let mut next = Ok(first);
         let mut back_off = ENGINE_BACK_OFF_MS;
         loop {
             let lived = Instant::now();
             let detail = match next {
-                Ok(child) => match self.watch(child) {
+                Ok(process) => match self.watch(process) {
                     End::Stopped => return,
                     End::Exited(detail) => detail,
                 },
@@ -202,7 +202,7 @@ impl Supervisor {
     }
 
     /// One process, from its start to its end.
-    fn watch(&mut self, mut child: Child) -> End {
+    fn watch(&mut self, mut process: Process) -> End {
         self.metrics.starts.inc();
         if !self.tell_back() {
             return End::Stopped;
@@ -211,8 +211,7 @@ impl Supervisor {
         let (signs, asked) = bounded(1);
         let (version, said_version) = bounded(1);
         let (closed, output_closed) = bounded(1);
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(input), Some(output), Some(errors)) = pipes else {
+        let (Some(input), Some(output), Some(errors)) = process.pipes() else {
             return End::Exited("it has no pipes".to_owned());
         };
         let orders = self.orders.clone();
@@ -235,11 +234,10 @@ impl Supervisor {
         });
         let log = start_thread("engine-log", move || session::log(errors));
         let (Ok(writer), Ok(_), Ok(_)) = (writer, reader, log) else {
-            process::end(&mut child, Duration::from_millis(ENGINE_LOOK_MS));
             return End::Exited("its threads cannot be started".to_owned());
         };
         let watch = Watch { session: &session, signs, output_closed, said_version };
-        let end = self.look(&child, &watch);
+        let end = self.look(&process, &watch);
         let Watch { output_closed, signs, .. } = watch;
         // With it the writer ends, and closes the engine's input.
         drop(signs);
@@ -247,7 +245,7 @@ impl Supervisor {
             // An error is the end, too.
             let _ = output_closed.recv_timeout(Duration::from_millis(ENGINE_STOP_GRACE_MS));
         }
-        let status = process::end(&mut child, Duration::from_millis(ENGINE_LOOK_MS));
+        let status = process.end(Duration::from_millis(ENGINE_LOOK_MS));
         let end = match end {
             End::Stopped => End::Stopped,
             End::Exited(detail) => {
@@ -262,7 +260,7 @@ impl Supervisor {
     }
 
     /// Looks at the process now and then, until it ends or is to end.
-    fn look(&mut self, child: &Child, watch: &Watch<'_>) -> End {
+    fn look(&mut self, process: &Process, watch: &Watch<'_>) -> End {
         let (mut is_up, mut is_stalled, mut ended) = (false, false, None);
         let mut version = String::new();
         loop {
@@ -277,7 +275,7 @@ impl Supervisor {
                 }
                 default(Duration::from_millis(ENGINE_LOOK_MS)) => {}
             }
-            if process::has_ended(child) {
+            if process.has_ended() {
                 // What it said last is read first; somebody else may hold its output open.
                 let since = ended.get_or_insert_with(Instant::now).elapsed();
                 if since > Duration::from_millis(ENGINE_UP_MS) {

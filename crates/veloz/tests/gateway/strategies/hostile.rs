@@ -57,6 +57,12 @@ fn a_strategy_that_fails_on_the_way() {
     let check = |script: &str, told: &str| check_failure(&at_turn(script), told, true);
     check("exit 7", "the strategy ended before the replay did (exit status: 7)");
     check("kill -9 $$", "the strategy ended before the replay did (signal: 9");
+    // What it leaves behind holds its pipes open, and neither reads nor writes.
+    check("sleep 1000 & exit 5", "the strategy ended before the replay did (exit status: 5)");
+    check(
+        "sleep 1000 & printf '{'; exit 6",
+        "in the middle of line 2 of its output (exit status: 6)",
+    );
     check("echo 'x = 5'; sleep 1000", r#"line 2 of the strategy's output, "x = 5", is no line of"#);
     check("printf '{\"done\"'", "ended in the middle of line 2 of its output (exit status: 0)");
     check(
@@ -102,6 +108,47 @@ fn a_strategy_that_fails_at_the_end() {
     );
 }
 
+/// A report of nothing is no success: whoever named the wrong file hears it.
+#[test]
+fn a_capture_that_says_nothing() {
+    let bot = r#"bash -c 'echo "{\"hello\":{\"types\":[]}}"; cat > /dev/null'"#;
+    for bytes in [&b""[..], b"name:x:0:0\n", b"1700000000000000000 {}\n"] {
+        let mut run = Run::new(Path::new("capture"), bot);
+        std::fs::write(run.path("capture"), bytes).expect("written");
+        let ended = run.end();
+        let told = "the capture holds no message of a market of BTCUSDT";
+        assert!(ended.code == Some(1) && ended.complaints.contains(told), "{}", ended.complaints);
+        let report = ended.report.expect("a report");
+        assert_eq!((&report["complete"], &report["problem"]), (&json!(false), &json!(told)));
+    }
+}
+
+/// What is written never takes the place of what is read.
+#[test]
+fn the_capture_is_not_written_over() {
+    let check = |name: &str, told: &str, prepare: &dyn Fn(&Run)| {
+        let mut run = Run::new(Path::new(name), "bash -c 'touch ran'");
+        let capture = Capture::wandering(5);
+        std::fs::write(run.path("events"), capture.bytes()).expect("written");
+        prepare(&run);
+        let ended = run.end();
+        assert!(ended.code == Some(2) && ended.complaints.contains(told), "{}", ended.complaints);
+        assert_eq!(run.text("events").as_bytes(), capture.bytes());
+        assert!(!run.path("ran").exists());
+    };
+    let link = |name| {
+        move |run: &Run| {
+            std::fs::hard_link(run.path("events"), run.path(name)).expect("a link");
+        }
+    };
+    check("events", "events is the capture itself", &|_| ());
+    check("link", "events is the capture itself", &|run| {
+        std::os::unix::fs::symlink("events", run.path("link")).expect("a link");
+    });
+    check("plot.svg", "plot.svg is the capture itself", &link("plot.svg"));
+    check("capture", "plot.svg is where the events go", &link("plot.svg"));
+}
+
 /// What the strategy has started is gone with it, however it ended itself.
 #[test]
 fn nobody_is_left_behind() {
@@ -119,18 +166,29 @@ fn nobody_is_left_behind() {
     };
     check(&at_turn(&format!("{begets} wait")), 1);
     check(&at_turn(&format!("{begets} exit 3")), 1);
-    check(&format!(r#"echo '{{"hello":{{"types":[]}}}}'; {begets} cat > /dev/null"#), 0);
+    let listen = r#"echo '{"hello":{"types":[]}}';"#;
+    check(&format!("{listen} {begets} cat > /dev/null"), 0);
+    // Nor is it waited for when it holds them.
+    let begets = "sleep 1000 & echo $! > child;";
+    check(&at_turn(&format!("{begets} exit 3")), 1);
+    check(&format!("{listen} {begets} cat > /dev/null"), 0);
 }
 
-/// Ctrl-C: the report tells what was done until then.
+/// Ctrl-C, or a terminal that is closed: the report tells what was done until then.
 #[test]
 fn it_can_be_interrupted() {
+    use rustix::process::Signal;
+    [Signal::INT, Signal::TERM, Signal::HUP].into_iter().for_each(check_interrupt);
+}
+
+#[track_caller]
+fn check_interrupt(signal: rustix::process::Signal) {
     let script = at_turn("echo '{\"done\":1}'; touch began; sleep 1000");
     let mut run = Run::shell(&Capture::wandering(3), &script);
     let mut child: Child = run.command.spawn().expect("runs");
     eventually("the strategy has had a turn", || run.path("began").exists().then_some(()));
     let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a child of ours");
+    rustix::process::kill_process(pid, signal).expect("a child of ours");
     eventually("it ends", || child.try_wait().expect("a child of ours"));
     let ended = Ended::of(&child.wait_with_output().expect("its output"));
     assert_eq!(ended.code, Some(130), "{}", ended.complaints);

@@ -171,9 +171,14 @@ impl Gateway {
         self.signal(rustix::process::Signal::TERM);
     }
 
+    /// SIGHUP alone.
+    pub(crate) fn hang_up(&self) {
+        self.signal(rustix::process::Signal::HUP);
+    }
+
     /// How it ended, after [`Gateway::begin_to_stop`].
     pub(crate) fn stopped(&mut self) -> ExitStatus {
-        eventually("the gateway stops on SIGTERM", || {
+        eventually("the gateway stops on a signal", || {
             self.child.try_wait().expect("a child of ours")
         })
     }

@@ -176,9 +176,9 @@ impl Engine {
             let update = update(ts, order, status, &touched);
             self.emit(Event::OrderUpdate(update), step);
         }
-        if let Some(state) = self.state.order_at(key).map(Order::state_event) {
-            self.emit(Event::OrderState(state), step);
-        }
+        let Some(order) = self.state.order_at(key) else { return };
+        let event = Event::OrderState(order.state_event());
+        self.emit(event, step);
     }
 
     /// The built-in venue's fee: a part of what is received, rounded up, never more than that.

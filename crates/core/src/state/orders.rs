@@ -56,9 +56,8 @@ pub(super) struct Orders {
     whole: BTreeMap<usize, Box<Order>>,
     /// The positions of those that lie ready; `usize::MAX`: none.
     ready_keys: [usize; READY],
-    ready: Vec<Ready>,
-    /// The place among them that is given up next.
-    next: usize,
+    /// Each in the place that follows from its position.
+    ready: [Option<Box<Ready>>; READY],
 }
 
 #[derive(Debug, Clone)]
@@ -75,8 +74,7 @@ impl Default for Orders {
             symbols: Vec::new(),
             whole: BTreeMap::new(),
             ready_keys: [usize::MAX; READY],
-            ready: Vec::new(),
-            next: 0,
+            ready: Default::default(),
         }
     }
 }
@@ -87,7 +85,7 @@ impl Orders {
     }
 
     pub(super) fn get(&self, key: usize) -> Option<OrderRef<'_>> {
-        if let Some(ready) = self.ready_at(key).and_then(|at| self.ready.get(at)) {
+        if let Some(ready) = self.ready_at(key) {
             return Some(OrderRef(Held::Lent(&ready.order)));
         }
         let packed = self.packed.get(key)?;
@@ -146,41 +144,38 @@ impl Orders {
         self.iter_from(0)
     }
 
-    fn ready_at(&self, key: usize) -> Option<usize> {
-        self.ready_keys.iter().position(|known| *known == key)
+    fn ready_at(&self, key: usize) -> Option<&Ready> {
+        let is_it = *self.ready_keys.get(key % READY)? == key;
+        self.ready.get(key % READY).filter(|_| is_it)?.as_deref()
     }
 
     fn make_ready(&mut self, key: usize) -> Option<&mut Ready> {
-        if let Some(at) = self.ready_at(key) {
-            return self.ready.get_mut(at);
+        if *self.ready_keys.get(key % READY)? == key {
+            return self.ready.get_mut(key % READY)?.as_deref_mut();
         }
-        let packed = *self.packed.get(key)?;
+        let packed = self.packed.get(key)?;
         if packed.is_elsewhere() {
             let order = *self.whole.remove(&key)?;
             return self.admit(key, Ready { order, changed: true });
         }
-        let symbol = self.symbol_of(&packed)?;
-        self.admit(key, Ready { order: packed.unpack(symbol), changed: false })
+        let symbol = self.symbol_of(packed)?;
+        let order = packed.unpack(symbol);
+        self.admit(key, Ready { order, changed: false })
     }
 
-    /// Puts an order in the place of one that was touched long ago.
+    /// Puts an order in the place of one that was touched before.
     fn admit(&mut self, key: usize, ready: Ready) -> Option<&mut Ready> {
-        let at = self.next;
-        self.next = (at + 1) % READY;
-        let old_key = std::mem::replace(self.ready_keys.get_mut(at)?, key);
-        if at == self.ready.len() {
-            self.ready.push(ready);
-            return self.ready.get_mut(at);
-        }
-        let slot = self.ready.get_mut(at)?;
+        let old_key = std::mem::replace(self.ready_keys.get_mut(key % READY)?, key);
+        let place = self.ready.get_mut(key % READY)?;
+        let Some(slot) = place else { return Some(place.insert(Box::new(ready))) };
         if slot.changed && !Self::pack(&mut self.packed, &mut self.symbols, old_key, &slot.order) {
             self.packed.get_mut(old_key)?.set_elsewhere();
-            let old = std::mem::replace(slot, ready);
+            let old = std::mem::replace(&mut **slot, ready);
             self.whole.insert(old_key, Box::new(old.order));
         } else {
-            *slot = ready;
+            **slot = ready;
         }
-        self.ready.get_mut(at)
+        Some(slot)
     }
 
     /// Whether an order fits where it lies packed; then it lies there.
@@ -202,7 +197,7 @@ impl Orders {
 
     /// The order as it lies packed, or would, and its instrument. `None`: there is more to it.
     fn packed_at(&self, key: usize) -> Option<(Packed, Symbol)> {
-        if let Some(ready) = self.ready_at(key).and_then(|at| self.ready.get(at)) {
+        if let Some(ready) = self.ready_at(key) {
             return Some((Packed::of(&ready.order)?, ready.order.request.symbol));
         }
         let packed = self.packed.get(key).filter(|packed| !packed.is_elsewhere())?;

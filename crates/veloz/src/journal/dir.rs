@@ -1,7 +1,8 @@
 //! The data directory: made, locked and stamped before anything in it is touched.
 //!
-//! Contract: one process at a time. The lock is the operating system's, on an open file: it ends with
-//! the process, however that ends. The stamp says whose log it is, so that a simulator's log is never
+//! Contract: one process at a time. The lock is the operating system's, on an open file and on the directory
+//! itself, so that it holds when somebody takes the file for a leftover and removes it: it ends with the
+//! process, however that ends. The stamp says whose log it is, so that a simulator's log is never
 //! continued by a live venue.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -28,8 +29,8 @@ const FILE_MODE: u32 = 0o600;
 #[derive(Debug)]
 pub struct DataDir {
     dir: PathBuf,
-    /// Its lock ends when it is closed.
-    _lock: File,
+    /// Their locks end when they are closed: the file's, and the directory's where there is one.
+    _locks: (File, Option<File>),
 }
 
 impl DataDir {
@@ -48,28 +49,26 @@ impl DataDir {
             .mode(FILE_MODE)
             .open(&path)
             .map_err(unusable(dir))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                // Who it is is only a help: the lock itself is the answer.
-                let read = file.read_to_string(&mut pid);
-                let pid = match (read, pid.trim()) {
-                    (Ok(_), pid) if !pid.is_empty() => pid.to_owned(),
-                    _ => "unknown".to_owned(),
-                };
+        // The file first: whoever has that is alone at the directory.
+        let itself = File::open(dir).map_err(unusable(dir))?;
+        let itself = match file.try_lock().map(|()| itself.try_lock()) {
+            Ok(Ok(())) => Some(itself),
+            // Some file systems lock no directories: there the file's lock has to do.
+            Ok(Err(TryLockError::Error(_))) => None,
+            Err(TryLockError::WouldBlock) | Ok(Err(TryLockError::WouldBlock)) => {
+                let pid = read_pid(&mut file);
                 return Err(JournalError::InUse { dir: dir.to_path_buf(), pid });
             }
             Err(TryLockError::Error(source)) => {
                 return Err(JournalError::io("lock", path)(source));
             }
-        }
+        };
         match write_pid(&mut file) {
             // The pid is only a help: a full disk is met where it matters.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
             written => written.map_err(JournalError::io("write", path))?,
         }
-        Ok(DataDir { dir: dir.to_path_buf(), _lock: file })
+        Ok(DataDir { dir: dir.to_path_buf(), _locks: (file, itself) })
     }
 
     /// The same for a directory that holds a log already; any other is left as it is.
@@ -267,6 +266,16 @@ fn is_ours(name: &str) -> bool {
             && ["vlz", "snap"].iter().any(|known| kind.split('.').next() == Some(*known))
     });
     of_the_log || name == STAMP_FILE || name == STAMP_TEMPORARY_FILE
+}
+
+/// Who has the lock. It is only a help: the lock itself is the answer.
+fn read_pid(file: &mut File) -> String {
+    let mut pid = String::new();
+    let read = file.read_to_string(&mut pid);
+    match (read, pid.trim()) {
+        (Ok(_), pid) if !pid.is_empty() => pid.to_owned(),
+        _ => "unknown".to_owned(),
+    }
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {

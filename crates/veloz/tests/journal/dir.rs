@@ -26,6 +26,17 @@ fn a_directory_is_made_for_its_owner_only_and_locked() {
 }
 
 #[test]
+fn a_lock_file_that_is_removed_lets_nobody_in() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let dir = DataDir::open(parent.path()).expect("opens");
+    fs::remove_file(parent.path().join("lock")).expect("is there");
+    let again = DataDir::open(parent.path());
+    assert!(matches!(again, Err(JournalError::InUse { .. })), "{again:?}");
+    drop(dir);
+    DataDir::open(parent.path()).expect("is free again");
+}
+
+#[test]
 fn a_stamp_reads_back_and_says_what_differs() {
     let parent = tempfile::tempdir().expect("a directory");
     let dir = DataDir::open(parent.path()).expect("opens");

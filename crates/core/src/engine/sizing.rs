@@ -93,10 +93,14 @@ impl Engine {
         let old_open = old.map(OpenOrders::of).unwrap_or_default();
         let open = self.state.open_of(&instrument.symbol).without(old_open);
         let released = old.map(|order| order.locked).unwrap_or_default();
+        // What is executed of it is held by now, and open no more.
+        let executed = old.map(|order| order.executed_qty).unwrap_or_default();
+        let price = order.price.or(order.stop_price).unwrap_or_default();
         let is_held = settings.max_position.contains_key(&instrument.base);
         let position = || {
             let bought = self.state.bought_of(instrument.base);
             let bought = bought.saturating_sub(old_open.bought.into());
+            let bought = bought.saturating_sub(executed.into());
             self.state.held(instrument.base).saturating_add(bought)
         };
         let sim = self.sim(index);
@@ -114,7 +118,7 @@ impl Engine {
                 .saturating_add(more),
             most_open_orders: self.most_open_orders,
             instrument_orders: open.count.saturating_add(more),
-            instrument_notional: open.notional,
+            instrument_notional: open.notional.saturating_sub(Money::notional(price, executed)),
             position: if is_held { position() } else { Money::ZERO },
             recent_orders: match settings.max_orders_per_second {
                 Some(_) => self.state.sent_within_second(ts).saturating_add(more),

@@ -5,6 +5,7 @@ use veloz_core::engine::Venue;
 use veloz_core::input::{Input, Refusal, RiskChange, TradingState};
 use veloz_core::order::OrderStatus;
 use veloz_core::risk::Reason;
+use veloz_core::types::Asset;
 
 fn rig() -> Rig {
     let mut rig = Rig::new(Venue::Simulated);
@@ -54,6 +55,29 @@ fn the_quantity_is_the_whole_one() {
         ("6.0".into(), "4.0".into())
     );
     assert_eq!(rig.market(trade("SELL 9 @ 99")), "market 99.0; a 4.0@100.0; a FILLED; =a; account");
+}
+
+/// What is executed is held, and open no more: it uses up no limit twice.
+#[test]
+fn what_is_executed_counts_once() {
+    let limited = |change: RiskChange| {
+        let mut rig = rig();
+        rig.order("a BUY 5 @ 101");
+        rig.input(&Input::Risk(change)).unwrap();
+        rig
+    };
+    let limits = [(Asset::parse("BTC").unwrap(), Some("105".parse().unwrap()))];
+    let max_position = Some(Some(limits.into_iter().collect()));
+    let mut rig = limited(RiskChange { max_position, ..RiskChange::default() });
+    assert_eq!(rig.amend("a", "4"), Ok("=a; account".into()));
+    assert_eq!(rig.amend("a", "5"), Ok("=a; account".into()));
+    let refused = |reason| Err(Refusal::Rejected(id("a"), reason));
+    assert_eq!(rig.amend("a", "5.1"), refused(Reason::MaxPosition));
+    let max_symbol_notional = Some(Some("303".parse().unwrap()));
+    let mut rig = limited(RiskChange { max_symbol_notional, ..RiskChange::default() });
+    assert_eq!(rig.amend("a", "4"), Ok("=a; account".into()));
+    assert_eq!(rig.amend("a", "5 @ 100"), Ok("=a; account".into()));
+    assert_eq!(rig.amend("a", "5.1 @ 101"), refused(Reason::MaxSymbolNotional));
 }
 
 #[test]

@@ -75,8 +75,8 @@ fn what_the_open_orders_of_a_symbol_are_worth() {
     rig.order("c SELL 6 @ 110");
     assert!(rig.shown().contains("c ACCEPTED"), "what is filled is not open: {}", rig.shown());
     rig.cancel("c").unwrap();
-    assert!(rig.amend("a", "10 @ 110").is_err(), "an amended order counts as it would be");
-    rig.amend("a", "9 @ 110").unwrap();
+    assert!(rig.amend("a", "12 @ 110").is_err(), "an amended order counts as it would be");
+    rig.amend("a", "11 @ 110").unwrap();
     rig.cancel("a").unwrap();
     rig.pair("x SELL 8 @ 112", "y SELL 8 STOP 90").unwrap();
     assert!(rig.shown().contains("y ACCEPTED"), "of a pair one counts: {}", rig.shown());

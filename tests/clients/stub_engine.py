@@ -11,7 +11,7 @@ import time
 
 state_file, trick = sys.argv[1], (sys.argv[2:] or ["good"])[0]
 TRICKS = {"good", "flood", "stall", "garbage", "dies", "dies_accepting", "dies_taking", "dies_forgetting",
-          "dies_once_forgetting", "twice", "late", "mute"}
+          "dies_once_forgetting", "twice", "late", "mute", "sums"}
 assert trick in TRICKS, trick
 lock = threading.Lock()
 
@@ -21,7 +21,7 @@ def load():
         with open(state_file) as file:
             return json.load(file)
     except FileNotFoundError:
-        return {"starts": 0, "orders": {}}
+        return {"starts": 0, "orders": {}, "asked": []}
 
 
 def store():
@@ -77,7 +77,8 @@ def place(side, symbol, qty, price, name, kind="LIMIT", tif="GTC"):
         os._exit(6)
     if kind == "MARKET":
         execute(order)
-        fill(order, 1)
+        if trick != "sums":
+            fill(order, 1)
         if trick == "twice":
             fill(order, 1)
         update(order, "FILLED")
@@ -89,6 +90,9 @@ def place(side, symbol, qty, price, name, kind="LIMIT", tif="GTC"):
 def query(what, name=None):
     if what == "account":
         return say(type="query_done", n=0)
+    if what == "order":
+        state["asked"].append(name)
+        store()
     orders = state["orders"].values()
     found = [order for order in orders if order["client_order_id"] == name] if what == "order" else [
         order for order in orders if order["status"] == "ACCEPTED"]

@@ -385,6 +385,11 @@ pub enum ReportBody {
         qty: Qty,
         /// At what price.
         price: Price,
+        /// Of which instrument, if the venue said so: it must be the order's own. Boxed, because no other input
+        /// is as large.
+        symbol: Option<Box<Symbol>>,
+        /// On which side, likewise.
+        side: Option<Side>,
         /// What the venue took, and in which asset.
         fee: Option<(Money, Asset)>,
         /// Whether it made or took liquidity.

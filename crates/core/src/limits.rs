@@ -280,6 +280,8 @@ pub const VENUE_LIST_MS: i64 = 60_000;
 
 /// The longest line of an external engine.
 pub const ENGINE_LINE_MAX_BYTES: usize = MIB;
+/// A text of an external engine (a reason, a message); what is longer is cut.
+pub const ENGINE_TEXT_MAX_BYTES: usize = 1_024;
 /// Questions that an external engine has not answered; more are not asked.
 pub const ENGINE_QUESTIONS_COUNT: usize = 256;
 /// The first pause before an external engine is started again.

@@ -3,7 +3,8 @@
 //! Contract:
 //! - What is late or doubled changes nothing. What contradicts what the venue said before is told as an
 //!   `error` event, and the venue is asked ([`VenueCommand::Query`]).
-//! - The same trade id twice is one execution; with other data it is told, and not counted.
+//! - The same trade id twice is one execution; with other data it is told, and not counted. Nor is one of another
+//!   instrument or side than the order's. One beyond its limit is told, and counts: it is the venue's word.
 //! - When the venue says that more is executed than it told of one by one, the difference is booked at
 //!   once, with a number made up from the order and the sum: the same in every run. Executions told of
 //!   later are that difference until it is used up. So what counts is never more than the venue's own sum,
@@ -25,7 +26,7 @@ use crate::order::{Order, OrderChange, OrderStatus};
 use crate::risk::Reason;
 use crate::sim::OrderKey;
 use crate::state::Fact;
-use crate::types::{ClientOrderId, Money, Price, Qty, Text, TsNs};
+use crate::types::{ClientOrderId, Money, Price, Qty, Side, Text, TsNs};
 
 impl Engine {
     /// An external venue's report.
@@ -36,6 +37,9 @@ impl Engine {
             self.report_of_nobody(ts, report, step);
             return Answer::Done;
         };
+        if self.is_of_another(ts, key, &report.body, step) {
+            return Answer::Done;
+        }
         let mut touched = Touched { venue_order_id: report.venue_order_id, ..Touched::default() };
         let before = self.state.order_at(key).and_then(|order| order.status);
         let accepted = before.is_none() && proves_accepted(&report.body);
@@ -64,7 +68,7 @@ impl Engine {
                     step.commands.push(VenueCommand::Query { client_order_id: id });
                 }
             }
-            ReportBody::Fill { trade_id, qty, price, fee, liquidity } => {
+            ReportBody::Fill { trade_id, qty, price, fee, liquidity, .. } => {
                 let made_up = self.state.order_at(key).map(|order| {
                     made_up_id(order, order.executed_qty.saturating_sub(order.presumed()), *qty)
                 });
@@ -77,6 +81,9 @@ impl Engine {
                     reconciled: false,
                 };
                 self.execute_once(ts, key, execution, &mut touched, step);
+                if before == Some(OrderStatus::Rejected) {
+                    step.commands.push(VenueCommand::Query { client_order_id: id });
+                }
             }
             ReportBody::State(state) => {
                 told |= self.reconcile(ts, key, state, &mut touched, step);
@@ -158,6 +165,10 @@ impl Engine {
             }
             return;
         }
+        let beyond = order.price.filter(|limit| match order.request.side {
+            Side::Buy => price > *limit,
+            Side::Sell => price < *limit,
+        });
         let presumed = order.presumed().min(qty);
         if presumed > Qty::ZERO {
             self.tell(Fact::Presumed { client_order_id, trade_id, qty, price }, step);
@@ -168,7 +179,33 @@ impl Engine {
                 return;
             }
         }
+        if let Some(limit) = beyond {
+            let detail = format!("{client_order_id}: {qty} at {price}, its limit is {limit}");
+            self.emit_error(ts, "execution_beyond_limit".into(), Some(detail.into()), step);
+        }
         self.execute(ts, key, &execution, touched, step);
+    }
+
+    /// Whether the venue tells of an execution that is of another instrument or side than its order.
+    fn is_of_another(
+        &mut self,
+        ts: TsNs,
+        key: OrderKey,
+        body: &ReportBody,
+        step: &mut Step,
+    ) -> bool {
+        let ReportBody::Fill { symbol, side, qty, price, .. } = body else { return false };
+        let Some(order) = self.state.order_at(key) else { return false };
+        let (own, id) = (&order.request, order.client_order_id());
+        let symbol = symbol.as_deref().copied().unwrap_or(own.symbol);
+        let side = side.unwrap_or(own.side);
+        if (symbol, side) == (own.symbol, own.side) {
+            return false;
+        }
+        let detail = format!("{id}: {} of {qty} {symbol} at {price} is none of it", side.as_str());
+        self.emit_error(ts, "unexpected_execution".into(), Some(detail.into()), step);
+        step.commands.push(VenueCommand::Query { client_order_id: id });
+        true
     }
 
     /// The order as the venue says it stands. Whether a doubt is over by that.

@@ -6,7 +6,7 @@ use veloz_core::engine::{Venue, VenueCommand};
 use veloz_core::event::Event;
 use veloz_core::input::{Answer, Input, Refusal, ReportBody, VenueOrder};
 use veloz_core::order::OrderStatus;
-use veloz_core::types::{Money, Price};
+use veloz_core::types::{Money, Price, Side, Symbol};
 
 use ReportBody::{Accepted, Cancelled, Filled, NotFound, Unanswered};
 
@@ -30,7 +30,15 @@ fn accepted() -> Rig {
 
 fn at(trade_id: u64, amount: &str, limit: &str) -> ReportBody {
     let (qty, price) = (qty(amount), price(limit));
-    ReportBody::Fill { trade_id: Some(trade_id), qty, price, fee: None, liquidity: None }
+    ReportBody::Fill {
+        trade_id: Some(trade_id),
+        qty,
+        price,
+        symbol: None,
+        side: None,
+        fee: None,
+        liquidity: None,
+    }
 }
 
 fn fill(trade_id: u64, amount: &str) -> ReportBody {
@@ -156,13 +164,40 @@ fn a_fill_of_a_refused_order_is_told() {
         (rejected(), "a REJECTED no; =a; account"),
         (rejected(), ""),
         (fill(1, "1"), "error unexpected_execution"),
-        (Accepted, "error unexpected_report"),
     ];
-    let mut rig = check(rig(), &reports, "REJECTED", "0");
+    let rig = check(rig(), &reports, "REJECTED", "0");
+    assert!(asks(&rig), "{:?}", rig.step.commands);
+    let mut rig = check(rig, &[(Accepted, "error unexpected_report")], "REJECTED", "0");
     assert!(asks(&rig), "{:?}", rig.step.commands);
     // It stands there, though its owner was told otherwise: it is taken back.
     assert_eq!(rig.report("a", state("ACCEPTED", "0", "0")), "error unexpected_report");
     assert!(matches!(rig.step.commands[..], [_, VenueCommand::Cancel { .. }]));
+}
+
+#[test]
+fn a_fill_of_another_instrument_or_side_is_told_and_not_counted() {
+    let of = |symbol: &str, side| match fill(1, "1") {
+        ReportBody::Fill { trade_id, qty, price, fee, liquidity, .. } => {
+            let (symbol, side) = (Symbol::parse(symbol).ok().map(Box::new), Some(side));
+            ReportBody::Fill { trade_id, qty, price, symbol, side, fee, liquidity }
+        }
+        other => other,
+    };
+    let other = (of("ETHUSDT", Side::Buy), "error unexpected_execution");
+    let rig = check(accepted(), &[other], "ACCEPTED", "0");
+    assert!(asks(&rig), "{:?}", rig.step.commands);
+    assert_eq!(detail(&rig), "a: BUY of 1.0 ETHUSDT at 99.0 is none of it");
+    let other = (of("BTCUSDT", Side::Sell), "error unexpected_execution");
+    let own = (of("BTCUSDT", Side::Buy), "a 1.0@99.0; a PARTIALLY_FILLED; =a; account");
+    check(rig, &[other, own], "PARTIALLY_FILLED", "1");
+}
+
+#[test]
+fn a_fill_beyond_the_limit_counts_and_is_told() {
+    let dear = "error execution_beyond_limit; a 1.0@99.5; a PARTIALLY_FILLED; =a; account";
+    let cheap = "a 1.0@98.0; a PARTIALLY_FILLED; =a; account";
+    let reports = [(at(1, "1", "99.5"), dear), (at(2, "1", "98"), cheap)];
+    check(accepted(), &reports, "PARTIALLY_FILLED", "2");
 }
 
 #[test]
@@ -384,6 +419,8 @@ fn a_venue_without_trade_numbers_is_taken_at_its_word() {
         trade_id: None,
         qty: qty("1"),
         price: price("99"),
+        symbol: None,
+        side: None,
         fee: None,
         liquidity: None,
     };

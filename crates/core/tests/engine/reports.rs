@@ -76,6 +76,8 @@ impl History {
             trade_id: Some(trade_id),
             qty: Qty::from_raw(lots * LOT),
             price: Price::from_raw(steps * STEP),
+            symbol: None,
+            side: None,
             fee: None,
             liquidity: None,
         };

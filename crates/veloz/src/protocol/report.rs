@@ -1,11 +1,14 @@
 //! What an engine says: a line of JSON, read.
 //!
 //! Contract: fields that are not known are ignored, and so are types. A number that cannot be held exactly
-//! is not rounded: the line cannot be read, and that is told.
+//! is not rounded: the line cannot be read, and that is told, as a price is that is not above zero. Texts are cut
+//! at [`ENGINE_TEXT_MAX_BYTES`].
 
 use serde::Deserialize;
+use serde::de::Error as _;
 use veloz_core::event::Liquidity;
 use veloz_core::input::{MarketBody, MarketData, NewOrder, ReportBody, VenueOrder, VenueReport};
+use veloz_core::limits::ENGINE_TEXT_MAX_BYTES;
 use veloz_core::order::{OrderStatus, OrderType, TimeInForce};
 use veloz_core::types::{
     Asset, AvgPrice, ClientOrderId, Money, Price, Qty, Side, Symbol, TsNs, VenueOrderId,
@@ -76,6 +79,8 @@ struct OrderUpdate {
 #[derive(Deserialize)]
 struct Fill {
     client_order_id: ClientOrderId,
+    symbol: Option<Symbol>,
+    side: Option<Side>,
     qty: Qty,
     price: Price,
     trade_id: Option<u64>,
@@ -128,7 +133,7 @@ pub fn read_said(line: &[u8]) -> Result<Said, Unread> {
     let typed: Typed<'_> = serde_json::from_slice(line).map_err(|_| Unread::Garbage)?;
     let kind = typed.kind.as_ref();
     let said = match kind {
-        "market" => serde_json::from_slice(line).map(market),
+        "market" => serde_json::from_slice(line).and_then(market),
         "order_update" => serde_json::from_slice(line).map(order_update),
         "fill" => serde_json::from_slice(line).map(fill),
         "order_state" => serde_json::from_slice(line).map(order_state),
@@ -136,7 +141,10 @@ pub fn read_said(line: &[u8]) -> Result<Said, Unread> {
             serde_json::from_slice(line).map(|Started { version }| Said::Started { version })
         }
         "error" => serde_json::from_slice(line).map(|ErrorEvent { message, detail }| {
-            Said::Error(detail.map_or(message.clone(), |detail| format!("{message}: {detail}")))
+            Said::Error(short(match detail {
+                Some(detail) => format!("{message}: {detail}"),
+                None => message,
+            }))
         }),
         "engine_stopped" => Ok(Said::Stopped),
         "query_done" => serde_json::from_slice(line).map(|Done { n }| Said::QueryDone { n }),
@@ -145,15 +153,24 @@ pub fn read_said(line: &[u8]) -> Result<Said, Unread> {
     said.map_err(|error| Unread::Event { problem: format!("{kind}: {error}") })
 }
 
-fn market(event: Market) -> Said {
+fn market(event: Market) -> Result<Said, serde_json::Error> {
     let Market { symbol, ts_ns, price, .. } = event;
+    if price <= Price::ZERO || event.qty.is_some_and(|qty| qty <= Qty::ZERO) {
+        return Err(serde_json::Error::custom("price and qty must be above zero"));
+    }
     let body = match (event.trade_id, event.qty, event.side) {
         (Some(trade_id), Some(qty), Some(side)) => {
             MarketBody::Trade { ts_ns, price, qty, side, trade_id }
         }
         _ => MarketBody::Price { ts_ns, price },
     };
-    Said::Market(MarketData { symbol, position: None, body })
+    Ok(Said::Market(MarketData { symbol, position: None, body }))
+}
+
+/// The start of a text that would be kept for as long as its order.
+fn short(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(ENGINE_TEXT_MAX_BYTES));
+    text
 }
 
 fn report(
@@ -165,7 +182,7 @@ fn report(
 }
 
 fn order_update(event: OrderUpdate) -> Said {
-    let reason = event.reason.unwrap_or_default().into();
+    let reason = short(event.reason.unwrap_or_default()).into();
     let body = match event.status {
         // How much is executed, its fills say.
         OrderStatus::Accepted | OrderStatus::PartiallyFilled => ReportBody::Accepted,
@@ -182,6 +199,8 @@ fn fill(event: Fill) -> Said {
         trade_id: event.trade_id,
         qty: event.qty,
         price: event.price,
+        symbol: event.symbol.map(Box::new),
+        side: event.side,
         fee: event.fee.zip(event.fee_asset),
         liquidity: event.liquidity,
     };
@@ -196,7 +215,7 @@ fn order_state(event: OrderState) -> Said {
         status,
         executed_qty: event.executed_qty,
         cum_quote: event.cum_quote.or_else(average).unwrap_or_default(),
-        reason: event.reason.unwrap_or_default().into(),
+        reason: short(event.reason.unwrap_or_default()).into(),
         request,
     }));
     report(event.client_order_id, event.venue_order_id, body)
@@ -249,6 +268,8 @@ mod tests {
                 trade_id: None,
                 qty: "0.001".parse().unwrap(),
                 price: "50000".parse().unwrap(),
+                symbol: Symbol::parse("BTCUSDT").ok().map(Box::new),
+                side: None,
                 fee: None,
                 liquidity: None,
             },
@@ -278,5 +299,25 @@ mod tests {
             Err(Unread::Event { problem }) => assert!(problem.contains("decimals"), "{problem}"),
             other => panic!("{other:?}"),
         }
+        for market in ["-5", "0", "5,\"qty\":-1", "5,\"qty\":0"] {
+            let line = format!(r#"{{"type":"market","symbol":"BTCUSDT","price":{market}}}"#);
+            match read_said(line.as_bytes()) {
+                Err(Unread::Event { problem }) => assert!(problem.contains("above"), "{problem}"),
+                other => panic!("{market}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_between_its_letters() {
+        let long = "é".repeat(1_000);
+        let line = format!(
+            r#"{{"type":"order_update","client_order_id":"a","status":"EXPIRED","reason":"x{long}"}}"#
+        );
+        let cut = format!("x{}", "é".repeat(511));
+        check(&line, ReportBody::Expired { reason: cut.into() });
+        let line = format!(r#"{{"type":"error","message":"x","detail":"{long}"}}"#);
+        let Ok(Said::Error(said)) = read_said(line.as_bytes()) else { panic!("an error") };
+        assert_eq!(said.len(), 1_023);
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct ExternalVenue {
     outgoing: Vec<VenueOrder>,
     /// Orders whose fate is asked for.
     asked: BTreeMap<ClientOrderId, Asked>,
+    /// The last step asked about an order.
+    was_asked: bool,
     list_at: TsNs,
     /// The problem that `/health` shows because of it.
     trouble: Option<&'static str>,
@@ -54,6 +56,7 @@ impl ExternalVenue {
             reports,
             outgoing: Vec::new(),
             asked: BTreeMap::new(),
+            was_asked: false,
             list_at: TsNs::MAX,
             trouble: Some(STARTING),
         }
@@ -141,9 +144,13 @@ impl Service {
     /// Notes what a step has to tell the venue once it is stored.
     pub(super) fn note_commands(&mut self, now: TsNs) {
         let Some(venue) = &mut self.venue else { return };
+        venue.was_asked = false;
         for command in self.step.commands.drain(..) {
             match command {
-                VenueCommand::Query { client_order_id } => venue.ask(client_order_id, now),
+                VenueCommand::Query { client_order_id } => {
+                    venue.ask(client_order_id, now);
+                    venue.was_asked = true;
+                }
                 command => venue.outgoing.push(VenueOrder::Command(command)),
             }
         }
@@ -249,7 +256,10 @@ impl Service {
             tracing::error!(%refusal, "a report was refused");
         }
         let (Some(venue), Input::Report(report)) = (&mut self.venue, input) else { return };
-        venue.settle(&self.engine, id, &report.body);
+        // What leads to a question answers none.
+        if !venue.was_asked {
+            venue.settle(&self.engine, id, &report.body);
+        }
     }
 
     /// Open orders that a look at the venue did not show are asked for one by one.

@@ -319,6 +319,22 @@ fn an_engine_that_answers_twice_is_counted_once() {
     });
     assert_eq!(rig.fills().len(), 1, "{:?}", rig.fills());
     assert_eq!(rig.state("a")["executed_qty"], json!(0.001));
+    eventually("the engine is asked about the contradiction", || {
+        let state = std::fs::read(rig.stub_state()).expect("the stub's state");
+        let state: Value = serde_json::from_slice(&state).expect("JSON");
+        state["asked"].as_array().expect("names").contains(&json!("a")).then_some(())
+    });
+}
+
+/// It says that an order is filled, and tells of no execution unless it is asked.
+#[test]
+fn what_an_engine_does_not_tell_of_is_asked_for() {
+    let rig = Rig::start("sums");
+    let mut sale = market("a");
+    sale["side"] = json!("SELL");
+    assert_eq!(rig.gateway.post("/api/order", &sale).json()["status"], "ACCEPTED");
+    rig.wait_for_state("a", "FILLED");
+    assert_eq!(rig.fills()[0]["reconciled"], json!(true));
 }
 
 #[test]

@@ -18,7 +18,9 @@ use super::error::CliError;
 use super::output::{Align, Column, Output, notice, or_dash, time};
 use super::verify::{self, Report};
 use crate::frame::frames;
-use crate::journal::{Backup, DataDir, Inspection, Position, Problem, RecordRef, Repair, Seen};
+use crate::journal::{
+    Backup, DataDir, Inspection, Position, Problem, RecordRef, Repair, Seen, stamp_problem,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum JournalCommand {
@@ -96,7 +98,7 @@ pub(super) fn journal(command: &JournalCommand, output: &mut Output) -> Result<(
 
 fn verify(dir: &Path, output: &mut Output) -> Result<(), CliError> {
     let log = Inspection::open(dir)?;
-    let report = verified(&log)?;
+    let report = verified(dir, &log)?;
     if output.json {
         output.json(&report)?;
     } else {
@@ -115,9 +117,9 @@ fn verify(dir: &Path, output: &mut Output) -> Result<(), CliError> {
 }
 
 /// Verifies with a progress bar.
-fn verified(log: &Inspection) -> Result<Report, CliError> {
+fn verified(dir: &Path, log: &Inspection) -> Result<Report, CliError> {
     let bar = Progress::new("verifying", log.bytes());
-    Ok(verify::verify(log, |bytes| bar.at(bytes))?)
+    Ok(verify::verify(log, stamp_problem(dir), |bytes| bar.at(bytes))?)
 }
 
 fn damaged(dir: &Path, problems: usize) -> Result<(), CliError> {
@@ -356,7 +358,7 @@ fn backup(args: &BackupArgs, output: &mut Output) -> Result<(), CliError> {
         bar.at(copied);
     })?;
     drop(bar);
-    let report = verified(&Inspection::open(backup.path())?)?;
+    let report = verified(backup.path(), &Inspection::open(backup.path())?)?;
     if !report.ok {
         let dir = backup.path().to_path_buf();
         for problem in &report.problems {

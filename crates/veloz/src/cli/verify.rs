@@ -87,16 +87,20 @@ impl Report {
     }
 }
 
-/// Checks all of a log; `progress` is told how many bytes were read.
-pub(super) fn verify(log: &Inspection, progress: impl Fn(u64)) -> Result<Report, JournalError> {
+/// Checks all of a log, whose stamp was looked at; `progress` is told how many bytes were read.
+pub(super) fn verify(
+    log: &Inspection,
+    stamp: Option<Problem>,
+    progress: impl Fn(u64),
+) -> Result<Report, JournalError> {
     let mut check = Check {
         report: Report::default(),
         state: None,
         waiting: log.snapshots().iter().rev().collect(),
         file: PathBuf::new(),
     };
-    for problem in log.snapshot_problems() {
-        check.report.problem(problem.clone());
+    for problem in log.snapshot_problems().iter().cloned().chain(stamp) {
+        check.report.problem(problem);
     }
     log.walk(0, &mut |seen| {
         check.see(seen);

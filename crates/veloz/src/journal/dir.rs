@@ -11,16 +11,21 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use veloz_core::types::EventId;
 
 use super::error::JournalError;
 use super::format::FORMAT_VERSION;
+use super::inspect::Problem;
 use super::lineage::Lineage;
 use super::segment::{parse_id_name, parse_segment_name};
 use super::storage::{DirStorage, Storage};
 
 const LOCK_FILE: &str = "lock";
+/// The field of the stamp that holds the checksum of the others.
+const CHECKSUM: &str = "checksum";
 const STAMP_FILE: &str = "stamp.json";
+const STAMP_MISSING: &str = "it says whose log this is";
 const STAMP_TEMPORARY_FILE: &str = "stamp.json.tmp";
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -118,9 +123,20 @@ impl DataDir {
     /// Whose log it is; none in a new directory.
     ///
     /// # Errors
-    /// When the stamp cannot be read.
+    /// When the stamp cannot be read, or is missing beside a log.
     pub fn stamp(&self) -> Result<Option<Stamp>, JournalError> {
-        read_stamp(&self.dir)
+        let stamp = read_stamp(&self.dir)?;
+        let segments = self.files()?.iter().any(|(path, _)| {
+            path.file_name().and_then(|name| parse_segment_name(name.to_str()?)).is_some()
+        });
+        match stamp {
+            // It is written before anything else is.
+            None if segments => Err(JournalError::Missing {
+                path: self.dir.join(STAMP_FILE),
+                what: STAMP_MISSING.to_owned(),
+            }),
+            stamp => Ok(stamp),
+        }
     }
 
     /// Says whose log it is from now on.
@@ -167,6 +183,7 @@ impl DataDir {
 
 /// Whose log it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Stamp {
     /// The version of the journal's format.
     pub format_version: u32,
@@ -204,21 +221,49 @@ pub(super) fn read_stamp(dir: &Path) -> Result<Option<Stamp>, JournalError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(JournalError::io("read", path)(error)),
     };
-    let stamp: Stamp = serde_json::from_slice(&bytes).map_err(|error| {
-        let what = format!("it is not a stamp: {error}");
-        JournalError::Damaged { path: path.clone(), offset: 0, what }
-    })?;
-    if stamp.format_version > FORMAT_VERSION {
-        let found = stamp.format_version;
+    let damaged = |what| JournalError::Damaged { path: path.clone(), offset: 0, what };
+    let none = |error| damaged(format!("it is not a stamp: {error}"));
+    let mut fields: Map<String, Value> = serde_json::from_slice(&bytes).map_err(none)?;
+    let version = fields.get("format_version").and_then(Value::as_u64);
+    if let Some(found) = version.filter(|version| *version > FORMAT_VERSION.into()) {
+        let found = u32::try_from(found).unwrap_or(u32::MAX);
         return Err(JournalError::Version { path, found, known: FORMAT_VERSION });
     }
+    // Earlier versions wrote none.
+    let written = fields.remove(CHECKSUM);
+    let stamp: Stamp = serde_json::from_value(Value::Object(fields)).map_err(none)?;
+    if written.is_some_and(|written| written != checksum(&stamp)) {
+        return Err(damaged("the checksum does not match".to_owned()));
+    }
     Ok(Some(stamp))
+}
+
+/// What is wrong with the stamp beside a log, if anything is.
+pub fn stamp_problem(dir: &Path) -> Option<Problem> {
+    let problem = |what| Problem { path: dir.join(STAMP_FILE), offset: 0, what };
+    match read_stamp(dir) {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(problem(format!("it is missing: {STAMP_MISSING}"))),
+        Err(JournalError::Damaged { path, offset, what }) => Some(Problem { path, offset, what }),
+        Err(other) => Some(problem(other.to_string())),
+    }
+}
+
+/// The checksum of what a stamp says.
+fn checksum(stamp: &Stamp) -> Value {
+    let said = serde_json::to_value(stamp).and_then(|fields| serde_json::to_vec(&fields));
+    // A stamp is texts and numbers, which JSON has words for.
+    said.map(|said| crc32c::crc32c(&said).into()).unwrap_or_default()
 }
 
 pub(super) fn write_stamp(dir: &Path, stamp: &Stamp) -> Result<(), JournalError> {
     let path = dir.join(STAMP_TEMPORARY_FILE);
     let io = |action| JournalError::io(action, path.clone());
-    let json = serde_json::to_vec_pretty(stamp).map_err(io::Error::from).map_err(io("write"))?;
+    let mut fields = serde_json::to_value(stamp).map_err(io::Error::from).map_err(io("write"))?;
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert(CHECKSUM.to_owned(), checksum(stamp));
+    }
+    let json = serde_json::to_vec_pretty(&fields).map_err(io::Error::from).map_err(io("write"))?;
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(FILE_MODE);
     let mut file = options.open(&path).map_err(io("write"))?;

@@ -36,7 +36,7 @@ mod writer;
 pub use background::Upkeep;
 pub use backup::Backup;
 pub use batch::Batch;
-pub use dir::{DataDir, Stamp};
+pub use dir::{DataDir, Stamp, stamp_problem};
 pub use error::JournalError;
 pub use format::RecordRef;
 pub use inspect::{Inspection, Problem, Seen, SegmentInfo, StoredSnapshot};

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use veloz::frame::write_frame;
-use veloz::journal::{Batch, Journal, JournalConfig};
+use veloz::journal::{Batch, DataDir, Journal, JournalConfig, Stamp};
 use veloz_core::event::{ErrorEvent, Event};
 
+use crate::startup::refused;
 use crate::support::{Gateway, Options, eventually};
 
 /// Runs `veloz` with these words and checks how it ends and what it says, on either output.
@@ -44,6 +45,8 @@ fn log(home: &Path) -> (PathBuf, Vec<PathBuf>) {
     let mut segments: Vec<PathBuf> =
         std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     segments.sort();
+    let owned = DataDir::open(&dir).unwrap();
+    owned.write_stamp(&Stamp::new("sim_engine", "", "", "none")).unwrap();
     assert!(segments.len() > 5, "{segments:?}");
     (dir, segments)
 }
@@ -76,6 +79,21 @@ fn contents(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         .collect();
     files.sort();
     files
+}
+
+/// Whose log it is can be damaged too: told by `verify`, and no gateway starts on it.
+#[test]
+fn a_stamp_that_is_damaged_or_gone_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let (dir, _) = log(home.path());
+    let verify = ["journal", "verify", text(&dir)];
+    verified(&dir);
+    flip(&dir.join("stamp.json"), 40);
+    check(&verify, 1, &["stamp.json\t0\t"]);
+    refused(&Options::quiet(), &dir, &["stamp.json is damaged at offset 0"]);
+    std::fs::remove_file(dir.join("stamp.json")).unwrap();
+    check(&verify, 1, &["stamp.json\t0\tit is missing"]);
+    refused(&Options::quiet(), &dir, &["stamp.json is missing"]);
 }
 
 #[test]

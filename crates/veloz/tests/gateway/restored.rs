@@ -105,7 +105,7 @@ fn each_copy_is_a_log_of_its_own() {
     let mut stamp: Value =
         serde_json::from_slice(&std::fs::read(two.join("stamp.json")).expect("there"))
             .expect("JSON");
-    stamp.as_object_mut().expect("an object").remove("log");
+    stamp.as_object_mut().expect("an object").retain(|key, _| key != "log" && key != "checksum");
     std::fs::write(two.join("stamp.json"), stamp.to_string()).expect("written");
     let first = gateway.on_copy(&one, Options::quiet());
     let first_id = log_id(&first);

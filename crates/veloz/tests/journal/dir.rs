@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use veloz::journal::{DataDir, JournalError, Stamp};
+use veloz::journal::{DataDir, JournalError, Lineage, Stamp, stamp_problem};
 
 fn stamp() -> Stamp {
     Stamp::new("sim_engine", "", "", "sim")
@@ -70,6 +70,42 @@ fn a_stamp_that_is_none_or_newer_is_refused() {
     assert!(matches!(dir.stamp(), Err(JournalError::Damaged { .. })));
     dir.write_stamp(&Stamp { format_version: 99, ..stamp() }).expect("writes");
     assert!(matches!(dir.stamp(), Err(JournalError::Version { found: 99, .. })));
+}
+
+/// Of whatever was a stamp no bit can be another one.
+#[test]
+fn a_flipped_bit_of_a_stamp_is_seen() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let dir = DataDir::open(parent.path()).expect("opens");
+    let mut log = Lineage::default();
+    assert!(log.begin());
+    let stamp = Stamp { log, ..stamp() };
+    dir.write_stamp(&stamp).expect("writes");
+    let path = parent.path().join("stamp.json");
+    let whole = fs::read(&path).expect("reads");
+    for at in 0..whole.len() * 8 {
+        let mut bytes = whole.clone();
+        bytes[at / 8] ^= 1 << (at % 8);
+        fs::write(&path, bytes).expect("writes");
+        match dir.stamp() {
+            // A space may be another white space.
+            Ok(Some(read)) => assert_eq!((read, whole[at / 8]), (stamp.clone(), b' '), "{at}"),
+            Ok(None) => panic!("bit {at}"),
+            Err(error) => assert!(error.to_string().contains("stamp.json"), "{error}"),
+        }
+        let problem = stamp_problem(parent.path());
+        assert_eq!(problem.is_some(), dir.stamp().is_err(), "bit {at}: {problem:?}");
+    }
+}
+
+#[test]
+fn a_log_without_a_stamp_is_refused() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let dir = DataDir::open(parent.path()).expect("opens");
+    fs::write(parent.path().join("00000000000000000001.vlz"), "").expect("writes");
+    let error = dir.stamp().expect_err("is missing");
+    assert!(matches!(error, JournalError::Missing { .. }), "{error}");
+    assert!(error.to_string().contains("stamp.json"), "{error}");
 }
 
 #[test]

@@ -11,6 +11,19 @@ use crate::wire::wire_enum;
 wire_enum! {
     /// Why an order was refused or expired.
     Reason {
+        /// EXPIRED: the other order of its pair was executed or woken. REJECTED: an order of a pair cannot be
+        /// amended while both stand.
+        Oco = "oco",
+        /// REJECTED: the venue has no words for such an order or change.
+        UnsupportedByEngine = "unsupported_by_engine",
+        /// REJECTED: an amended quantity that is not above what is executed.
+        AmendQty = "amend_qty",
+        /// EXPIRED: the book offered nothing (more) to a MARKET order, or nothing at all to an IOC order.
+        /// REJECTED: of a quote amount, at a price that nobody knows.
+        NoLiquidity = "no_liquidity",
+        /// REJECTED: a BUY at any price through an external engine, at a price that nobody knows yet: what it would
+        /// lock is not known. Give it a limit, or wait for a price.
+        NoPrice = "no_price",
         /// REJECTED: trading is halted.
         Halted = "halted",
         /// REJECTED: only orders that sell holdings are taken; or the order itself is to reduce only, and
@@ -48,33 +61,20 @@ wire_enum! {
         /// REJECTED: the account does not have what the order would lock. EXPIRED: a stop that buys at any
         /// price, woken when the account could no longer pay.
         InsufficientBalance = "insufficient_balance",
-        /// REJECTED: a post-only order would have taken.
-        WouldTake = "would_take",
+        /// EXPIRED: its time has come. REJECTED: it had come already.
+        Gtd = "gtd",
         /// REJECTED: a stop that the last price has reached already.
         WouldTrigger = "would_trigger",
         /// REJECTED: of a pair, the limit is not beyond the last price.
         OcoPrices = "oco_prices",
-        /// REJECTED: an amended quantity that is not above what is executed.
-        AmendQty = "amend_qty",
-        /// REJECTED: the venue has no words for such an order or change.
-        UnsupportedByEngine = "unsupported_by_engine",
-        /// REJECTED: a BUY at any price through an external engine, at a price that nobody knows yet: what it would
-        /// lock is not known. Give it a limit, or wait for a price.
-        NoPrice = "no_price",
-        /// EXPIRED: the book offered nothing (more) to a MARKET order, or nothing at all to an IOC order.
-        /// REJECTED: of a quote amount, at a price that nobody knows.
-        NoLiquidity = "no_liquidity",
+        /// REJECTED: a post-only order would have taken.
+        WouldTake = "would_take",
         /// EXPIRED: what an IOC order did not get at once.
         IocRemainder = "ioc_remainder",
         /// EXPIRED: a FOK order could not be filled as a whole.
         FokUnfilled = "fok_unfilled",
-        /// EXPIRED: its time has come. REJECTED: it had come already.
-        Gtd = "gtd",
         /// EXPIRED: it would have traded with another order of the account.
         SelfTrade = "self_trade",
-        /// EXPIRED: the other order of its pair was executed or woken. REJECTED: an order of a pair cannot be
-        /// amended while both stand.
-        Oco = "oco",
         /// Still open: the venue did not answer, and is asked.
         UnknownOutcome = "unknown_outcome",
         /// REJECTED: it never left for its venue, or the venue, asked again and again, knows nothing of it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::common::{Rig, id, price, qty, snapshot, trade};
 use veloz_core::engine::Venue;
 use veloz_core::input::{Answer, AssetLimits, Input, Refusal, RiskChange, TradingState};
+use veloz_core::risk::Reason;
 use veloz_core::types::{Asset, Money};
 
 fn rig(change: RiskChange) -> Rig {
@@ -50,6 +51,55 @@ fn check(change: &RiskChange, orders: &[(&str, &str)]) {
         let bytes = |state| serde_json::to_string(state).unwrap();
         assert_eq!(bytes(rig.engine.state()), bytes(&rig.replayed()));
     }
+}
+
+/// Of several rules that are broken the one that stands first in [`Reason::ALL`] is told.
+#[test]
+fn the_first_rule_that_is_broken_is_the_reason() {
+    let first = |of: &str| {
+        let place = |reason: &&str| Reason::ALL.iter().position(|known| known.as_str() == *reason);
+        let broken: Vec<_> = of.split(' ').collect();
+        assert!(broken.iter().all(|reason| place(reason).is_some()), "{of}");
+        broken.into_iter().min_by_key(place).unwrap().to_owned()
+    };
+    let halted = state(TradingState::Halted);
+    let poor = RiskChange { max_order_notional: Some(Some(money("1"))), ..RiskChange::default() };
+    for (change, order, broken) in [
+        (&halted, "a BUY 1 @ 90.001 UNTIL 1", "halted price_tick gtd"),
+        (&halted, "a BUY 1 MARKET REDUCE", "halted reduce_only"),
+        (&poor, "a BUY 5000 @ 90", "max_order_notional insufficient_balance"),
+        (&RiskChange::default(), "a BUY 5000 @ 90 UNTIL 1", "insufficient_balance gtd"),
+        (&RiskChange::default(), "a SELL 1 @ 90 STOP 105 UNTIL 1", "would_trigger gtd"),
+        (&RiskChange::default(), "a BUY 5000 @ 105 POST", "insufficient_balance would_take"),
+    ] {
+        check(change, &[(order, &first(broken))]);
+    }
+    let mut rig = self::rig(RiskChange::default());
+    rig.pair("a SELL 1 @ 99", "b SELL 1 STOP 95").unwrap();
+    let refused = rig.engine.state().order(&id("a")).unwrap().reason.clone();
+    assert_eq!(refused, *first("oco_prices would_take"));
+    for (order, change, broken) in [
+        ("a SELL 1 STOP 90", &halted, "unsupported_by_engine halted"),
+        ("a BUY 1 MARKET", &halted, "no_price halted"),
+    ] {
+        let mut rig = Rig::new(Venue::External);
+        set(&mut rig, change.clone());
+        rig.order(order);
+        assert_eq!(rig.engine.state().order(&id("a")).unwrap().reason, *first(broken), "{order}");
+    }
+    let mut rig = Rig::new(Venue::Simulated);
+    set(&mut rig, halted.clone());
+    rig.order("a BUY 500 QUOTE");
+    let unpriced = rig.engine.state().order(&id("a")).unwrap().reason.clone();
+    assert_eq!(unpriced, *first("no_liquidity halted lot_size"));
+    let mut rig = self::rig(RiskChange::default());
+    rig.pair("a SELL 1 @ 110", "b SELL 1 STOP 90").unwrap();
+    set(&mut rig, halted);
+    let refused = rig.amend("a", "1 @ 110.001").unwrap_err();
+    assert_eq!(
+        refused,
+        Refusal::Rejected(id("a"), Reason::parse(&first("oco halted price_tick")).unwrap())
+    );
 }
 
 #[test]

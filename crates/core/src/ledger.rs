@@ -50,9 +50,12 @@ impl Ledger {
     }
 
     /// Puts a balance as a whole, as the venue or the configuration tells it.
-    pub fn set(&mut self, balance: Balance) {
+    pub fn set(&mut self, balance: &Balance) {
         let index = self.index_of(balance.asset);
-        self.change(index, |old| *old = balance);
+        // Of most it is what they are already: the engine tells what it has applied.
+        if self.balances.get(index) != Some(balance) {
+            self.change(index, |old| *old = *balance);
+        }
     }
 
     /// Moves from free to locked.

@@ -272,9 +272,15 @@ impl State {
         if is_it(last) {
             return Some(last);
         }
-        let key = self.index.order_key(id, is_it)?;
-        self.index.last_looked_up.set(key);
-        Some(key)
+        if self.index.last_missed.get().as_ref() == Some(id) {
+            return None;
+        }
+        let key = self.index.order_key(id, is_it);
+        match key {
+            Some(key) => self.index.last_looked_up.set(key),
+            None => self.index.last_missed.set(Some(*id)),
+        }
+        key
     }
 
     /// The order of that key, to work with.
@@ -346,7 +352,7 @@ impl State {
     fn apply_account(&mut self, account: &Account) {
         self.seen_at(account.ts_ns);
         for balance in &account.balances {
-            self.data.ledger.set(*balance);
+            self.data.ledger.set(balance);
         }
     }
 

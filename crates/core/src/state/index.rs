@@ -24,6 +24,8 @@ pub(super) struct Index {
     pub(super) pairs: SymbolIndex,
     /// The order that was looked up last: the one that the next look is about, as a rule.
     pub(super) last_looked_up: Cell<usize>,
+    /// The name that was looked up last of those of no order: that of a new one, as a rule, which is about to be.
+    pub(super) last_missed: Cell<Option<ClientOrderId>>,
     /// What the open orders of each pair come to.
     pub(super) open_of_pair: Vec<OpenOrders>,
 }
@@ -131,6 +133,7 @@ impl Index {
     pub(super) fn insert(&mut self, id: &ClientOrderId, key: OrderKey) -> bool {
         let Ok(key) = u32::try_from(key) else { return false };
         self.orders.insert(hash_of(id), key);
+        self.last_missed.set(None);
         true
     }
 

@@ -264,7 +264,7 @@ impl Config {
         let config = Config {
             host,
             port,
-            allowed_hosts: layers.get("VELOZ_ALLOWED_HOSTS", parse::list)?,
+            allowed_hosts: layers.get("VELOZ_ALLOWED_HOSTS", parse::hosts)?,
             allowed_origins: layers.get("VELOZ_ALLOWED_ORIGINS", parse::origins)?,
             max_connections: layers.get("VELOZ_MAX_CONNECTIONS", parse::optional_count)?,
             market_source: layers.get("VELOZ_MARKET_SOURCE", parse::market_source)?,

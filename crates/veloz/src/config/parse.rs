@@ -1,6 +1,6 @@
 //! One function a kind of value: text to value, or the rule that it breaks.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,6 +24,31 @@ pub(super) fn host(text: &str) -> Parsed<IpAddr> {
 /// A comma-separated list; empty entries are not counted.
 pub(super) fn list(text: &str) -> Parsed<Vec<String>> {
     Ok(text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect())
+}
+
+/// Names by which the gateway may be asked, each with a port or without.
+pub(super) fn hosts(text: &str) -> Parsed<Vec<String>> {
+    let hosts = list(text)?;
+    let is_name = |name: &str| {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+        match address {
+            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+            None => !name.is_empty() && name.bytes().all(is_part),
+        }
+    };
+    let is_host = |host: &&String| match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => {
+            is_name(name) && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
+        }
+        _ => is_name(host),
+    };
+    match hosts.iter().find(|host| !is_host(host)) {
+        Some(wrong) => {
+            Err(format!("{wrong:?} is no name such as desk.example or desk.example:8443"))
+        }
+        None => Ok(hosts),
+    }
 }
 
 pub(super) fn origins(text: &str) -> Parsed<Vec<String>> {
@@ -328,6 +353,23 @@ mod tests {
                 ("[::1]", "::1".parse().expect("ip")),
             ],
             &["", "example.com", "127.0.0.1:8080"],
+        );
+        let names =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        check(
+            hosts,
+            &[
+                ("", vec![]),
+                ("desk.example, my_box:8443,", names(&["desk.example", "my_box:8443"])),
+                (
+                    "10.0.0.7:80,[fe80::1],[fe80::1]:80",
+                    names(&["10.0.0.7:80", "[fe80::1]", "[fe80::1]:80"]),
+                ),
+            ],
+            &[
+                "*", "a b", "http://a", "a:99999", "a:", "a:+1", "a/", ":80", "fe80::1", "[x]",
+                "*.a", "me@a",
+            ],
         );
         check(
             origins,

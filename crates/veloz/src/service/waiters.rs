@@ -68,6 +68,7 @@ impl Wants {
 struct Cancelling<R> {
     reply: R,
     until: TsNs,
+    /// Those that were open, less those that have ended otherwise since.
     all: Vec<ClientOrderId>,
     open: BTreeSet<ClientOrderId>,
 }
@@ -106,8 +107,8 @@ impl<R> Waiters<R> {
         for event in &step.events {
             let Event::OrderState(told) = event else { continue };
             self.answer(told.client_order_id, tell, |wants| answer_of(state, told, wants));
-            if told.status.is_some_and(OrderStatus::is_final) {
-                self.closed(told.client_order_id, tell);
+            if let Some(status) = told.status.filter(|status| status.is_final()) {
+                self.closed(told.client_order_id, status, tell);
             }
         }
     }
@@ -151,9 +152,16 @@ impl<R> Waiters<R> {
         tell(one.reply, answer);
     }
 
-    fn closed(&mut self, id: ClientOrderId, tell: &mut impl FnMut(R, Answered)) {
+    fn closed(
+        &mut self,
+        id: ClientOrderId,
+        status: OrderStatus,
+        tell: &mut impl FnMut(R, Answered),
+    ) {
         for cancelling in &mut self.cancelling {
-            cancelling.open.remove(&id);
+            if cancelling.open.remove(&id) && status != OrderStatus::Cancelled {
+                cancelling.all.retain(|other| *other != id);
+            }
         }
         for done in self.cancelling.extract_if(.., |cancelling| cancelling.open.is_empty()) {
             tell(done.reply, Ok(Answer::CancelledAll(done.all)));
@@ -215,5 +223,57 @@ fn answer_of(
         (Wants::End, OrderStatus::Cancelled) => Some(Ok(Answer::Cancelled(id))),
         (Wants::Amendment | Wants::End, status) if status.is_final() => Some(closed(status)),
         (Wants::Amendment | Wants::End, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use veloz_core::engine::{Engine, EngineConfig, Venue};
+    use veloz_core::input::{NewOrder, ReportBody, VenueReport};
+    use veloz_core::instrument::Instrument;
+    use veloz_core::types::{Asset, Side, Symbol};
+
+    use super::*;
+
+    /// What was executed before the cancel was there was not taken back, and is not said to be.
+    #[test]
+    fn a_cancel_of_all_names_those_that_it_took_back() {
+        let symbol = Symbol::parse("BTCUSDT").unwrap();
+        let mut engine = Engine::new(EngineConfig {
+            instruments: vec![Instrument::for_symbol(symbol).unwrap()],
+            balances: vec![(Asset::parse("BTC").unwrap(), "9".parse().unwrap())],
+            venue: Venue::External,
+            ..EngineConfig::default()
+        });
+        let (mut step, mut waiters, mut told) = (Step::default(), Waiters::default(), Vec::new());
+        engine.start(1, &mut step);
+        let ids = ["filled", "back", "over"].map(|id| ClientOrderId::parse(id).unwrap());
+        let report = |client_order_id, body| {
+            Input::Report(VenueReport { client_order_id, venue_order_id: None, body })
+        };
+        for id in ids {
+            let order = NewOrder::market(id, symbol, Side::Sell, "1".parse().unwrap());
+            engine.step(1, &Input::NewOrder(order), &mut step).unwrap();
+            engine.step(1, &report(id, ReportBody::Accepted), &mut step).unwrap();
+        }
+        let all = engine.step(2, &Input::CancelAll { symbol: None }, &mut step).unwrap();
+        assert_eq!(all, Answer::CancelledAll(ids.to_vec()));
+        waiters.wait_for_all(ids.to_vec(), (), 2);
+        let fill = ReportBody::Fill {
+            trade_id: Some(1),
+            qty: "1".parse().unwrap(),
+            price: "5".parse().unwrap(),
+            symbol: None,
+            side: None,
+            fee: None,
+            liquidity: None,
+        };
+        let over = ReportBody::Expired { reason: "over".into() };
+        for (id, body) in ids.into_iter().zip([fill, ReportBody::Cancelled, over]) {
+            assert!(told.is_empty(), "{id} is open: {told:?}");
+            engine.step(3, &report(id, body), &mut step).unwrap();
+            waiters.hear(&step, engine.state(), &mut |(), answer| told.push(answer.unwrap()));
+        }
+        assert_eq!(told, [Answer::CancelledAll(vec![ids[1]])]);
     }
 }

@@ -12,11 +12,12 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::digits::write_number;
 use crate::order::{OrderStatus, OrderType, TimeInForce};
 use crate::types::{
     Asset, AvgPrice, ClientOrderId, Money, Price, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
 };
-use crate::wire::wire_enum;
+use crate::wire::{Key, key, wire_enum};
 
 /// The type of an event: the `event:` line of its frame and the `type` of its JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -380,51 +381,58 @@ impl<'a> Object<'a> {
         Object { out }
     }
 
-    // Inlined, so that a key is a constant whose copy is an instruction or two.
     #[inline(always)]
-    fn key(&mut self, key: &str) {
-        self.out.extend_from_slice(b",\"");
-        self.out.extend_from_slice(key.as_bytes());
-        self.out.extend_from_slice(b"\":");
+    fn key(&mut self, key: Key) {
+        self.out.extend_from_slice(key.plain.as_bytes());
     }
 
     #[inline(always)]
-    fn int(&mut self, key: &str, value: impl itoa::Integer) {
+    fn int(&mut self, key: Key, value: i64) {
         self.key(key);
-        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        if value < 0 {
+            self.out.push(b'-');
+        }
+        write_number(self.out, value.unsigned_abs());
     }
 
     #[inline(always)]
-    pub(crate) fn opt_int(&mut self, key: &str, value: Option<impl itoa::Integer>) {
+    pub(crate) fn opt_int(&mut self, key: Key, value: Option<i64>) {
         if let Some(value) = value {
             self.int(key, value);
         }
     }
 
     #[inline(always)]
-    fn text(&mut self, key: &str, value: &str) {
+    pub(crate) fn opt_number(&mut self, key: Key, value: Option<u64>) {
+        if let Some(value) = value {
+            self.key(key);
+            write_number(self.out, value);
+        }
+    }
+
+    #[inline(always)]
+    fn text(&mut self, key: Key, value: &str) {
         self.key(key);
         write_json_string(self.out, value);
     }
 
     /// A text whose type or constant holds nothing that JSON escapes.
     #[inline(always)]
-    pub(crate) fn name(&mut self, key: &str, value: &[u8]) {
-        self.key(key);
-        self.out.push(b'"');
+    pub(crate) fn name(&mut self, key: Key, value: &[u8]) {
+        self.out.extend_from_slice(key.of_text.as_bytes());
         self.out.extend_from_slice(value);
         self.out.push(b'"');
     }
 
     #[inline(always)]
-    pub(crate) fn opt_name(&mut self, key: &str, value: Option<&[u8]>) {
+    pub(crate) fn opt_name(&mut self, key: Key, value: Option<&[u8]>) {
         if let Some(value) = value {
             self.name(key, value);
         }
     }
 
     /// Left out unless it is so.
-    pub(crate) fn flag(&mut self, key: &str, value: bool) {
+    pub(crate) fn flag(&mut self, key: Key, value: bool) {
         if value {
             self.key(key);
             self.out.extend_from_slice(b"true");
@@ -432,20 +440,20 @@ impl<'a> Object<'a> {
     }
 
     #[inline(always)]
-    fn opt_text(&mut self, key: &str, value: Option<&str>) {
+    fn opt_text(&mut self, key: Key, value: Option<&str>) {
         if let Some(value) = value {
             self.text(key, value);
         }
     }
 
     fn venue_order_id(&mut self, id: Option<&VenueOrderId>) {
-        if let Some(id) = id {
-            id.with_str(|text| self.text("venue_order_id", text));
-        }
+        let Some(id) = id else { return };
+        self.key(key!("venue_order_id"));
+        id.write_json(self.out);
     }
 
     #[inline(always)]
-    pub(crate) fn price(&mut self, key: &str, value: Option<Price>) {
+    pub(crate) fn price(&mut self, key: Key, value: Option<Price>) {
         if let Some(value) = value {
             self.key(key);
             value.write(self.out);
@@ -453,7 +461,7 @@ impl<'a> Object<'a> {
     }
 
     #[inline(always)]
-    pub(crate) fn qty(&mut self, key: &str, value: Option<Qty>) {
+    pub(crate) fn qty(&mut self, key: Key, value: Option<Qty>) {
         if let Some(value) = value {
             self.key(key);
             value.write(self.out);
@@ -461,7 +469,7 @@ impl<'a> Object<'a> {
     }
 
     #[inline(always)]
-    pub(crate) fn money(&mut self, key: &str, value: Option<Money>) {
+    pub(crate) fn money(&mut self, key: Key, value: Option<Money>) {
         if let Some(value) = value {
             self.key(key);
             value.write(self.out);
@@ -469,87 +477,87 @@ impl<'a> Object<'a> {
     }
 
     fn market(&mut self, e: &Market) {
-        self.name("symbol", e.symbol.as_bytes());
-        self.int("ts_ns", e.ts_ns);
-        self.price("price", Some(e.price));
-        self.opt_int("trade_id", e.trade_id);
-        self.qty("qty", e.qty);
-        self.opt_name("side", e.side.map(Side::as_bytes));
-        self.price("bid", e.bid);
-        self.price("ask", e.ask);
+        self.name(key!("symbol"), e.symbol.as_bytes());
+        self.int(key!("ts_ns"), e.ts_ns);
+        self.price(key!("price"), Some(e.price));
+        self.opt_number(key!("trade_id"), e.trade_id);
+        self.qty(key!("qty"), e.qty);
+        self.opt_name(key!("side"), e.side.map(Side::as_bytes));
+        self.price(key!("bid"), e.bid);
+        self.price(key!("ask"), e.ask);
     }
 
     fn order_update(&mut self, e: &OrderUpdate) {
-        self.int("ts_ns", e.ts_ns);
-        self.name("client_order_id", e.client_order_id.as_bytes());
+        self.int(key!("ts_ns"), e.ts_ns);
+        self.name(key!("client_order_id"), e.client_order_id.as_bytes());
         self.venue_order_id(e.venue_order_id.as_ref());
-        self.name("status", e.status.as_bytes());
-        self.opt_name("symbol", e.symbol.as_ref().map(Symbol::as_bytes));
-        self.opt_name("side", e.side.map(Side::as_bytes));
-        self.qty("qty", e.qty);
-        self.price("price", e.price);
-        self.opt_text("reason", e.reason.as_deref());
+        self.name(key!("status"), e.status.as_bytes());
+        self.opt_name(key!("symbol"), e.symbol.as_ref().map(Symbol::as_bytes));
+        self.opt_name(key!("side"), e.side.map(Side::as_bytes));
+        self.qty(key!("qty"), e.qty);
+        self.price(key!("price"), e.price);
+        self.opt_text(key!("reason"), e.reason.as_deref());
     }
 
     fn fill(&mut self, e: &Fill) {
-        self.int("ts_ns", e.ts_ns);
-        self.name("client_order_id", e.client_order_id.as_bytes());
-        self.name("symbol", e.symbol.as_bytes());
-        self.qty("qty", Some(e.qty));
-        self.price("price", Some(e.price));
-        self.opt_int("trade_id", e.trade_id);
-        self.money("fee", e.fee);
-        self.opt_name("fee_asset", e.fee_asset.as_ref().map(Asset::as_bytes));
-        self.opt_name("liquidity", e.liquidity.map(Liquidity::as_bytes));
-        self.opt_name("side", e.side.map(Side::as_bytes));
-        self.flag("reconciled", e.reconciled);
+        self.int(key!("ts_ns"), e.ts_ns);
+        self.name(key!("client_order_id"), e.client_order_id.as_bytes());
+        self.name(key!("symbol"), e.symbol.as_bytes());
+        self.qty(key!("qty"), Some(e.qty));
+        self.price(key!("price"), Some(e.price));
+        self.opt_number(key!("trade_id"), e.trade_id);
+        self.money(key!("fee"), e.fee);
+        self.opt_name(key!("fee_asset"), e.fee_asset.as_ref().map(Asset::as_bytes));
+        self.opt_name(key!("liquidity"), e.liquidity.map(Liquidity::as_bytes));
+        self.opt_name(key!("side"), e.side.map(Side::as_bytes));
+        self.flag(key!("reconciled"), e.reconciled);
     }
 
     fn order_state(&mut self, e: &OrderState) {
-        self.name("client_order_id", e.client_order_id.as_bytes());
-        self.opt_name("status", e.status.map(OrderStatus::as_bytes));
-        self.opt_name("symbol", e.symbol.as_ref().map(Symbol::as_bytes));
-        self.opt_name("side", e.side.map(Side::as_bytes));
-        self.qty("order_qty", e.order_qty);
-        self.price("limit_price", e.limit_price);
+        self.name(key!("client_order_id"), e.client_order_id.as_bytes());
+        self.opt_name(key!("status"), e.status.map(OrderStatus::as_bytes));
+        self.opt_name(key!("symbol"), e.symbol.as_ref().map(Symbol::as_bytes));
+        self.opt_name(key!("side"), e.side.map(Side::as_bytes));
+        self.qty(key!("order_qty"), e.order_qty);
+        self.price(key!("limit_price"), e.limit_price);
         self.venue_order_id(e.venue_order_id.as_ref());
-        self.qty("executed_qty", Some(e.executed_qty));
-        self.key("avg_price");
+        self.qty(key!("executed_qty"), Some(e.executed_qty));
+        self.key(key!("avg_price"));
         e.avg_price.write(self.out);
-        self.opt_text("reason", e.reason.as_deref());
-        self.int("last_ts_ns", e.last_ts_ns);
-        self.money("cum_quote", Some(e.cum_quote));
-        self.opt_name("order_type", e.order_type.map(OrderType::as_bytes));
-        self.opt_name("time_in_force", e.time_in_force.map(TimeInForce::as_bytes));
-        self.price("stop_price", e.stop_price);
+        self.opt_text(key!("reason"), e.reason.as_deref());
+        self.int(key!("last_ts_ns"), e.last_ts_ns);
+        self.money(key!("cum_quote"), Some(e.cum_quote));
+        self.opt_name(key!("order_type"), e.order_type.map(OrderType::as_bytes));
+        self.opt_name(key!("time_in_force"), e.time_in_force.map(TimeInForce::as_bytes));
+        self.price(key!("stop_price"), e.stop_price);
         if let Some(triggered) = e.triggered {
-            self.key("triggered");
+            self.key(key!("triggered"));
             self.out.extend_from_slice(if triggered { b"true" } else { b"false" });
         }
-        self.opt_int("expire_ts_ns", e.expire_ts_ns);
-        self.opt_text("oco_with", e.oco_with.as_ref().map(ClientOrderId::as_str));
-        self.flag("adopted", e.adopted);
+        self.opt_int(key!("expire_ts_ns"), e.expire_ts_ns);
+        self.opt_text(key!("oco_with"), e.oco_with.as_ref().map(ClientOrderId::as_str));
+        self.flag(key!("adopted"), e.adopted);
     }
 
     fn account(&mut self, e: &Account) {
-        self.int("ts_ns", e.ts_ns);
-        self.key("balances");
+        self.int(key!("ts_ns"), e.ts_ns);
+        self.key(key!("balances"));
         self.out.push(b'[');
         for (i, balance) in e.balances.iter().enumerate() {
             self.out.extend_from_slice(if i == 0 { b"{\"asset\":\"" } else { b",{\"asset\":\"" });
             self.out.extend_from_slice(balance.asset.as_bytes());
             self.out.push(b'"');
-            self.money("free", Some(balance.free));
-            self.money("locked", Some(balance.locked));
+            self.money(key!("free"), Some(balance.free));
+            self.money(key!("locked"), Some(balance.locked));
             self.out.push(b'}');
         }
         self.out.push(b']');
     }
 
     fn error(&mut self, e: &ErrorEvent) {
-        self.int("ts_ns", e.ts_ns);
-        self.text("message", &e.message);
-        self.opt_text("detail", e.detail.as_deref());
+        self.int(key!("ts_ns"), e.ts_ns);
+        self.text(key!("message"), &e.message);
+        self.opt_text(key!("detail"), e.detail.as_deref());
     }
 }
 

@@ -7,6 +7,7 @@ mod store;
 mod wire;
 
 pub mod book;
+pub mod digits;
 pub mod engine;
 pub mod event;
 pub mod exchange_info;

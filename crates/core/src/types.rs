@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 pub use venue_order_id::VenueOrderId;
 
+use crate::digits::{write_fraction, write_with_fraction};
 use crate::wire::wire_enum;
 
 /// Text that is usually a constant of the program (a reason code) but may come from a venue.
@@ -133,12 +134,15 @@ fn rescale(mut mantissa: i128, decimals: i64, scale: u32) -> Result<i128, Decima
 }
 
 /// Writes `mantissa * 10^-scale` in its shortest form with at least one digit after the point; `scale` is at
-/// most 19.
+/// most 16.
 pub fn write_decimal(out: &mut Vec<u8>, mantissa: i128, scale: u32) {
+    if mantissa == 0 {
+        return out.extend_from_slice(b"0.0");
+    }
     let magnitude = mantissa.unsigned_abs();
     let unit = 10_u64.pow(scale);
     // Divisions of 128 bits cost ten times as much: few numbers need one.
-    let (whole, mut fraction) = match u64::try_from(magnitude) {
+    let (whole, fraction) = match u64::try_from(magnitude) {
         Ok(magnitude) => (u128::from(magnitude / unit), magnitude % unit),
         Err(_) => {
             let whole = magnitude / u128::from(unit);
@@ -148,27 +152,14 @@ pub fn write_decimal(out: &mut Vec<u8>, mantissa: i128, scale: u32) {
     if mantissa < 0 {
         out.push(b'-');
     }
-    let mut buffer = itoa::Buffer::new();
-    out.extend_from_slice(match u64::try_from(whole) {
-        Ok(whole) => buffer.format(whole).as_bytes(),
-        Err(_) => buffer.format(whole).as_bytes(),
-    });
-    if fraction == 0 {
-        out.extend_from_slice(b".0");
-        return;
-    }
-    let mut width = usize::try_from(scale).unwrap_or_default();
-    for (zeros, step) in [(8, 100_000_000), (4, 10_000), (2, 100), (1, 10)] {
-        while fraction.is_multiple_of(step) {
-            fraction /= step;
-            width -= zeros;
+    let fraction = fraction * 10_u64.pow(16_u32.saturating_sub(scale));
+    match u64::try_from(whole) {
+        Ok(whole) => write_with_fraction(out, whole, fraction),
+        Err(_) => {
+            out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+            write_fraction(out, fraction);
         }
     }
-    const ZEROS: &[u8; 19] = &[b'0'; 19];
-    let digits = buffer.format(fraction).as_bytes();
-    out.push(b'.');
-    out.extend_from_slice(ZEROS.get(digits.len()..width).unwrap_or_default());
-    out.extend_from_slice(digits);
 }
 
 /// Deserializes a number, or a string of digits, from its text: it never passes through a float.

@@ -1,4 +1,4 @@
-//! One macro for the closed sets of names that go over the wire.
+//! Macros for what goes over the wire: closed sets of names, and the keys of objects.
 
 macro_rules! wire_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[doc = $vdoc:literal])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -34,3 +34,22 @@ macro_rules! wire_enum {
 }
 
 pub(crate) use wire_enum;
+
+/// A key of an object that is not its first, and all around it: copied as one constant.
+#[derive(Clone, Copy)]
+pub(crate) struct Key {
+    /// `,"key":`
+    pub(crate) plain: &'static str,
+    /// `,"key":"`
+    pub(crate) of_text: &'static str,
+}
+
+macro_rules! key {
+    ($key:literal) => {
+        $crate::wire::Key {
+            plain: concat!(",\"", $key, "\":"),
+            of_text: concat!(",\"", $key, "\":\""),
+        }
+    };
+}
+pub(crate) use key;

@@ -5,6 +5,7 @@
 //! blank line. [`write_frame`] is the only writer and [`frames`] the only reader of that form.
 
 use memchr::memmem;
+use veloz_core::digits::write_number;
 use veloz_core::event::{Event, EventKind};
 use veloz_core::types::EventId;
 
@@ -24,7 +25,7 @@ pub struct Frame<'a> {
 /// Appends the frame of an event.
 pub fn write_frame(out: &mut Vec<u8>, id: EventId, event: &Event) {
     out.extend_from_slice(b"id: ");
-    out.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+    write_number(out, id);
     out.extend_from_slice(b"\nevent: ");
     out.extend_from_slice(event.kind().as_str().as_bytes());
     out.extend_from_slice(b"\ndata: ");

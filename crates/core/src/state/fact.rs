@@ -6,6 +6,7 @@ use super::{AtVenue, DayStart, VenueMail};
 use crate::event::Object;
 use crate::input::{NewOrder, RiskSettings};
 use crate::types::{Asset, ClientOrderId, EventId, Money, Price, Qty, Symbol, Text, TsNs};
+use crate::wire::key;
 
 /// What the state needs besides the public events of a step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,17 +146,17 @@ pub fn facts_to_json(facts: &[Fact], out: &mut Vec<u8>) -> Result<(), serde_json
                 out.extend_from_slice(b"{\"Intent\":{\"order\":");
                 write_order(out, order);
                 let mut json = Object { out };
-                json.qty("qty", *qty);
-                json.money("lock", Some(*lock));
-                json.flag("external", *external);
-                json.opt_int("sent_ts_ns", *sent_ts_ns);
+                json.qty(key!("qty"), *qty);
+                json.money(key!("lock"), Some(*lock));
+                json.flag(key!("external"), *external);
+                json.opt_int(key!("sent_ts_ns"), *sent_ts_ns);
                 out.extend_from_slice(b"}}");
             }
             Fact::Position { symbol, position } => {
                 out.extend_from_slice(b"{\"Position\":{\"symbol\":\"");
                 out.extend_from_slice(symbol.as_bytes());
                 out.push(b'"');
-                Object { out }.opt_int("position", Some(*position));
+                Object { out }.opt_number(key!("position"), Some(*position));
                 out.extend_from_slice(b"}}");
             }
             other => serde_json::to_writer(&mut *out, other)?,
@@ -173,17 +174,17 @@ fn write_order(out: &mut Vec<u8>, order: &NewOrder) {
     out.extend_from_slice(order.client_order_id.as_bytes());
     out.push(b'"');
     let mut json = Object { out };
-    json.name("symbol", order.symbol.as_bytes());
-    json.name("side", order.side.as_bytes());
-    json.name("order_type", order.order_type.as_bytes());
-    json.name("time_in_force", order.time_in_force.as_bytes());
-    json.qty("qty", Some(order.qty));
-    json.money("quote_qty", order.quote_qty);
-    json.price("price", order.price);
-    json.price("stop_price", order.stop_price);
-    json.opt_int("expire_ts_ns", order.expire_ts_ns);
-    json.flag("reduce_only", order.reduce_only);
-    json.opt_name("oco_with", order.oco_with.as_ref().map(ClientOrderId::as_bytes));
+    json.name(key!("symbol"), order.symbol.as_bytes());
+    json.name(key!("side"), order.side.as_bytes());
+    json.name(key!("order_type"), order.order_type.as_bytes());
+    json.name(key!("time_in_force"), order.time_in_force.as_bytes());
+    json.qty(key!("qty"), Some(order.qty));
+    json.money(key!("quote_qty"), order.quote_qty);
+    json.price(key!("price"), order.price);
+    json.price(key!("stop_price"), order.stop_price);
+    json.opt_int(key!("expire_ts_ns"), order.expire_ts_ns);
+    json.flag(key!("reduce_only"), order.reduce_only);
+    json.opt_name(key!("oco_with"), order.oco_with.as_ref().map(ClientOrderId::as_bytes));
     out.push(b'}');
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::NameError;
+use crate::digits::write_number;
+use crate::event::write_json_string;
 
 name! {
     /// What a venue may call an order.
@@ -46,6 +48,18 @@ impl VenueOrderId {
         match self.0 {
             Kept::Number(number) => Some(number),
             Kept::Text(_) => None,
+        }
+    }
+
+    /// Appends the name as a JSON string.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        match &self.0 {
+            Kept::Number(number) => {
+                out.push(b'"');
+                write_number(out, *number);
+                out.push(b'"');
+            }
+            Kept::Text(name) => write_json_string(out, name.as_str()),
         }
     }
 

@@ -16,7 +16,7 @@ use veloz_core::limits::{
 use veloz_core::types::EventId;
 
 use super::error::JournalError;
-use super::retention::{Done, Keeper, Pace};
+use super::retention::Keeper;
 use super::segment::{Log, Segment, lock};
 use super::snapshot::{Fold, Kept, Position};
 use super::spare::Spare;
@@ -203,7 +203,8 @@ impl Background {
         let Upkeep { keeper, jobs, tend_waits, syncer, syncs } = upkeep;
         let keep = move || {
             let mut keeper = keeper;
-            jobs.iter().for_each(|job| keep_aside(&mut keeper, job, &tend_waits));
+            keeper.give_way();
+            jobs.iter().for_each(|job| keep(&mut keeper, job, &tend_waits));
         };
         self.threads.push(spawn("journal-jobs", keep)?);
         if syncs {
@@ -277,60 +278,23 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
     thread::Builder::new().name(name.to_owned()).spawn(work)
 }
 
-/// Does a job where nobody else wants the processor. Where everybody wants it for so long that a start would have
-/// too much to replay, the job is done like any other: a thread that gave way may not take that back, so another
-/// one does it.
-fn keep_aside(keeper: &mut Keeper, job: Job, tend_waits: &AtomicBool) {
-    let mut job = Some(job);
-    let aside = thread::scope(|scope| {
-        let work = || {
-            give_way();
-            job = job.take().and_then(|job| keep(keeper, job, Pace::GivesWay, tend_waits));
-        };
-        let named = thread::Builder::new().name("journal-keeper".to_owned());
-        named.spawn_scoped(scope, work).map(|thread| thread.join().is_ok())
-    });
-    if matches!(aside, Ok(false)) {
-        tracing::error!("a thread of the journal panicked");
-    }
-    if let Some(job) = job {
-        keep(keeper, job, Pace::Equal, tend_waits);
-    }
-}
-
-/// Lets this thread run where nobody else wants the processor: an order never waits for a snapshot.
-#[cfg(target_os = "linux")]
-fn give_way() {
-    const NICE: i32 = 19;
-    // Of the calling thread alone, on Linux. Without it the work is done all the same.
-    let _ = rustix::process::setpriority_process(None, NICE);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn give_way() {}
-
-/// Does a job; gives it back when it was given up.
-fn keep(keeper: &mut Keeper, job: Job, pace: Pace, tend_waits: &AtomicBool) -> Option<Job> {
-    let (done, again) = match job {
+/// Does a job.
+fn keep(keeper: &mut Keeper, job: Job, tend_waits: &AtomicBool) {
+    let done = match job {
         Job::Fold(fold) => {
             keeper.fold_by(fold);
-            return None;
+            Ok(())
         }
-        Job::Wait(_) => return None,
-        Job::Snapshot(position) => (keeper.snapshot(position, pace), Job::Snapshot(position)),
+        Job::Wait(_) => Ok(()),
+        Job::Snapshot(position) => keeper.snapshot(position),
         Job::Tend { position, wall_ns } => {
             tend_waits.store(false, Ordering::Release);
-            (keeper.tend(position, wall_ns, pace), Job::Tend { position, wall_ns })
+            keeper.tend(position, wall_ns)
         }
     };
-    match done {
-        Ok(Done::Done) => None,
-        Ok(Done::GivenUp) => Some(again),
-        Err(error) => {
-            // The log itself is as it was: this is tried again with the next segment.
-            tracing::warn!(%error, "the journal's background work failed");
-            None
-        }
+    if let Err(error) = done {
+        // The log itself is as it was: this is tried again with the next segment.
+        tracing::warn!(%error, "the journal's background work failed");
     }
 }
 
@@ -424,7 +388,7 @@ impl Upkeep {
         let job = self.jobs.try_recv();
         let worked = job.is_ok();
         if let Ok(job) = job {
-            keep(&mut self.keeper, job, Pace::Equal, &self.tend_waits);
+            keep(&mut self.keeper, job, &self.tend_waits);
         }
         worked
     }

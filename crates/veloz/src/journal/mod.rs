@@ -9,6 +9,7 @@
 //! - [`DataDir`] makes, locks and stamps the directory.
 //! - [`Inspection`] looks at all of it, for the tools of the command line.
 
+mod aside;
 mod background;
 mod backup;
 mod batch;

@@ -17,6 +17,7 @@ use veloz_core::limits::{
     JOURNAL_READ_MAX_BYTES, JOURNAL_REPLAY_SEGMENTS_COUNT, JOURNAL_SNAPSHOTS_COUNT,
 };
 
+use super::aside::{Way, aside};
 use super::background::Active;
 use super::error::JournalError;
 use super::format::{
@@ -48,24 +49,6 @@ impl Default for RetentionConfig {
     }
 }
 
-/// How a snapshot is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
-    /// By a thread that runs where nobody else wants to: it gives up when a start would have too much to replay.
-    GivesWay,
-    /// By one that runs like every other.
-    Equal,
-}
-
-/// What became of a piece of work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Done {
-    /// All of it is done.
-    Done,
-    /// It is to be done at [`Pace::Equal`].
-    GivenUp,
-}
-
 /// Does the background's work, one piece at a time.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -82,6 +65,8 @@ pub(super) struct Keeper {
     fold: Option<Box<dyn Fold>>,
     /// A segment was removed, and perhaps it is still there after a power cut.
     removal_is_pending: bool,
+    /// Whether the long work gives way to every other thread.
+    gives_way: bool,
 }
 
 impl Keeper {
@@ -103,7 +88,13 @@ impl Keeper {
             snapshots,
             fold: None,
             removal_is_pending: false,
+            gives_way: false,
         }
+    }
+
+    /// Has threads that give way do the long work from now on.
+    pub(super) fn give_way(&mut self) {
+        self.gives_way = true;
     }
 
     pub(super) fn fold_by(&mut self, fold: Box<dyn Fold>) {
@@ -113,60 +104,68 @@ impl Keeper {
     /// Makes a snapshot when the log has grown by a part of a segment and by four times what the last one holds,
     /// or by as much where that is more than a start should replay: so a start reads little, and snapshots cost
     /// little beside the log. Then retention.
-    pub(super) fn tend(
-        &mut self,
-        position: Position,
-        wall_ns: i64,
-        pace: Pace,
-    ) -> Result<Done, JournalError> {
+    pub(super) fn tend(&mut self, position: Position, wall_ns: i64) -> Result<(), JournalError> {
         // Whatever becomes of the snapshot: retention takes nothing that it needs.
-        let made = self.snapshot_if_due(position, pace);
-        if matches!(made, Ok(Done::GivenUp)) {
-            return made;
-        }
-        self.retain(wall_ns)?;
-        made
+        let made = self.snapshot_if_due(position);
+        let kept = if self.gives_way {
+            aside(Way::Low, || self.retain(wall_ns)).unwrap_or(Ok(()))
+        } else {
+            self.retain(wall_ns)
+        };
+        kept.and(made)
     }
 
-    fn snapshot_if_due(&mut self, to: Position, pace: Pace) -> Result<Done, JournalError> {
+    fn snapshot_if_due(&mut self, to: Position) -> Result<(), JournalError> {
         let (from, least) = match self.snapshots.first() {
             Some(newest) => (newest.position, newest.bytes),
             None => (Position::start_of(1), 0),
         };
         let due =
             least.max(self.most_replayed.min(least.saturating_mul(4))).max(self.snapshot_step);
-        if self.log.bytes_between(from, to) < due {
-            return Ok(Done::Done);
-        }
-        self.snapshot(to, pace)
+        if self.log.bytes_between(from, to) < due { Ok(()) } else { self.snapshot(to) }
     }
 
     /// Makes the snapshot that stands at `position`, from what is stored.
-    pub(super) fn snapshot(
-        &mut self,
-        position: Position,
-        pace: Pace,
-    ) -> Result<Done, JournalError> {
-        let Some(fold) = self.fold.as_deref_mut() else { return Ok(Done::Done) };
+    pub(super) fn snapshot(&mut self, position: Position) -> Result<(), JournalError> {
         let newest = self.snapshots.first().map(|newest| newest.position);
-        if newest.is_some_and(|newest| newest >= position) {
-            return Ok(Done::Done);
+        if self.fold.is_none() || newest.is_some_and(|newest| newest >= position) {
+            return Ok(());
         }
         // A snapshot must never know more than the log on the disk.
         self.active.sync(&self.log)?;
-        let bytes_of_newest = self.snapshots.first().map_or(0, |newest| newest.bytes);
-        let too_much = self.most_replayed.max(bytes_of_newest).saturating_mul(2);
-        let (log, from) = (&self.log, newest.unwrap_or(Position::start_of(1)));
-        let give_up = || pace == Pace::GivesWay && log.bytes_behind(from) > too_much;
-        let made = snapshot::make(log, &mut self.snapshots, position, fold, give_up)?;
-        let Some(bytes) = made else { return Ok(Done::GivenUp) };
+        let Some(bytes) = self.make(position)? else { return Ok(()) };
         snapshot::write(&*self.log.storage, position, &bytes)?;
         self.snapshots.retain(|kept| kept.position.next_id != position.next_id);
         self.snapshots.insert(0, Kept { position, bytes: len_u64(bytes.len()) });
         self.snapshots.truncate(JOURNAL_SNAPSHOTS_COUNT);
         self.log.counts.snapshot_stands_at(position.next_id);
-        snapshot::prune(&*self.log.storage, &self.snapshots)?;
-        Ok(Done::Done)
+        snapshot::prune(&*self.log.storage, &self.snapshots)
+    }
+
+    /// The state at `position`. Where every processor is wanted for so long that a start would have too much to
+    /// replay, it gives way no longer, and is made like anything else.
+    fn make(&mut self, position: Position) -> Result<Option<Vec<u8>>, JournalError> {
+        let Some(fold) = self.fold.as_deref_mut() else { return Ok(None) };
+        let (log, snapshots) = (&*self.log, &mut self.snapshots);
+        if self.gives_way {
+            let newest = snapshots.first();
+            let from = newest.map_or(Position::start_of(1), |newest| newest.position);
+            let bytes_of_newest = newest.map_or(0, |newest| newest.bytes);
+            let too_much = self.most_replayed.max(bytes_of_newest).saturating_mul(2);
+            let is_late = || {
+                // A thread that gives way is still not taken from the processor before its time is over.
+                std::thread::yield_now();
+                log.bytes_behind(from) > too_much
+            };
+            let made = aside(Way::Rest, || snapshot::make(log, snapshots, position, fold, is_late));
+            match made {
+                Some(Ok(None)) => {}
+                Some(made) => return made,
+                // Told already; the next one is tried again.
+                None => return Ok(None),
+            }
+        }
+        snapshot::make(log, snapshots, position, fold, || false)
     }
 
     fn retain(&mut self, wall_ns: i64) -> Result<(), JournalError> {

@@ -10,6 +10,7 @@ mod histogram;
 pub mod http;
 pub mod journal;
 pub mod market;
+mod metrics;
 mod plan;
 mod process;
 pub mod protocol;

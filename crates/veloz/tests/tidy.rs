@@ -37,7 +37,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "engine",
         &["market", "protocol", "service::Clock", "service::SteadyClock", "gateway::Signals"],
     ),
-    ("venue", &["protocol", "process"]),
+    ("venue", &["metrics", "protocol", "process"]),
     ("process", &[]),
     (
         "backtest",
@@ -55,12 +55,19 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("histogram", &[]),
+    ("metrics", &[]),
     ("journal", &["frame", "histogram"]),
     ("restore", &["frame", "journal"]),
     ("stream", &["frame", "histogram", LOG[0], LOG[1], LOG[2], LOG[3], LOG[4], LOG[5]]),
     ("plan", &["config", "market"]),
-    ("service", &["frame", "histogram", "journal", "stream", "venue", "market::SourceMessage"]),
-    ("http", &["frame", "stream", "service", LOG[0], LOG[1], LOG[2], LOG[3], LOG[4], LOG[5]]),
+    (
+        "service",
+        &["frame", "histogram", "journal", "metrics", "stream", "venue", "market::SourceMessage"],
+    ),
+    (
+        "http",
+        &["frame", "metrics", "stream", "service", LOG[0], LOG[1], LOG[2], LOG[3], LOG[4], LOG[5]],
+    ),
     ("cli", &["backtest", "config", "frame", "journal", "restore"]),
 ];
 

@@ -9,8 +9,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::metrics::shown;
+
 /// The counters of the HTTP layer; a clone counts into the same.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct HttpMetrics {
     requests: Family<StatusLabel, Counter>,
     /// The counter of the status that nearly all answers have.
@@ -55,33 +57,36 @@ impl Refused {
 impl HttpMetrics {
     /// Counters that `registry` shows.
     pub fn register(registry: &mut Registry) -> HttpMetrics {
-        let mut metrics = HttpMetrics::default();
-        // Each reason is shown from the start, also one that never comes.
-        for reason in [Refused::TooMany, Refused::NoHandles, Refused::Stream] {
-            drop(metrics.refused.get_or_create(&ReasonLabel { reason: reason.as_str() }));
-        }
-        metrics.ok = metrics.requests.get_or_create(&StatusLabel { status: 200 }).clone();
-        registry.register(
+        let requests = shown(
+            registry,
             "veloz_http_requests",
             "Requests answered, by status",
-            metrics.requests.clone(),
+            Family::<StatusLabel, Counter>::default(),
         );
-        registry.register(
+        let connections = shown(
+            registry,
             "veloz_http_connections",
             "Connections that are not streams",
-            metrics.connections.clone(),
+            Gauge::default(),
         );
-        registry.register(
+        let refused = shown(
+            registry,
             "veloz_http_refused",
             "Connections and streams turned away with 503, by reason",
-            metrics.refused.clone(),
+            Family::<ReasonLabel, Counter>::default(),
         );
-        registry.register(
+        let timeouts = shown(
+            registry,
             "veloz_http_timeouts",
             "Connections closed because their client took too long",
-            metrics.timeouts.clone(),
+            Counter::default(),
         );
-        metrics
+        // Each reason is shown from the start, also one that never comes.
+        for reason in [Refused::TooMany, Refused::NoHandles, Refused::Stream] {
+            drop(refused.get_or_create(&ReasonLabel { reason: reason.as_str() }));
+        }
+        let ok = requests.get_or_create(&StatusLabel { status: 200 }).clone();
+        HttpMetrics { requests, ok, refused, timeouts, connections }
     }
 
     pub(super) fn answered(&self, status: StatusCode) {

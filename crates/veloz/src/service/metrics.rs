@@ -6,6 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
 use crate::histogram::Histogram;
+use crate::metrics::shown;
 
 /// The service's counters.
 #[derive(Debug)]
@@ -23,28 +24,31 @@ pub struct ServiceMetrics {
 impl ServiceMetrics {
     /// Counters that `registry` shows.
     pub fn register(registry: &mut Registry) -> Arc<ServiceMetrics> {
-        let metrics = ServiceMetrics {
-            inputs: Counter::default(),
-            events: Counter::default(),
-            decide_time: Histogram::default(),
-            append_time: Histogram::default(),
-        };
-        registry.register(
-            "veloz_inputs",
-            "Inputs stepped: commands and market data",
-            metrics.inputs.clone(),
-        );
-        registry.register("veloz_events", "Events stored and published", metrics.events.clone());
-        registry.register(
-            "veloz_decide_seconds",
-            "Time to step the inputs of a batch and to encode their events",
-            metrics.decide_time.clone(),
-        );
-        registry.register(
-            "veloz_append_seconds",
-            "Time to append a batch to the journal, with its sync when durability is disk",
-            metrics.append_time.clone(),
-        );
-        Arc::new(metrics)
+        Arc::new(ServiceMetrics {
+            inputs: shown(
+                registry,
+                "veloz_inputs",
+                "Inputs stepped: commands and market data",
+                Counter::default(),
+            ),
+            events: shown(
+                registry,
+                "veloz_events",
+                "Events stored and published",
+                Counter::default(),
+            ),
+            decide_time: shown(
+                registry,
+                "veloz_decide_seconds",
+                "Time to step the inputs of a batch and to encode their events",
+                Histogram::default(),
+            ),
+            append_time: shown(
+                registry,
+                "veloz_append_seconds",
+                "Time to append a batch to the journal, with its sync when durability is disk",
+                Histogram::default(),
+            ),
+        })
     }
 }

@@ -9,6 +9,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::metrics::shown;
+
 /// The counters.
 #[derive(Debug, Clone)]
 pub struct EngineMetrics {
@@ -26,34 +28,33 @@ struct KindLabel {
 impl EngineMetrics {
     /// Counters that `registry` shows.
     pub fn register(registry: &mut Registry) -> Arc<EngineMetrics> {
-        let metrics = EngineMetrics {
-            lines: Family::default(),
-            starts: Counter::default(),
-            up: Gauge::default(),
-            dropped_faults: Counter::default(),
-        };
-        registry.register(
-            "veloz_engine_lines",
-            "Lines of the external engine: taken, ignored (an event that says nothing to a gateway), garbage, \
-             unreadable, too_long or cut",
-            metrics.lines.clone(),
-        );
-        registry.register(
-            "veloz_engine_starts",
-            "Starts of the external engine's process",
-            metrics.starts.clone(),
-        );
-        registry.register(
-            "veloz_engine_up",
-            "Whether the external engine works",
-            metrics.up.clone(),
-        );
-        registry.register(
-            "veloz_engine_errors_dropped",
-            "Errors of the external engine that were logged only, because there were too many",
-            metrics.dropped_faults.clone(),
-        );
-        Arc::new(metrics)
+        Arc::new(EngineMetrics {
+            lines: shown(
+                registry,
+                "veloz_engine_lines",
+                "Lines of the external engine: taken, ignored (an event that says nothing to a gateway), garbage, \
+                 unreadable, too_long or cut",
+                Family::default(),
+            ),
+            starts: shown(
+                registry,
+                "veloz_engine_starts",
+                "Starts of the external engine's process",
+                Counter::default(),
+            ),
+            up: shown(
+                registry,
+                "veloz_engine_up",
+                "Whether the external engine works",
+                Gauge::default(),
+            ),
+            dropped_faults: shown(
+                registry,
+                "veloz_engine_errors_dropped",
+                "Errors of the external engine that were logged only, because there were too many",
+                Counter::default(),
+            ),
+        })
     }
 
     pub(super) fn line(&self, kind: &'static str) {

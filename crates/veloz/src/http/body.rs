@@ -145,7 +145,7 @@ impl<'a> Fields<'a> {
         let Some(raw) = self.get(name) else { return Ok(None) };
         // Without an escape the text is what stands between the quotes.
         let plain = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        let text = match plain.filter(|text| !text.contains('\\')) {
+        let text = match plain.filter(|text| text.bytes().all(|byte| byte != b'\\')) {
             Some(plain) => Cow::Borrowed(plain),
             None => serde_json::from_str::<Cow<str>>(raw)
                 .map_err(|_| refused(name, raw, "must be a string"))?,

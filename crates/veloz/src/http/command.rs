@@ -3,16 +3,16 @@
 //! Contract: whoever takes commands (the HTTP handlers, a replay's strategy) reads and answers them here,
 //! so that the same body means the same, and is refused with the same words, wherever it is sent.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use serde::Serialize;
 use veloz_core::engine::Engine;
 use veloz_core::event::write_json_string;
-use veloz_core::input::{
-    AmendOrder, Answer, CancelOrder, Input, NewOrder, NewPair, OrderAnswer, Refusal, RiskChange,
-};
+use veloz_core::input::{Answer, CancelOrder, Input, NewOrder, OrderAnswer, Refusal};
 use veloz_core::order::OrderStatus;
 use veloz_core::risk::Reason;
-use veloz_core::types::{ClientOrderId, Price, Qty, Symbol, VenueOrderId};
+use veloz_core::types::{ClientOrderId, Price, Qty, VenueOrderId};
 
 use super::account::parse_risk;
 use super::body::{Fields, missing};
@@ -25,34 +25,21 @@ use crate::service::ServiceError;
 /// What became of a command.
 pub type Outcome = Result<Answer, ServiceError>;
 
-/// What a client wants done.
+/// What a client wants done: an input of the kinds that a client may give. A clone is the same one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// Place an order.
-    Order(Box<NewOrder>),
-    /// Place two of which one at most is executed.
-    Pair(Box<NewPair>),
-    /// Take an order back.
-    Cancel(CancelOrder),
-    /// Take every open order back.
-    CancelAll(Option<Symbol>),
-    /// Give an order that stands another quantity or limit.
-    Amend(AmendOrder),
-    /// Change the limits or the trading state.
-    Risk(Box<RiskChange>),
-}
+pub struct Command(Arc<Input>);
 
 /// Reading. All of these fail when the body cannot be read or is out of its domain: with the answer to it.
 #[expect(clippy::missing_errors_doc, reason = "said once, above")]
 impl Command {
     /// The body of `POST /api/order`.
     pub fn order(body: &[u8]) -> Result<Command, ApiError> {
-        parse_order(body).map(|order| Command::Order(Box::new(order)))
+        parse_order(body).map(|order| Command::of(Input::NewOrder(order)))
     }
 
     /// The body of `POST /api/oco`.
     pub fn pair(body: &[u8]) -> Result<Command, ApiError> {
-        parse_pair(body).map(|pair| Command::Pair(Box::new(pair)))
+        parse_pair(body).map(|pair| Command::of(Input::NewPair(Box::new(pair))))
     }
 
     /// The body of `POST /api/cancel`.
@@ -61,60 +48,58 @@ impl Command {
         let client_order_id =
             fields.text("client_order_id", parse_id)?.ok_or_else(|| missing("client_order_id"))?;
         let symbol = fields.text("symbol", parse_symbol)?;
-        Ok(Command::Cancel(CancelOrder { client_order_id, symbol }))
+        Ok(Command::of(Input::Cancel(CancelOrder { client_order_id, symbol })))
     }
 
     /// The body of `POST /api/cancel_all`.
     pub fn cancel_all(body: &[u8]) -> Result<Command, ApiError> {
         let fields = Fields::parse(body, &["symbol"])?;
-        Ok(Command::CancelAll(fields.text("symbol", parse_symbol)?))
+        let symbol = fields.text("symbol", parse_symbol)?;
+        Ok(Command::of(Input::CancelAll { symbol }))
     }
 
     /// The body of `POST /api/amend`.
     pub fn amend(body: &[u8]) -> Result<Command, ApiError> {
-        parse_amend(body).map(Command::Amend)
+        parse_amend(body).map(|amend| Command::of(Input::Amend(amend)))
     }
 
     /// The body of `POST /api/risk`.
     pub fn risk(body: &[u8]) -> Result<Command, ApiError> {
-        parse_risk(body).map(|change| Command::Risk(Box::new(change)))
+        parse_risk(body).map(|change| Command::of(Input::Risk(change)))
     }
 }
 
 impl Command {
+    fn of(input: Input) -> Command {
+        Command(Arc::new(input))
+    }
+
     /// What the engine is told.
-    pub fn input(&self) -> Input {
-        match self {
-            Command::Order(order) => Input::NewOrder((**order).clone()),
-            Command::Pair(pair) => Input::NewPair(pair.clone()),
-            Command::Cancel(cancel) => Input::Cancel(cancel.clone()),
-            Command::CancelAll(symbol) => Input::CancelAll { symbol: *symbol },
-            Command::Amend(amend) => Input::Amend(amend.clone()),
-            Command::Risk(change) => Input::Risk((**change).clone()),
-        }
+    pub fn input(&self) -> Arc<Input> {
+        Arc::clone(&self.0)
     }
 
     /// Whether it was refused by a rule, so that [`Command::answer`] wants [`Command::rules`].
     pub fn is_refused(&self, outcome: &Outcome) -> bool {
-        match (self, outcome) {
-            (Command::Order(_), Ok(Answer::Order(answer))) => {
+        match (&*self.0, outcome) {
+            (Input::NewOrder(_), Ok(Answer::Order(answer))) => {
                 answer.status == OrderStatus::Rejected
             }
-            (Command::Pair(_), Ok(Answer::Pair(answers))) => are_rejected(&**answers),
-            (Command::Amend(_), Err(error)) => broken(error).is_some(),
+            (Input::NewPair(_), Ok(Answer::Pair(answers))) => are_rejected(&**answers),
+            (Input::Amend(_), Err(error)) => broken(error).is_some(),
             _ => false,
         }
     }
 
     /// The rules for the order that it is about.
     pub fn rules(&self, engine: &Engine) -> Option<Rules> {
-        let order = match self {
-            Command::Order(order) => (**order).clone(),
+        let order = match &*self.0 {
+            Input::NewOrder(order) => order.clone(),
             // Both are refused for one reason; the stop order has every field that a rule may name.
-            Command::Pair(pair) => {
+            Input::NewPair(pair) => {
                 NewOrder { price: pair.stop.price.or(pair.limit.price), ..pair.stop.clone() }
             }
-            Command::Amend(amend) => {
+            Input::Amend(amend) => {
                 let order = engine.state().order(&amend.client_order_id)?;
                 let (qty, price) = (amend.qty.unwrap_or(order.qty), amend.price.or(order.price));
                 NewOrder { qty, price, quote_qty: None, ..order.request.clone() }
@@ -139,8 +124,8 @@ impl Command {
     }
 
     fn body(&self, answer: &Answer, rules: Option<&Rules>) -> Result<Vec<u8>, ApiError> {
-        match (self, answer) {
-            (Command::Order(_), Answer::Order(answer)) => match answer.status {
+        match (&*self.0, answer) {
+            (Input::NewOrder(_), Answer::Order(answer)) => match answer.status {
                 OrderStatus::Rejected => Err(rejected(answer, rules)),
                 _ => {
                     let mut out = Vec::with_capacity(ANSWER_BYTES);
@@ -148,7 +133,7 @@ impl Command {
                     Ok(out)
                 }
             },
-            (Command::Pair(_), Answer::Pair(answers)) => {
+            (Input::NewPair(_), Answer::Pair(answers)) => {
                 if !are_rejected(&**answers) {
                     let [limit, stop] = &**answers;
                     let mut out = b"{\"ok\":true,\"orders\":[".to_vec();
@@ -161,16 +146,16 @@ impl Command {
                 let [answer, _] = &**answers;
                 Err(rejected(answer, rules))
             }
-            (Command::Cancel(_), Answer::Cancelled(client_order_id)) => {
+            (Input::Cancel(_), Answer::Cancelled(client_order_id)) => {
                 let mut out = Vec::with_capacity(ANSWER_BYTES);
                 write_ok(&mut out, client_order_id);
                 out.push(b'}');
                 Ok(out)
             }
-            (Command::CancelAll(_), Answer::CancelledAll(ids)) => {
+            (Input::CancelAll { .. }, Answer::CancelledAll(ids)) => {
                 written(&CancelledAll { ok: true, cancelled: ids })
             }
-            (Command::Amend(_), Answer::Amended(state)) => written(&Amended {
+            (Input::Amend(_), Answer::Amended(state)) => written(&Amended {
                 ok: true,
                 client_order_id: state.client_order_id,
                 venue_order_id: state.venue_order_id,
@@ -179,7 +164,7 @@ impl Command {
                 qty: state.order_qty,
                 price: state.limit_price,
             }),
-            (Command::Risk(_), Answer::Risk(settings)) => written(settings),
+            (Input::Risk(_), Answer::Risk(settings)) => written(settings),
             (_, other) => Err(unexpected(other, self)),
         }
     }
@@ -227,7 +212,7 @@ fn write_placed(out: &mut Vec<u8>, answer: &OrderAnswer) {
     write_ok(out, &answer.client_order_id);
     if let Some(id) = &answer.venue_order_id {
         out.extend_from_slice(b",\"venue_order_id\":");
-        id.with_str(|id| write_json_string(out, id));
+        id.write_json(out);
     }
     out.extend_from_slice(b",\"status\":\"");
     out.extend_from_slice(answer.status.as_bytes());

@@ -42,13 +42,16 @@ pub(super) async fn serve(
         .half_close(true)
         // Answers are short: to copy one behind its head costs less than a write of two pieces.
         .writev(false)
+        // The buffer may have room for more than a head: both are bounds.
         .max_buf_size(HTTP_HEAD_BYTES)
+        .max_header_size(HTTP_HEAD_BYTES)
         .max_headers(HTTP_HEAD_FIELDS)
         .serve_connection(io, service);
+    let stopping = stop.clone();
     let end = tokio::select! {
         biased;
         end = run(&mut connection, &watch) => end,
-        () = told_to_stop(&mut stop) => {
+        () = once_asked(told_to_stop(&mut stop), || stopping.has_changed().unwrap_or(true)) => {
             Pin::new(&mut connection).graceful_shutdown();
             run(&mut connection, &watch).await
         }
@@ -75,8 +78,10 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<AnswerBody>, Detach>> 
 
 fn answer(gateway: Arc<Gateway>, watch: Arc<Watch>, request: Request<Incoming>) -> Answer {
     watch.request();
+    let (parts, body) = request.into_parts();
+    let parts = Box::new(parts);
     Box::pin(async move {
-        let outcome = gateway.handle(request).await;
+        let outcome = gateway.handle(parts, body).await;
         watch.answered();
         match outcome {
             Outcome::Response(response) => Ok(response),
@@ -97,6 +102,7 @@ where
 {
     let timer = tokio::time::sleep(Duration::ZERO);
     tokio::pin!(timer);
+    let mut is_set = false;
     poll_fn(|cx| {
         if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
             return Poll::Ready(match result.err().and_then(detached) {
@@ -105,9 +111,12 @@ where
             });
         }
         let Some(deadline) = watch.deadline() else { return Poll::Pending };
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
+        // One that is set to an earlier time is left as it is until it wakes this task.
+        if is_set && !timer.is_elapsed() && timer.deadline() <= deadline {
+            return Poll::Pending;
         }
+        is_set = true;
+        timer.as_mut().reset(deadline);
         timer.as_mut().poll(cx).map(|()| End::Timeout)
     })
     .await
@@ -116,6 +125,20 @@ where
 fn detached(error: hyper::Error) -> Option<Box<Attach>> {
     let detach = std::error::Error::source(&error)?.downcast_ref::<Detach>()?;
     Some(detach.0.clone())
+}
+
+/// Waits for a future that is polled once, which has it wake this task, and then only where `may_be_ready`: that
+/// costs less than a poll, and a connection looks with each request.
+async fn once_asked<F: Future>(future: F, may_be_ready: impl Fn() -> bool) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut asked = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut asked, true) && !may_be_ready() {
+            return Poll::Pending;
+        }
+        future.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Closes a connection so that its client sees the last answer: closing a socket with unread bytes in

@@ -20,7 +20,7 @@ use crate::stream::{Attach, StreamHandle};
 use super::body::{self, BodyRead};
 use super::command::Command;
 use super::error::ApiError;
-use super::guard::{Guard, is_preflight, is_stream};
+use super::guard::{Cors, Guard, is_preflight, is_stream};
 use super::metrics::{HttpMetrics, Refused};
 use super::router::{App, JSON, router};
 use super::{HttpConfig, HttpParts, Timeouts, orders};
@@ -61,12 +61,11 @@ impl Gateway {
         Gateway { guard, app, router, stream, metrics, timeouts, max_connections }
     }
 
-    /// Checks, reads and answers a request.
-    pub(super) async fn handle(&self, request: Request<Incoming>) -> Outcome {
-        let (parts, body) = request.into_parts();
-        let cors = self.guard.cors(&parts.headers);
-        let checked = match self.guard.check(&parts) {
-            Ok(()) if is_stream(&parts.method, &parts.uri) => match self.stream(&parts) {
+    /// Checks, reads and answers a request. (Its head is boxed: it is passed on more often than it is long.)
+    pub(super) async fn handle(&self, parts: Box<Parts>, body: Incoming) -> Outcome {
+        let (checked, cors) = self.guard.check(&parts);
+        let checked = match checked {
+            Ok(()) if is_stream(&parts.method, &parts.uri) => match self.stream(&parts, &cors) {
                 Ok(attach) => return Outcome::Stream(Box::new(attach)),
                 Err(error) => Err(error),
             },
@@ -116,7 +115,7 @@ impl Gateway {
         self.timeouts
     }
 
-    fn stream(&self, parts: &Parts) -> Result<Attach, ApiError> {
+    fn stream(&self, parts: &Parts, cors: &Cors) -> Result<Attach, ApiError> {
         let mut request = StreamRequest::parse(parts.uri.query(), &parts.headers)
             .map_err(|error| ApiError::bad_params(error.to_string()))?;
         request.check_log(&self.app.log);
@@ -124,7 +123,6 @@ impl Gateway {
             self.metrics.refused(Refused::TooMany);
             return Err(ApiError::too_many_connections());
         }
-        let cors = self.guard.cors(&parts.headers);
         let log = self.app.log.id().map(|id| format!("{LOG_HEADER}: {id}\r\n"));
         let cors = cors
             .lines()
@@ -134,7 +132,7 @@ impl Gateway {
     }
 
     /// Orders and cancels come by the thousand: a router, and what it needs, cost as much as they do.
-    async fn route(&self, mut parts: Parts, body: Bytes) -> Response<AnswerBody> {
+    async fn route(&self, mut parts: Box<Parts>, body: Bytes) -> Response<AnswerBody> {
         let command = match parts.uri.path() {
             "/api/order" if parts.method == Method::POST => Command::order(&body),
             "/api/cancel" if parts.method == Method::POST => Command::cancel(&body),
@@ -149,7 +147,7 @@ impl Gateway {
                 // The request's table of fields serves the answer, and then the next request.
                 parts.headers.clear();
                 let mut response = Response::new(Either::Left(Full::from(json)));
-                *response.headers_mut() = parts.headers;
+                *response.headers_mut() = std::mem::take(&mut parts.headers);
                 response.headers_mut().insert(header::CONTENT_TYPE, JSON);
                 response
             }
@@ -157,12 +155,12 @@ impl Gateway {
         }
     }
 
-    async fn route_other(&self, parts: Parts, body: Bytes) -> Response<Body> {
+    async fn route_other(&self, parts: Box<Parts>, body: Bytes) -> Response<Body> {
         if is_preflight(&parts.method, &parts.headers) {
             return preflight();
         }
         let is_options = parts.method == Method::OPTIONS;
-        let request = Request::from_parts(parts, Body::from(body));
+        let request = Request::from_parts(*parts, Body::from(body));
         let mut response = match self.router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

@@ -26,33 +26,48 @@ impl Guard {
         Guard { hosts, origins }
     }
 
-    /// Refuses what may not ask.
-    pub(super) fn check(&self, request: &Parts) -> Result<(), ApiError> {
-        self.check_host(request)?;
-        self.check_origin(&request.headers)?;
-        if request.method == Method::POST {
-            check_media(&request.headers)?;
-        }
-        Ok(())
+    /// Refuses what may not ask; and what the answer to a page of an allowed origin must carry, so that the page
+    /// may read it.
+    pub(super) fn check(&self, request: &Parts) -> (Result<(), ApiError>, Cors) {
+        let seen = self.look(&request.headers);
+        let checked = self.check_host(request, &seen).and_then(|()| {
+            if seen.has_foreign_origin {
+                return Err(foreign_origin());
+            }
+            if request.method == Method::POST { seen.check_media() } else { Ok(()) }
+        });
+        (checked, Cors(seen.origin.filter(|_| !seen.has_foreign_origin).cloned()))
     }
 
-    /// What the answer to a page of an allowed origin must carry, so that the page may read it.
-    pub(super) fn cors(&self, headers: &HeaderMap) -> Cors {
-        let origin = headers.get(header::ORIGIN);
-        Cors(origin.filter(|_| self.check_origin(headers).is_ok()).cloned())
+    /// Looks at each field once, whatever the rules ask of it.
+    fn look<'a>(&self, headers: &'a HeaderMap) -> Seen<'a> {
+        let mut seen = Seen::default();
+        for (name, value) in headers {
+            match *name {
+                header::HOST => seen.host.note(value),
+                header::CONTENT_TYPE => seen.content_type.note(value),
+                header::ORIGIN => {
+                    seen.origin.get_or_insert(value);
+                    let is_own = value.to_str().is_ok_and(|origin| self.is_own_origin(origin));
+                    seen.has_foreign_origin |= !is_own;
+                }
+                header::CONTENT_ENCODING => {
+                    seen.is_compressed |= !value.as_bytes().eq_ignore_ascii_case(b"identity");
+                }
+                _ => {}
+            }
+        }
+        seen
     }
 
-    fn check_host(&self, request: &Parts) -> Result<(), ApiError> {
-        let mut hosts = request.headers.get_all(header::HOST).iter();
-        let host = hosts.next();
-        if hosts.next().is_some() {
-            return Err(ApiError::bad_params("the Host header is given twice"));
-        }
-        // Without a Host header there is no name that could have been made to point here.
-        if host.is_none() && request.version >= Version::HTTP_11 {
-            return Err(ApiError::bad_params("the Host header is missing"));
-        }
-        let host_is_own = host.is_none_or(|host| host.to_str().is_ok_and(|host| self.is_own(host)));
+    fn check_host(&self, request: &Parts, seen: &Seen<'_>) -> Result<(), ApiError> {
+        let host_is_own = match seen.host {
+            Field::Once(host) => host.to_str().is_ok_and(|host| self.is_own(host)),
+            Field::Again => return Err(ApiError::bad_params("the Host header is given twice")),
+            // Without a Host header there is no name that could have been made to point here.
+            Field::Missing if request.version < Version::HTTP_11 => true,
+            Field::Missing => return Err(ApiError::bad_params("the Host header is missing")),
+        };
         // `GET http://name/path`: that name counts too.
         let target_is_own =
             request.uri.authority().is_none_or(|target| self.is_own(target.as_str()));
@@ -62,19 +77,8 @@ impl Guard {
         Err(ApiError::new(
             StatusCode::MISDIRECTED_REQUEST,
             "misdirected_request",
-            "this gateway does not answer to that host name; VELOZ_ALLOWED_HOSTS adds names",
-        ))
-    }
-
-    fn check_origin(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let mut origins = headers.get_all(header::ORIGIN).iter();
-        if origins.all(|origin| origin.to_str().is_ok_and(|origin| self.is_own_origin(origin))) {
-            return Ok(());
-        }
-        Err(ApiError::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "pages of that origin may not ask; VELOZ_ALLOWED_ORIGINS adds origins",
+            "this gateway does not answer to that host: it must be one of its names (VELOZ_ALLOWED_HOSTS adds \
+             names), alone or with a colon and a port from 0 to 65535",
         ))
     }
 
@@ -94,7 +98,9 @@ impl Guard {
         let name = match host.rsplit_once(':') {
             // The colons of an address in brackets are its own.
             Some((name, port)) if !port.ends_with(']') => {
-                if port.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+                let is_port =
+                    port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+                if !is_port {
                     return false;
                 }
                 name
@@ -115,9 +121,9 @@ pub(super) struct Cors(Option<HeaderValue>);
 
 impl Cors {
     /// The header lines, by name and value.
-    pub(super) fn lines(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    pub(super) fn lines(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let exposed = HeaderValue::from_static("Retry-After, X-Veloz-Log");
-        let allowed = self.0.map(|origin| {
+        let allowed = self.0.clone().map(|origin| {
             [
                 (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin),
                 (header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed),
@@ -128,18 +134,64 @@ impl Cors {
     }
 }
 
-/// A body is JSON as it is.
-fn check_media(headers: &HeaderMap) -> Result<(), ApiError> {
-    let is_plain = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"identity");
-    let problem = if !is_json(headers) {
-        "a POST needs Content-Type: application/json"
-    } else if !headers.get_all(header::CONTENT_ENCODING).iter().all(is_plain) {
-        "a body must not be compressed: leave Content-Encoding out"
-    } else {
-        return Ok(());
-    };
-    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    Err(ApiError::new(status, "unsupported_media_type", problem))
+/// What a request's head has of the fields that the rules are about.
+#[derive(Debug, Default)]
+struct Seen<'a> {
+    host: Field<'a>,
+    content_type: Field<'a>,
+    /// The first.
+    origin: Option<&'a HeaderValue>,
+    has_foreign_origin: bool,
+    is_compressed: bool,
+}
+
+/// A field that may be given once.
+#[derive(Debug, Default)]
+enum Field<'a> {
+    #[default]
+    Missing,
+    Once(&'a HeaderValue),
+    Again,
+}
+
+impl<'a> Field<'a> {
+    fn note(&mut self, value: &'a HeaderValue) {
+        *self = match self {
+            Field::Missing => Field::Once(value),
+            Field::Once(_) | Field::Again => Field::Again,
+        };
+    }
+}
+
+impl Seen<'_> {
+    /// A body is JSON as it is.
+    fn check_media(&self) -> Result<(), ApiError> {
+        let problem = if !self.is_json() {
+            "a POST needs Content-Type: application/json"
+        } else if self.is_compressed {
+            "a body must not be compressed: leave Content-Encoding out"
+        } else {
+            return Ok(());
+        };
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Err(ApiError::new(status, "unsupported_media_type", problem))
+    }
+
+    fn is_json(&self) -> bool {
+        let Field::Once(value) = self.content_type else { return false };
+        value.to_str().is_ok_and(|value| {
+            let media_type = value.split(';').next().unwrap_or_default();
+            media_type.trim().eq_ignore_ascii_case("application/json")
+        })
+    }
+}
+
+fn foreign_origin() -> ApiError {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "forbidden",
+        "pages of that origin may not ask; VELOZ_ALLOWED_ORIGINS adds origins",
+    )
 }
 
 /// Whether this is a browser's question before a request across origins.
@@ -154,15 +206,6 @@ pub(super) fn is_stream(method: &Method, uri: &Uri) -> bool {
     method == Method::GET && uri.path() == "/api/stream"
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let json = types.next().and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        let media_type = value.split(';').next().unwrap_or_default();
-        media_type.trim().eq_ignore_ascii_case("application/json")
-    });
-    json && types.next().is_none()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,7 +218,8 @@ mod tests {
             vec!["https://pages.example".to_owned()],
         );
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let status = guard.check(&parts).err().map(|error| error.into_response().status().as_u16());
+        let refused = guard.check(&parts).0.err();
+        let status = refused.map(|error| error.into_response().status().as_u16());
         assert_eq!(status, expected, "{parts:?}");
     }
 
@@ -196,6 +240,12 @@ mod tests {
         check(get("localhost.evil.example"), Some(421));
         check(get("evil@localhost"), Some(421));
         check(get("localhost:"), Some(421));
+        check(get("localhost:65535"), None);
+        check(get("localhost:65536"), Some(421));
+        check(get("localhost:99999"), Some(421));
+        check(get("localhost:+80"), Some(421));
+        check(get("[::1]:99999"), Some(421));
+        check(get("127.0.0.1:"), Some(421));
         check(get("localhost:80:80"), Some(421));
         check(get("localhost:80a"), Some(421));
         check(get("[::1]"), None);

@@ -10,7 +10,7 @@ pub(super) type RawFields<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
 /// The fields of a plain object; `None` leaves the text to the general parser.
 pub(super) fn fields(text: &str, most: usize) -> Option<RawFields<'_>> {
-    let mut rest = Rest(text);
+    let mut rest = Rest { text, at: 0 };
     let mut fields = Vec::with_capacity(8);
     rest.token(b'{')?;
     if rest.token(b'}').is_none() {
@@ -30,31 +30,40 @@ pub(super) fn fields(text: &str, most: usize) -> Option<RawFields<'_>> {
         }
     }
     rest.skip_space();
-    rest.0.is_empty().then_some(fields)
+    (rest.at == text.len()).then_some(fields)
 }
 
-/// What is not read yet.
-struct Rest<'a>(&'a str);
+/// A text, and how far it is read.
+struct Rest<'a> {
+    text: &'a str,
+    at: usize,
+}
 
 impl<'a> Rest<'a> {
+    fn next(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
     fn skip_space(&mut self) {
-        self.0 = self.0.trim_start_matches([' ', '\n', '\r', '\t']);
+        while matches!(self.next(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
     }
 
     /// That byte, behind any space.
     fn token(&mut self, byte: u8) -> Option<()> {
         self.skip_space();
-        self.take((self.0.as_bytes().first() == Some(&byte)).then_some(1)?).map(drop)
+        (self.next() == Some(byte)).then(|| self.at += 1)
     }
 
     fn take(&mut self, bytes: usize) -> Option<&'a str> {
-        let (taken, rest) = self.0.split_at_checked(bytes)?;
-        self.0 = rest;
+        let taken = self.text.get(self.at..self.at.checked_add(bytes)?)?;
+        self.at += bytes;
         Some(taken)
     }
 
     fn value(&mut self) -> Option<&'a str> {
-        match self.0.as_bytes().first()? {
+        match self.next()? {
             b'"' => self.string(),
             b't' | b'n' => self.word(4),
             b'f' => self.word(5),
@@ -64,7 +73,9 @@ impl<'a> Rest<'a> {
 
     /// With its quotes.
     fn string(&mut self) -> Option<&'a str> {
-        let (b'"', bytes) = self.0.as_bytes().split_first()? else { return None };
+        let (b'"', bytes) = self.text.as_bytes().get(self.at..)?.split_first()? else {
+            return None;
+        };
         let end = bytes.iter().position(|&byte| matches!(byte, b'"' | b'\\' | ..0x20))?;
         (bytes.get(end) == Some(&b'"')).then(|| self.take(end + 2)).flatten()
     }
@@ -73,15 +84,31 @@ impl<'a> Rest<'a> {
         self.take(bytes).filter(|word| matches!(*word, "true" | "false" | "null"))
     }
 
+    /// `-?digits[.digits]`, without a zero before other digits.
     fn number(&mut self) -> Option<&'a str> {
-        let is_part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-        let len = self.0.bytes().take_while(is_part).count();
-        let number = self.take(len)?;
-        let digits = number.strip_prefix('-').unwrap_or(number);
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-        let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let is_plain = are_digits(whole) && are_digits(fraction);
-        (is_plain && (whole == "0" || !whole.starts_with('0'))).then_some(number)
+        let start = self.at;
+        if self.next() == Some(b'-') {
+            self.at += 1;
+        }
+        let leads_with_zero = self.next() == Some(b'0');
+        let whole = self.digits()?;
+        if leads_with_zero && whole > 1 {
+            return None;
+        }
+        if self.next() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        self.text.get(start..self.at)
+    }
+
+    /// How many there are: one at least.
+    fn digits(&mut self) -> Option<usize> {
+        let start = self.at;
+        while self.next().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        (self.at > start).then_some(self.at - start)
     }
 }
 

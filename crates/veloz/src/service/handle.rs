@@ -51,7 +51,7 @@ pub(crate) type Look = Box<dyn FnOnce(&Engine) + Send>;
 /// What the service is told.
 pub(crate) enum Message {
     /// An input that somebody waits on.
-    Submit { input: Input, reply: Reply },
+    Submit { input: Arc<Input>, reply: Reply },
     /// A look at the state, once everything before it is stored.
     Read(Look),
     /// The same, after the market data that waits.
@@ -64,7 +64,7 @@ impl Message {
     /// What the engine will be told by it.
     pub(super) fn input(&self) -> Option<&Input> {
         match self {
-            Message::Submit { input, .. } => Some(input),
+            Message::Submit { input, .. } => Some(&**input),
             Message::Read(_) | Message::Settle(_) | Message::Stop => None,
         }
     }
@@ -148,12 +148,12 @@ impl ServiceHandle {
     ///
     /// # Errors
     /// When it was refused, or could not be taken: see [`ServiceError`].
-    pub async fn submit(&self, input: Input) -> Result<Answer, ServiceError> {
+    pub async fn submit(&self, input: impl Into<Arc<Input>>) -> Result<Answer, ServiceError> {
         if self.shared.stopping.load(Ordering::Acquire) {
             return Err(ServiceError::ShuttingDown);
         }
         let (reply, answer) = oneshot::channel();
-        self.send(Message::Submit { input, reply })?;
+        self.send(Message::Submit { input: input.into(), reply })?;
         answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 

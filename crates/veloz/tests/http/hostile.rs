@@ -169,6 +169,89 @@ async fn what_is_no_request_is_told_why_in_json() {
     check_alive(&g).await;
 }
 
+/// A head may have 32 KiB, in whatever pieces it comes and whatever came before it; and 100 fields.
+#[tokio::test]
+async fn the_longest_head_and_the_most_fields() {
+    const MOST: usize = 32 << 10;
+    let g = gateway().await;
+    let head = |bytes: usize| {
+        let (start, end) = ("GET /health HTTP/1.1\r\nHost: localhost\r\nX: ", "\r\n\r\n");
+        format!("{start}{}{end}", "x".repeat(bytes - start.len() - end.len()))
+    };
+    let fields = |count: usize| {
+        let more = "X: y\r\n".repeat(count - 1);
+        format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{more}\r\n")
+    };
+    // A long body leaves a large buffer behind.
+    let body = format!("{}{}", post(60_000), " ".repeat(60_000));
+    for (before, wanted_before) in [("", 0), (body.as_str(), 400)] {
+        for (request, wanted) in [
+            (head(MOST), 200),
+            (head(MOST + 1), 431),
+            (head(MOST + 20_000), 431),
+            (fields(100), 200),
+            (fields(101), 431),
+        ] {
+            for pieces in [1, 3] {
+                let mut raw = g.connect().await;
+                if !before.is_empty() {
+                    raw.send(before.as_bytes()).await;
+                    assert_eq!(status(&raw.response().await), wanted_before);
+                }
+                for piece in request.as_bytes().chunks(request.len().div_ceil(pieces)) {
+                    raw.send(piece).await;
+                    tokio::task::yield_now().await;
+                }
+                let answer = raw.response().await;
+                assert_eq!(status(&answer), wanted, "{} bytes: {answer}", request.len());
+            }
+        }
+    }
+}
+
+/// Where a body ends must not be a matter of opinion between what stands in front of the gateway and the gateway.
+#[tokio::test]
+async fn bodies_of_two_lengths() {
+    let g = gateway().await;
+    let order = r#"{"side":"BUY","symbol":"BTCUSDT","qty":0.001,"price":40000}"#;
+    let chunked = format!("{:x}\r\n{order}\r\n0\r\n\r\n", order.len());
+    let ask = async |fields: &str, body: &str| {
+        let mut raw = g.connect().await;
+        let head = "POST /api/order HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json";
+        // What would be a request of its own, were the body shorter than it is.
+        let smuggled = "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        raw.send(format!("{head}\r\n{fields}\r\n\r\n{body}{smuggled}").as_bytes()).await;
+        let answers = raw.end().await.unwrap();
+        let count = ["HTTP/1.1 200 ", "HTTP/1.1 400 "].map(|line| answers.matches(line).count());
+        assert_eq!(count.iter().sum::<usize>(), 1, "{fields}: {answers}");
+        assert!(answers.to_ascii_lowercase().contains("connection: close\r\n"), "{answers}");
+        answers
+    };
+    let length = order.len();
+    for fields in [
+        format!("Content-Length: {length}\r\nContent-Length: {}", length + 1),
+        format!("Content-Length: {}\r\nContent-Length: {length}", length + 1),
+        format!("Content-Length: {length}, {}", length + 1),
+        "Transfer-Encoding: gzip".to_owned(),
+        "Transfer-Encoding: chunked, gzip".to_owned(),
+        format!("Content-Length: {length}\r\nTransfer-Encoding: gzip"),
+    ] {
+        let answer = ask(&fields, order).await;
+        assert_eq!(status(&answer), 400, "{fields}: {answer}");
+        assert!(answer.contains("\"error\":\"bad_request\""), "{fields}: {answer}");
+    }
+    // The chunks are what counts, as RFC 9112 has it, and nothing behind them is taken for a request.
+    for fields in [
+        format!("Content-Length: {length}\r\nTransfer-Encoding: chunked"),
+        format!("Transfer-Encoding: chunked\r\nContent-Length: {length}"),
+        "Transfer-Encoding: chunked\r\nContent-Length: 0".to_owned(),
+    ] {
+        let answer = ask(&fields, &chunked).await;
+        assert_eq!(status(&answer), 200, "{fields}: {answer}");
+    }
+    check_alive(&g).await;
+}
+
 #[tokio::test]
 async fn truncated_and_broken_requests() {
     let g = gateway().await;

@@ -268,6 +268,10 @@ impl Engine {
             Input::Cancel(cancel) => self.cancel(ts, cancel, step)?,
             Input::Amend(amend) => self.amend(ts, amend, step)?,
             Input::CancelAll { symbol } => {
+                // A name that was mistyped must not pass for one that nothing is open of.
+                if let Some(symbol) = symbol.filter(|symbol| !self.state.has_pair(symbol)) {
+                    self.traded(&symbol)?;
+                }
                 Answer::CancelledAll(self.cancel_all(ts, symbol.as_ref(), step))
             }
             Input::Risk(change) => self.change_risk(ts, change, step)?,

@@ -73,6 +73,7 @@ impl Engine {
         step: &mut Step,
     ) -> Result<Answer, Refusal> {
         in_domain(change)?;
+        self.knows_the_assets(change)?;
         let before = self.state.risk().clone();
         let mut settings = before.clone();
         settings.state = change.state.unwrap_or(settings.state);
@@ -117,6 +118,28 @@ impl Engine {
             Venue::External => {}
         }
         Ok(Answer::Risk(settings))
+    }
+
+    /// Refuses a limit of an asset that is not held and in no pair: a name that was mistyped would limit nothing.
+    fn knows_the_assets(&self, change: &RiskChange) -> Result<(), Refusal> {
+        let held = self.state.account().balances;
+        let is_known = |asset: &Asset| {
+            held.iter().any(|balance| balance.asset == *asset)
+                || self.instruments.iter().any(|pair| pair.base == *asset || pair.quote == *asset)
+        };
+        for (field, limits) in
+            [("max_position", &change.max_position), ("max_daily_loss", &change.max_daily_loss)]
+        {
+            let limits = limits.as_ref().and_then(Option::as_ref).into_iter().flatten();
+            let mut set = limits.filter(|(_, most)| most.is_some()).map(|(asset, _)| asset);
+            if let Some(asset) = set.find(|asset| !is_known(asset)) {
+                return Err(bad(
+                    field,
+                    format!("{asset} is not held, and in no pair that is traded here"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Whether orders are taken now, and which.

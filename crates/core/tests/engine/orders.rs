@@ -157,6 +157,8 @@ fn all_can_be_cancelled_at_once() {
     let symbol = Some(symbol("ETHBTC"));
     let answer = rig.input(&Input::CancelAll { symbol });
     assert_eq!(answer, Ok(Answer::CancelledAll(vec![id("b")])));
+    let mistyped = Input::CancelAll { symbol: Some(crate::common::symbol("BTCUSTD")) };
+    assert!(matches!(rig.input(&mistyped), Err(Refusal::BadParams { field: "symbol", .. })));
     let halt =
         RiskChange { state: Some(TradingState::Halted), cancel_all: true, ..RiskChange::default() };
     rig.input(&Input::Risk(halt)).unwrap();

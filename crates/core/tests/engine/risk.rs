@@ -343,6 +343,8 @@ fn the_settings_change_one_by_one() {
     for wrong in [
         RiskChange { price_collar: Some(Some(qty("-0.1"))), ..RiskChange::default() },
         RiskChange { max_daily_loss: by_asset("USDT", "-1"), ..RiskChange::default() },
+        RiskChange { max_daily_loss: by_asset("USTD", "1"), ..RiskChange::default() },
+        RiskChange { max_position: by_asset("BTX", "1"), ..RiskChange::default() },
         RiskChange { max_symbol_notional: Some(Some(money("-1"))), ..RiskChange::default() },
     ] {
         assert!(matches!(rig.input(&Input::Risk(wrong)), Err(Refusal::BadParams { .. })));

@@ -24,6 +24,7 @@ const WORDS: Record<string, (of: Instrument | undefined) => string> = {
   oco: () => 'The other order of its pair was executed or woken; while both stand neither can be amended.',
   not_taken: () => 'It never reached its venue.',
   lost_by_venue: () => 'The venue knows nothing of it any more.',
+  not_told: () => 'The engine did not say why.',
   storage_full: () => 'The disk is full. Cancels still work; orders again when there is space.',
   storage_unavailable: () => 'The data directory cannot be written. Cancels still work.',
   would_take: () => 'Post-only: it would have taken from the book at once.',

@@ -81,6 +81,8 @@ wire_enum! {
         NotTaken = "not_taken",
         /// EXPIRED: the venue had it, and knows nothing of it any more.
         LostByVenue = "lost_by_venue",
+        /// REJECTED or EXPIRED: an external engine that did not say why.
+        NotTold = "not_told",
     }
 }
 

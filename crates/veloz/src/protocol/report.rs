@@ -10,8 +10,9 @@ use veloz_core::event::Liquidity;
 use veloz_core::input::{MarketBody, MarketData, NewOrder, ReportBody, VenueOrder, VenueReport};
 use veloz_core::limits::ENGINE_TEXT_MAX_BYTES;
 use veloz_core::order::{OrderStatus, OrderType, TimeInForce};
+use veloz_core::risk::Reason;
 use veloz_core::types::{
-    Asset, AvgPrice, ClientOrderId, Money, Price, Qty, Side, Symbol, TsNs, VenueOrderId,
+    Asset, AvgPrice, ClientOrderId, Money, Price, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
 };
 
 /// What a line says.
@@ -173,6 +174,14 @@ fn short(mut text: String) -> String {
     text
 }
 
+/// Why an order is in that status: one that the engine has refused or ended has a reason, whatever it says.
+fn why(status: OrderStatus, reason: Option<String>) -> Text {
+    let reason = reason.unwrap_or_default();
+    let is_told = !matches!(status, OrderStatus::Rejected | OrderStatus::Expired)
+        || !reason.trim().is_empty();
+    if is_told { short(reason).into() } else { Reason::NotTold.as_str().into() }
+}
+
 fn report(
     client_order_id: ClientOrderId,
     venue_order_id: Option<VenueOrderId>,
@@ -182,7 +191,7 @@ fn report(
 }
 
 fn order_update(event: OrderUpdate) -> Said {
-    let reason = short(event.reason.unwrap_or_default()).into();
+    let reason = why(event.status, event.reason);
     let body = match event.status {
         // How much is executed, its fills say.
         OrderStatus::Accepted | OrderStatus::PartiallyFilled => ReportBody::Accepted,
@@ -215,7 +224,7 @@ fn order_state(event: OrderState) -> Said {
         status,
         executed_qty: event.executed_qty,
         cum_quote: event.cum_quote.or_else(average).unwrap_or_default(),
-        reason: short(event.reason.unwrap_or_default()).into(),
+        reason: why(status, event.reason),
         request,
     }));
     report(event.client_order_id, event.venue_order_id, body)
@@ -305,6 +314,20 @@ mod tests {
                 Err(Unread::Event { problem }) => assert!(problem.contains("above"), "{problem}"),
                 other => panic!("{market}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn what_is_refused_or_ended_has_a_reason() {
+        let untold = || Reason::NotTold.as_str().into();
+        for reason in ["", r#","reason":"""#, r#","reason":null"#, r#","reason":" ""#] {
+            let line = |status| {
+                format!(
+                    r#"{{"type":"order_update","client_order_id":"a","status":"{status}"{reason}}}"#
+                )
+            };
+            check(&line("REJECTED"), ReportBody::Rejected { reason: untold() });
+            check(&line("EXPIRED"), ReportBody::Expired { reason: untold() });
         }
     }
 

@@ -134,7 +134,16 @@ impl Keeper {
         // A snapshot must never know more than the log on the disk.
         self.active.sync(&self.log)?;
         let Some(bytes) = self.make(position)? else { return Ok(()) };
-        snapshot::write(&*self.log.storage, position, &bytes)?;
+        if self.gives_way {
+            aside(Way::Low, || self.write(position, &bytes)).unwrap_or(Ok(()))
+        } else {
+            self.write(position, &bytes)
+        }
+    }
+
+    /// Stores a snapshot, and removes those that it makes one too many.
+    fn write(&mut self, position: Position, bytes: &[u8]) -> Result<(), JournalError> {
+        snapshot::write(&*self.log.storage, position, bytes)?;
         self.snapshots.retain(|kept| kept.position.next_id != position.next_id);
         self.snapshots.insert(0, Kept { position, bytes: len_u64(bytes.len()) });
         self.snapshots.truncate(JOURNAL_SNAPSHOTS_COUNT);

@@ -39,8 +39,8 @@ fn sound() -> &'static Sound {
         let storage = Arc::<MemoryStorage>::default();
         let (mut frames, mut batch) = (BTreeMap::new(), Batch::new());
         let opened = Journal::open_without_threads(as_storage(&storage), config());
-        let ((mut journal, ..), mut upkeep) = opened.expect("an empty log opens");
-        journal.fold_by(Box::<StateFold>::default());
+        let ((mut journal, _, recovery), mut upkeep) = opened.expect("an empty log opens");
+        journal.fold_by(StateFold::new(&recovery));
         for step in 0..24_u64 {
             let id = journal.next_id();
             let mut frame = Vec::new();

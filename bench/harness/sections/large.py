@@ -55,7 +55,7 @@ def report(result):
     return (f"{table(['figure', 'measured', 'to reach', ''], *rows)}\n\n"
             f"{table(heads, *sizes)}\n\n"
             "What a start replays is what came after the newest snapshot: it goes by when the kill came, and not by the log. "
-            "But it reads every order that there ever was, since an order's name is never free again: the last line is of a log with "
+            "Of the orders that there ever were it reads a hash of each name, 4 bytes: the last line is of a log with "
             "nothing but orders placed and taken back, as fast as they are answered. "
             f"The others are one log of {result['bytes'] / 2**30:.1f} GiB, measured on its way there; start-ups: medians of "
             f"{len(small['start_s'])}. A lookup is a page of one event after an id chosen at random, request and answer included. Among as "

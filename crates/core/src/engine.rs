@@ -30,9 +30,9 @@ use crate::limits;
 use crate::order::{Order, OrderChange, OrderStatus, TimeInForce};
 use crate::risk::Reason;
 use crate::sim::{OrderKey, SimMarket, SimReport, Taken};
-use crate::state::{Fact, State, VenueMail};
+use crate::state::{ArchivedOrders, Fact, State, VenueMail};
 use crate::store::SymbolIndex;
-use crate::types::{Asset, ClientOrderId, Money, Side, Symbol, TsNs, VenueOrderId};
+use crate::types::{Asset, ClientOrderId, Money, Side, Symbol, Text, TsNs, VenueOrderId};
 
 mod ahead;
 mod amend;
@@ -306,6 +306,11 @@ impl Engine {
         &self.state
     }
 
+    /// Forgets orders that the archive has now: see [`State::forget_archived`].
+    pub fn forget_archived(&mut self, done: &ArchivedOrders) {
+        self.state.forget_archived(done);
+    }
+
     /// What may be traded.
     pub fn instruments(&self) -> &[Instrument] {
         &self.instruments
@@ -574,13 +579,7 @@ impl Engine {
         step.facts.push(fact);
     }
 
-    fn emit_error(
-        &mut self,
-        ts_ns: TsNs,
-        message: crate::types::Text,
-        detail: Option<crate::types::Text>,
-        step: &mut Step,
-    ) {
+    fn emit_error(&mut self, ts_ns: TsNs, message: Text, detail: Option<Text>, step: &mut Step) {
         self.emit(Event::Error(ErrorEvent { ts_ns, message, detail }), step);
     }
 

@@ -234,6 +234,9 @@ pub const JOURNAL_SNAPSHOTS_COUNT: usize = 2;
 /// The largest snapshot.
 pub const JOURNAL_SNAPSHOT_MAX_BYTES: u64 = 4 << 30;
 
+/// From how many orders on closed ones leave the snapshots, and the memory, for the archive.
+pub const JOURNAL_ARCHIVE_FROM_ORDERS: u64 = 10_000;
+
 /// How long written bytes may wait for the disk with `process` durability, at most half of what is
 /// promised (100 ms), since a sync takes time too.
 pub const JOURNAL_SYNC_INTERVAL_MS: u64 = 50;

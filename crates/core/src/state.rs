@@ -4,9 +4,10 @@
 //! two and nothing else: within a record the facts first, then the events. Both are total: what makes no
 //! sense changes nothing. The same state serializes to the same bytes.
 //!
-//! Known limit: closed orders stay, because an id is never free again.
+//! Closed orders stay, because an id is never free again: in memory, or in an archive.
 
 mod ahead;
+mod archive;
 mod fact;
 mod index;
 mod orders;
@@ -22,6 +23,9 @@ use recent::Recent;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use venue::VenueSide;
 
+pub use archive::{
+    ArchivedOrders, ORDER_RECORD_BYTES, OrderArchive, OrderRecord, OrderSink, SnapshotError,
+};
 pub use fact::{Fact, facts_from_json, facts_to_json};
 pub(crate) use index::OpenOrders;
 pub use orders::OrderRef;
@@ -269,7 +273,7 @@ impl State {
     pub(crate) fn order_key(&self, id: &ClientOrderId) -> Option<OrderKey> {
         let is_it = |key| self.data.orders.is_named(key, id);
         let last = self.index.last_looked_up.get();
-        if is_it(last) {
+        if self.data.orders.is_known_as(last, id) {
             return Some(last);
         }
         if self.index.last_missed.get().as_ref() == Some(id) {
@@ -548,6 +552,9 @@ impl Serialize for State {
 impl<'de> Deserialize<'de> for State {
     fn deserialize<D: Deserializer<'de>>(de: D) -> Result<State, D::Error> {
         let data = Data::deserialize(de)?;
-        Ok(State { index: Index::of(&data), data })
+        if data.orders.archived_count() > 0 {
+            return Err(serde::de::Error::custom("some of its orders are in an archive"));
+        }
+        Ok(State { index: Index::of(&data, &[]), data })
     }
 }

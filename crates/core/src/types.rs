@@ -509,6 +509,21 @@ name! {
     pub ClientOrderId, max 36, "of A-Z a-z 0-9 - _", |c| c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
+impl ClientOrderId {
+    /// The name of no order.
+    pub(crate) const NONE: ClientOrderId = ClientOrderId { bytes: [0; 36], len: 0 };
+
+    /// Whether it is that.
+    pub(crate) const fn is_none(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The name, and zeros behind it.
+    pub(crate) const fn padded(&self) -> &[u8; 36] {
+        &self.bytes
+    }
+}
+
 // Below the macro, which it uses.
 mod venue_order_id;
 

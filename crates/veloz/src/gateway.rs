@@ -406,10 +406,11 @@ impl Store {
         // A small log needs small segments: retention takes them one by one.
         let segment_bytes = (config.retention_bytes / JOURNAL_SEGMENTS_COUNT)
             .clamp(JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENT_BYTES);
-        let journal_config = JournalConfig { durability, retention, segment_bytes };
+        let journal_config =
+            JournalConfig { durability, retention, segment_bytes, ..JournalConfig::default() };
         let (mut journal, reader, recovery) = Journal::open(dir.path(), journal_config)?;
         let state = replayed(&recovery)?;
-        journal.fold_by(Box::<StateFold>::default());
+        journal.fold_by(StateFold::new(&recovery));
         let venue = if config.engine_cmd.is_some() { Venue::External } else { Venue::Simulated };
         let engine_config = EngineConfig { venue, ..plan.engine(config) };
         let mut engine = Engine::restore(engine_config, state);

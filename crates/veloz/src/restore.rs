@@ -3,12 +3,17 @@
 //! Contract: replay is this and nothing else, for a start, for snapshots and for a check of a log. Of the market
 //! events the state holds the last of each instrument: those before it are passed over unread.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 use veloz_core::event::{Event, EventKind};
-use veloz_core::state::{State, facts_from_json};
+use veloz_core::state::{ArchivedOrders, SnapshotError, State, facts_from_json};
 
 use crate::frame::{Frame, frames};
-use crate::journal::{Fold, FoldError, RecordRef, Recovery, ReplayError};
+use crate::journal::{
+    Fold, FoldError, JournalError, OrderFiles, OrderWriter, RecordRef, Recovery, ReplayError,
+    Snapshot,
+};
 
 /// Applies a step as it was stored.
 ///
@@ -37,6 +42,12 @@ pub enum RestoreError {
     /// The snapshot is sound, and not what this version writes.
     #[error("the snapshot was written by another version: start that one, or restore a backup")]
     Snapshot(#[source] serde_json::Error),
+    /// Closed orders are not where the snapshot leaves them.
+    #[error("{0}")]
+    Archive(String),
+    /// They are others, or their names cannot be written.
+    #[error(transparent)]
+    Names(#[from] JournalError),
     /// The log could not be read, or is not what this version writes.
     #[error(transparent)]
     Replay(#[from] ReplayError<serde_json::Error>),
@@ -47,12 +58,48 @@ pub enum RestoreError {
 /// # Errors
 /// When the log is damaged, or was written by another version.
 pub fn state(recovery: &Recovery) -> Result<State, RestoreError> {
-    let snapshot = recovery.snapshot.as_ref().map(|snapshot| snapshot.bytes.as_slice());
-    let mut replay = Replay::begin(snapshot).map_err(RestoreError::Snapshot)?;
+    let files = recovery.order_files();
+    let mut replay = Replay::begin(recovery.snapshot.as_ref(), &files, true)?;
     recovery.replay(|record| replay.take(&record))?;
-    Ok(replay
+    let state = replay
         .finish()
-        .map_err(|source| ReplayError::Apply { first_id: recovery.newest, source })?)
+        .map_err(|source| ReplayError::Apply { first_id: recovery.newest, source })?;
+    state.archive_failure().map_or(Ok(state), |failure| Err(RestoreError::Archive(failure)))
+}
+
+/// The state of a snapshot; closed orders that it leaves out are read from the archive, now and later. Damaged names of
+/// orders are had from their records; `mends`: and written again.
+///
+/// # Errors
+/// When it is none, or the archive cannot be read.
+pub(crate) fn snapshot_state(
+    snapshot: &Snapshot,
+    files: &Arc<OrderFiles>,
+    mends: bool,
+) -> Result<State, RestoreError> {
+    let archived = snapshot.archived.unwrap_or_default();
+    let names = match snapshot.archived {
+        None => Ok(Vec::new()),
+        Some(archived) => files.names(&archived),
+    };
+    let archive = Arc::<OrderFiles>::clone(files);
+    let state = State::of_snapshot(&snapshot.bytes, archive, names.as_deref().ok());
+    let state = state.map_err(|error| match error {
+        SnapshotError::Json(error) => RestoreError::Snapshot(error),
+        SnapshotError::Archive(failure) => RestoreError::Archive(failure),
+    })?;
+    if let Err(error) = names {
+        let names = state.archived_names();
+        if let Some(failure) = state.archive_failure() {
+            return Err(RestoreError::Archive(failure));
+        }
+        files.check_names(&archived, &names)?;
+        tracing::warn!(%error, "the names of closed orders are read from the archive");
+        if mends {
+            files.mend_names(&archived, &names)?;
+        }
+    }
+    Ok(state)
 }
 
 /// A state on its way through a log.
@@ -71,8 +118,20 @@ struct Pending {
 }
 
 impl Replay {
-    fn begin(snapshot: Option<&[u8]>) -> Result<Replay, serde_json::Error> {
-        let state = snapshot.map(serde_json::from_slice).transpose()?.unwrap_or_default();
+    fn begin(
+        snapshot: Option<&Snapshot>,
+        files: &OrderFiles,
+        mends: bool,
+    ) -> Result<Replay, RestoreError> {
+        let files = Arc::new(files.again());
+        let state = match snapshot {
+            Some(snapshot) => snapshot_state(snapshot, &files, mends)?,
+            None => {
+                let mut state = State::default();
+                state.read_from(files);
+                state
+            }
+        };
         Ok(Replay { state, markets: FxHashMap::default() })
     }
 
@@ -115,14 +174,22 @@ impl Replay {
 }
 
 /// The state for the journal's snapshots.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct StateFold {
     replay: Replay,
+    files: OrderFiles,
+}
+
+impl StateFold {
+    /// One for the journal that was opened.
+    pub fn new(recovery: &Recovery) -> Box<StateFold> {
+        Box::new(StateFold { replay: Replay::default(), files: recovery.order_files() })
+    }
 }
 
 impl Fold for StateFold {
-    fn begin(&mut self, snapshot: Option<&[u8]>) -> Result<(), FoldError> {
-        self.replay = Replay::begin(snapshot)?;
+    fn begin(&mut self, snapshot: Option<&Snapshot>) -> Result<(), FoldError> {
+        self.replay = Replay::begin(snapshot, &self.files, false)?;
         Ok(())
     }
 
@@ -130,8 +197,29 @@ impl Fold for StateFold {
         Ok(self.replay.take(record)?)
     }
 
+    fn archive(
+        &mut self,
+        least: u64,
+        into: &mut OrderWriter<'_>,
+    ) -> Result<Option<ArchivedOrders>, FoldError> {
+        let state = &mut self.replay.state;
+        let is_in_use = state.archived_count() > 0;
+        if !is_in_use && u64::try_from(state.orders_in_memory())? < least {
+            return Ok(None);
+        }
+        // What was decided by an order that could not be read goes nowhere.
+        match state.archive_failure() {
+            Some(failure) => Err(failure.into()),
+            None => Ok(Some(state.archive_closed(into)?)),
+        }
+    }
+
     fn finish(&mut self) -> Result<Vec<u8>, FoldError> {
-        Ok(serde_json::to_vec(&std::mem::take(&mut self.replay).finish()?)?)
+        let state = std::mem::take(&mut self.replay).finish()?;
+        match state.archive_failure() {
+            Some(failure) => Err(failure.into()),
+            None => Ok(serde_json::to_vec(&state)?),
+        }
     }
 }
 

@@ -92,6 +92,7 @@ const NOWHERE: &[(&str, &str)] = &[
 /// The kinds of file that belong here, by the end of a name or by the whole of it. Anything else was
 /// left by a tool, and a profile or a capture stays in the history for ever.
 const KINDS: &[&str] = &[
+    ".archive",
     ".conf",
     ".css",
     ".gitignore",
@@ -100,6 +101,7 @@ const KINDS: &[&str] = &[
     ".lock",
     ".md",
     ".mjs",
+    ".names",
     ".png",
     ".py",
     ".rs",

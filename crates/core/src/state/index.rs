@@ -2,9 +2,6 @@
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::hash::{Hash, Hasher};
-
-use rustc_hash::FxHasher;
 
 use super::Data;
 use crate::order::Order;
@@ -81,18 +78,23 @@ impl OpenOrders {
 }
 
 impl Index {
-    pub(super) fn of(data: &Data) -> Index {
-        let orders = Table::for_entries(data.orders.len());
+    /// `archived`: the hashes of the names of the orders that had their turn to leave for the archive, 4 bytes each.
+    pub(super) fn of(data: &Data, archived: &[u8]) -> Index {
+        let names = archived.chunks_exact(4).filter_map(|bytes| bytes.first_chunk());
+        let names = names.map(|bytes| u32::from_le_bytes(*bytes));
+        let orders = Table::filled(names, data.orders.len());
         let mut index = Index { orders, ..Index::default() };
         index.open_of_pair.resize(data.pairs.len(), OpenOrders::default());
-        for key in 0..data.orders.len() {
+        for key in data.orders.in_memory() {
             // Of most only the name counts: they are closed.
             if let Some(id) = data.orders.closed(key) {
                 index.insert(id, key);
                 continue;
             }
             let Some(order) = data.orders.get(key) else { continue };
-            index.insert(&order.client_order_id(), key);
+            if key >= data.orders.archived_count() {
+                index.insert(&order.client_order_id(), key);
+            }
             if order.is_open() {
                 index.open.insert(key);
                 index.expiring.extend(order.request.expire_ts_ns.map(|at| (at, key)));
@@ -146,10 +148,28 @@ impl Index {
 }
 
 /// Not keyed: who may place orders could make many of one hash, and slow down a gateway that he may as well
-/// flood or halt.
+/// flood or halt. It is on the disk (see [`super::OrderSink::name`]): another one is another format.
 fn hash_of(id: &ClientOrderId) -> u32 {
-    let mut hasher = FxHasher::default();
-    id.hash(&mut hasher);
-    let [.., a, b, c, d] = hasher.finish().to_be_bytes();
+    const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
+    let mut hash = 0_u64;
+    let mut add = |word: u64| hash = (hash.rotate_left(5) ^ word).wrapping_mul(FACTOR);
+    let (words, rest) = id.padded().as_chunks();
+    words.iter().for_each(|word| add(u64::from_le_bytes(*word)));
+    rest.first_chunk().into_iter().for_each(|rest| add(u32::from_le_bytes(*rest).into()));
+    // The upper half: every bit counts there.
+    let [.., a, b, c, d] = (hash >> 32).to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As archives hold them: they outlive versions.
+    #[test]
+    fn the_hashes_of_names_stay_what_they_are() {
+        let hash = |name: &str| hash_of(&ClientOrderId::parse(name).unwrap());
+        let names = ["a", "order-1", "order-2", "0123456789-0123456789-0123456789-abc"];
+        assert_eq!(names.map(hash), [406_040_664, 1_734_587_711, 1_802_714_606, 2_908_459_692]);
+    }
 }

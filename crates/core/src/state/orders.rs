@@ -2,22 +2,23 @@
 //!
 //! Contract: what most orders consist of lies packed, two lines of a processor's cache each, and never moves;
 //! an order that has more to it (a stop, a time, a pair, executions of an external venue) is kept whole besides.
-//! The few orders that were touched last lie ready, and are packed when others take their place. That is
-//! nowhere to be seen: an order is the same wherever it lies.
+//! The few orders that were touched last lie ready, and are packed when others take their place. Closed ones may
+//! have left for the archive. That is nowhere to be seen: an order is the same wherever it lies.
 //!
 //! Known limit: 2^32 orders.
 
+mod archived;
 mod packed;
+mod record;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use packed::Packed;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, Visitor};
-use serde::ser::SerializeSeq;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::archive::OrderArchive;
 use crate::order::Order;
 use crate::store::{Blocks, look};
 use crate::types::{ClientOrderId, Side, Symbol};
@@ -52,8 +53,11 @@ pub(super) struct Orders {
     packed: Blocks<Packed>,
     /// The instruments of those that lie packed, by pair.
     symbols: Vec<Option<Symbol>>,
-    /// The orders that have more to them, by position.
+    /// The orders that have more to them, and those that stay when others leave for the archive, by position.
     whole: BTreeMap<usize, Box<Order>>,
+    /// Of the orders before this position, all that are not kept whole are in the archive.
+    archived: usize,
+    archive: Option<Arc<dyn OrderArchive>>,
     /// The positions of those that lie ready; `usize::MAX`: none.
     ready_keys: [usize; READY],
     /// Each in the place that follows from its position.
@@ -73,6 +77,8 @@ impl Default for Orders {
             packed: Blocks::default(),
             symbols: Vec::new(),
             whole: BTreeMap::new(),
+            archived: 0,
+            archive: None,
             ready_keys: [usize::MAX; READY],
             ready: Default::default(),
         }
@@ -88,11 +94,12 @@ impl Orders {
         if let Some(ready) = self.ready_at(key) {
             return Some(OrderRef(Held::Lent(&ready.order)));
         }
-        let packed = self.packed.get(key)?;
-        Some(OrderRef(if packed.is_elsewhere() {
-            Held::Lent(self.whole.get(&key)?)
-        } else {
-            Held::Made(Box::new(self.unpack(packed)?))
+        Some(OrderRef(match self.packed.get(key) {
+            Some(packed) if !packed.is_elsewhere() => Held::Made(Box::new(self.unpack(packed)?)),
+            _ => match self.whole.get(&key) {
+                Some(order) => Held::Lent(order),
+                None => Held::Made(Box::new(self.in_archive(key)?)),
+            },
         }))
     }
 
@@ -101,14 +108,28 @@ impl Orders {
         self.make_ready(key).map(|ready| &ready.order)
     }
 
+    /// One that is in the archive is over, and stays as it is: there is none to change.
     pub(super) fn get_mut(&mut self, key: usize) -> Option<&mut Order> {
+        let archived = self.archived;
         let ready = self.make_ready(key)?;
+        if key < archived && !ready.changed {
+            return None;
+        }
         ready.changed = true;
         Some(&mut ready.order)
     }
 
     /// Whether the order at that position has that name.
     pub(super) fn is_named(&self, key: usize, id: &ClientOrderId) -> bool {
+        match self.packed.get(key) {
+            Some(packed) if packed.client_order_id() == id => true,
+            Some(packed) if !packed.is_gone() => false,
+            _ => key < self.archived && self.get(key).is_some_and(|o| o.client_order_id() == *id),
+        }
+    }
+
+    /// The same, as far as that is known without a look at the archive.
+    pub(super) fn is_known_as(&self, key: usize, id: &ClientOrderId) -> bool {
         self.packed.get(key).is_some_and(|packed| packed.client_order_id() == id)
     }
 
@@ -153,14 +174,16 @@ impl Orders {
         if *self.ready_keys.get(key % READY)? == key {
             return self.ready.get_mut(key % READY)?.as_deref_mut();
         }
-        let packed = self.packed.get(key)?;
-        if packed.is_elsewhere() {
-            let order = *self.whole.remove(&key)?;
-            return self.admit(key, Ready { order, changed: true });
-        }
-        let symbol = self.symbol_of(packed)?;
-        let order = packed.unpack(symbol);
-        self.admit(key, Ready { order, changed: false })
+        let ready = match self.packed.get(key) {
+            Some(packed) if !packed.is_elsewhere() => {
+                Ready { order: packed.unpack(self.symbol_of(packed)?), changed: false }
+            }
+            _ => match self.whole.remove(&key) {
+                Some(order) => Ready { order: *order, changed: true },
+                None => Ready { order: self.in_archive(key)?, changed: false },
+            },
+        };
+        self.admit(key, ready)
     }
 
     /// Puts an order in the place of one that was touched before.
@@ -168,14 +191,29 @@ impl Orders {
         let old_key = std::mem::replace(self.ready_keys.get_mut(key % READY)?, key);
         let place = self.ready.get_mut(key % READY)?;
         let Some(slot) = place else { return Some(place.insert(Box::new(ready))) };
-        if slot.changed && !Self::pack(&mut self.packed, &mut self.symbols, old_key, &slot.order) {
-            self.packed.get_mut(old_key)?.set_elsewhere();
+        if slot.changed
+            && (old_key < self.archived
+                || !Self::pack(&mut self.packed, &mut self.symbols, old_key, &slot.order))
+        {
+            if let Some(packed) = self.packed.get_mut(old_key) {
+                packed.set_elsewhere();
+            }
             let old = std::mem::replace(&mut **slot, ready);
             self.whole.insert(old_key, Box::new(old.order));
         } else {
             **slot = ready;
         }
         Some(slot)
+    }
+
+    /// Puts an order where it lies when it does not lie ready.
+    fn put_away(&mut self, key: usize, order: Order) {
+        if key < self.archived || !Self::pack(&mut self.packed, &mut self.symbols, key, &order) {
+            if let Some(packed) = self.packed.get_mut(key) {
+                packed.set_elsewhere();
+            }
+            self.whole.insert(key, Box::new(order));
+        }
     }
 
     /// Whether an order fits where it lies packed; then it lies there.
@@ -197,11 +235,14 @@ impl Orders {
 
     /// The order as it lies packed, or would, and its instrument. `None`: there is more to it.
     fn packed_at(&self, key: usize) -> Option<(Packed, Symbol)> {
-        if let Some(ready) = self.ready_at(key) {
-            return Some((Packed::of(&ready.order)?, ready.order.request.symbol));
-        }
-        let packed = self.packed.get(key).filter(|packed| !packed.is_elsewhere())?;
-        Some((*packed, self.symbol_of(packed)?))
+        let order = match (self.ready_at(key), self.packed.get(key)) {
+            (Some(ready), _) => &ready.order,
+            (None, Some(packed)) if !packed.is_elsewhere() => {
+                return Some((*packed, self.symbol_of(packed)?));
+            }
+            (None, _) => self.whole.get(&key)?,
+        };
+        Some((Packed::of(order)?, order.request.symbol))
     }
 
     /// An order that was packed before.
@@ -239,87 +280,6 @@ impl PartialEq for Orders {
 
 impl Eq for Orders {}
 
-impl Serialize for Orders {
-    fn serialize<S: Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
-        let mut seq = ser.serialize_seq(Some(self.len()))?;
-        let mut line = String::new();
-        for key in 0..self.len() {
-            line.clear();
-            if let Some((packed, symbol)) = self.packed_at(key) {
-                packed.write(symbol, &mut line);
-                seq.serialize_element(&line)?;
-            } else if let Some(order) = self.get(key) {
-                seq.serialize_element(&*order)?;
-            }
-        }
-        seq.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Orders {
-    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Orders, D::Error> {
-        struct OrdersVisitor;
-
-        impl<'de> Visitor<'de> for OrdersVisitor {
-            type Value = Orders;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a list of orders")
-            }
-
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(
-                self,
-                mut seq: A,
-            ) -> Result<Orders, A::Error> {
-                let mut orders = Orders::default();
-                while let Some(stored) = seq.next_element()? {
-                    match stored {
-                        Stored::Packed(packed, symbol) => orders.push_packed(packed, symbol),
-                        Stored::Whole(order) => orders.push(*order),
-                    }
-                }
-                Ok(orders)
-            }
-        }
-
-        de.deserialize_seq(OrdersVisitor)
-    }
-}
-
-/// An order in a snapshot: a line where it lies packed, otherwise an object. Snapshots of earlier versions hold
-/// objects only.
-enum Stored {
-    Packed(Packed, Symbol),
-    Whole(Box<Order>),
-}
-
-impl<'de> Deserialize<'de> for Stored {
-    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Stored, D::Error> {
-        struct StoredVisitor;
-
-        impl<'de> Visitor<'de> for StoredVisitor {
-            type Value = Stored;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an order")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, line: &str) -> Result<Stored, E> {
-                let read =
-                    Packed::read(line).map(|(packed, symbol)| Stored::Packed(packed, symbol));
-                read.ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(line), &self))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Stored, A::Error> {
-                let order = Order::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Stored::Whole(Box::new(order)))
-            }
-        }
-
-        de.deserialize_any(StoredVisitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -328,7 +288,7 @@ mod tests {
     use crate::types::{Money, Price, Qty, Side, Text, VenueOrderId};
 
     /// An order of which anything may be unusual, or nothing.
-    fn any_order(random: &mut fastrand::Rng, number: usize) -> Order {
+    pub(super) fn any_order(random: &mut fastrand::Rng, number: usize) -> Order {
         let pair = random.usize(..3);
         let symbol = Symbol::parse(["BTCUSDT", "ETHUSDT", "BNBUSDT"][pair]).unwrap();
         let id = ClientOrderId::parse(&format!("order-{number}")).unwrap();

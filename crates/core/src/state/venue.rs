@@ -165,7 +165,7 @@ impl State {
         data.risk =
             RiskSettings { max_daily_loss: std::mem::take(&mut data.risk.max_daily_loss), ..risk };
         data.venue = None;
-        State { index: super::Index::of(&data), data }
+        State { index: super::Index::of(&data, &[]), data }
     }
 
     /// Takes a fact of a venue that is away; any other changes nothing.

@@ -16,6 +16,39 @@ impl<T> Default for Blocks<T> {
 }
 
 impl<T> Blocks<T> {
+    /// One of so many entries, of which those of the last block are there, each of them `gone`.
+    pub(crate) fn from(len: usize, gone: T) -> Blocks<T>
+    where
+        T: Copy,
+    {
+        let before = len.saturating_sub(1) / BLOCK;
+        let mut blocks = Vec::with_capacity(before + 1);
+        blocks.resize_with(before, Vec::new);
+        if len > 0 {
+            let mut last = Vec::with_capacity(BLOCK);
+            last.resize(len - before * BLOCK, gone);
+            blocks.push(last);
+        }
+        Blocks { blocks }
+    }
+
+    /// Forgets the entries between two places, which are then not there, or `gone`. All before are forgotten already.
+    pub(crate) fn forget(&mut self, from: usize, to: usize, gone: T)
+    where
+        T: Copy,
+    {
+        let last = self.blocks.len().saturating_sub(1);
+        let whole = (to / BLOCK).min(last);
+        for block in self.blocks.iter_mut().take(whole).skip(from.saturating_sub(1) / BLOCK) {
+            *block = Vec::new();
+        }
+        for index in from.max(whole * BLOCK)..to {
+            if let Some(entry) = self.get_mut(index) {
+                *entry = gone;
+            }
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         let last = self.blocks.last().map_or(0, Vec::len);
         self.blocks.len().saturating_sub(1) * BLOCK + last

@@ -1,5 +1,8 @@
 //! What the engine's tests share: short ways to write inputs and to read steps.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
 use veloz_core::event::Event;
 use veloz_core::input::{
@@ -9,7 +12,9 @@ use veloz_core::input::{
 use veloz_core::instrument::Instrument;
 use veloz_core::latency::Latency;
 use veloz_core::order::{OrderType, TimeInForce};
-use veloz_core::state::{State, facts_from_json, facts_to_json};
+use veloz_core::state::{
+    OrderArchive, OrderRecord, OrderSink, State, facts_from_json, facts_to_json,
+};
 use veloz_core::types::{Asset, ClientOrderId, Price, Qty, Side, Symbol};
 
 pub(crate) fn symbol(text: &str) -> Symbol {
@@ -177,11 +182,11 @@ impl Rig {
     }
 
     fn step_checked(&mut self, input: &Input) -> Result<Answer, Refusal> {
-        let before = serde_json::to_vec(self.engine.state()).unwrap();
+        let before = serde_json::to_string(self.engine.state()).unwrap();
         let answer = self.engine.step(self.now, input, &mut self.step);
         if answer.is_err() {
             assert!(self.step.is_empty() && self.step.commands.is_empty());
-            assert_eq!(before, serde_json::to_vec(self.engine.state()).unwrap());
+            assert_eq!(before, serde_json::to_string(self.engine.state()).unwrap());
         }
         self.engine.check_invariants().unwrap();
         self.write();
@@ -259,6 +264,23 @@ impl Rig {
         self.restart_with(Venue::Simulated);
     }
 
+    /// Starts again from a snapshot, which leaves every closed order that may go to an archive.
+    pub(crate) fn restart_from_archive(&mut self) {
+        let mut state = self.replayed();
+        let mut sink = MemoryArchive::default();
+        state.archive_closed(&mut sink).unwrap();
+        let (snapshot, names) =
+            (serde_json::to_vec(&state).unwrap(), std::mem::take(&mut sink.names));
+        let archive = std::sync::Arc::new(sink);
+        let state = State::of_snapshot(&snapshot, archive.clone(), Some(&names)).unwrap();
+        let read = State::of_snapshot(&snapshot, archive, None).unwrap();
+        assert_eq!(names, read.archived_names(), "the archive says them too");
+        self.engine = Engine::restore(
+            EngineConfig { latency: self.latency, ..config(Venue::Simulated) },
+            state,
+        );
+    }
+
     /// The same, at another distance from the venue.
     pub(crate) fn restart_at(&mut self, latency: Latency) {
         self.latency = latency;
@@ -283,6 +305,41 @@ impl Rig {
         };
         let events = self.step.events.iter().map(encode).collect();
         self.journal.push(Record { facts, events });
+    }
+}
+
+/// An archive, and where its orders come from.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryArchive {
+    names: Vec<u8>,
+    records: BTreeMap<usize, OrderRecord>,
+}
+
+impl OrderSink for MemoryArchive {
+    type Error = Infallible;
+
+    fn name(&mut self, hash: u32) -> Result<(), Infallible> {
+        self.names.extend(hash.to_le_bytes());
+        Ok(())
+    }
+
+    fn order(&mut self, position: usize, record: &OrderRecord) -> Result<(), Infallible> {
+        self.records.insert(position, *record);
+        Ok(())
+    }
+}
+
+impl OrderArchive for MemoryArchive {
+    fn read(&self, position: usize) -> Option<OrderRecord> {
+        Some(*self.records.get(&position).expect("only what was archived is asked for"))
+    }
+
+    fn refuse(&self, position: usize) {
+        panic!("{position} is refused");
+    }
+
+    fn failure(&self) -> Option<String> {
+        None
     }
 }
 

@@ -192,7 +192,7 @@ impl Stats {
 fn stats(dir: &Path, output: &mut Output) -> Result<(), CliError> {
     let log = Inspection::open(dir)?;
     let bar = Progress::new("reading", log.bytes());
-    let snapshots = log.snapshots().iter().map(|snapshot| snapshot.at).collect();
+    let snapshots = log.snapshots().iter().map(|stored| stored.snapshot.at).collect();
     let mut stats = Stats { snapshots, ..Stats::default() };
     let mut problems = log.snapshot_problems().to_vec();
     log.walk(0, &mut |seen| {

@@ -5,13 +5,15 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
-use veloz_core::state::State;
+use veloz_core::state::{OrderArchive, OrderRecord, OrderSink, State};
 use veloz_core::types::EventId;
 
 use crate::journal::{
-    Inspection, JournalError, Position, Problem, RecordRef, Seen, StoredSnapshot, TornTail,
+    Inspection, JournalError, OrderFiles, Position, Problem, RecordRef, Seen, StoredSnapshot,
+    TornTail,
 };
 use crate::restore;
 
@@ -97,6 +99,7 @@ pub(super) fn verify(
         report: Report::default(),
         state: None,
         waiting: log.snapshots().iter().rev().collect(),
+        files: log.order_files(),
         file: PathBuf::new(),
     };
     for problem in log.snapshot_problems().iter().cloned().chain(stamp) {
@@ -116,6 +119,7 @@ struct Check<'s> {
     state: Option<State>,
     /// Snapshots not reached yet, oldest first.
     waiting: Vec<&'s StoredSnapshot>,
+    files: OrderFiles,
     file: PathBuf,
 }
 
@@ -178,24 +182,51 @@ impl Check<'_> {
         }
     }
 
-    fn compare(&mut self, snapshot: &StoredSnapshot) {
-        let stored: State = match serde_json::from_slice(&snapshot.state) {
-            Ok(stored) => stored,
+    fn compare(&mut self, stored: &StoredSnapshot) {
+        let snapshot = &stored.snapshot;
+        let files = Arc::new(self.files.again());
+        if let Some(Err(error)) = snapshot.archived.map(|archived| files.names(&archived)) {
+            self.failed(&stored.path, &error);
+        }
+        let state = match restore::snapshot_state(snapshot, &files, false) {
+            Ok(state) => state,
             Err(error) => {
-                return self.wrong(&snapshot.path, &format!("its state cannot be read: {error}"));
+                return self.wrong(&stored.path, &format!("its state cannot be read: {error}"));
             }
         };
-        if let Some(state) = &self.state
-            && as_json(state) != as_json(&stored)
-        {
-            return self.wrong(&snapshot.path, "it is not what the replay leads to");
+        // Each order that is in the archive is read.
+        state.orders().for_each(drop);
+        if let Some(error) = files.error() {
+            return self.failed(&stored.path, error);
+        }
+        let same = self.state.as_mut().is_none_or(|replayed| {
+            let same_orders = match snapshot.archived {
+                Some(_) => replayed.archive_closed(&mut Same(&files)).is_ok(),
+                None => true,
+            };
+            replayed.read_from(Arc::<OrderFiles>::clone(&files));
+            same_orders && as_json(replayed) == as_json(&state)
+        });
+        if !same {
+            return self.wrong(&stored.path, "it is not what the replay leads to");
         }
         self.report.snapshots.push(SnapshotRow {
             at: snapshot.at,
-            bytes: snapshot.state.len(),
+            bytes: snapshot.bytes.len(),
             compared: self.state.is_some(),
         });
-        self.state = Some(stored);
+        self.state = Some(state);
+    }
+
+    /// What cannot be read: damage with its place, anything else as that of a snapshot.
+    fn failed(&mut self, snapshot: &Path, error: &JournalError) {
+        match error {
+            JournalError::Damaged { path, offset, what } => {
+                let (path, offset, what) = (path.clone(), *offset, what.clone());
+                self.report.problem(Problem { path, offset, what });
+            }
+            error => self.wrong(snapshot, &error.to_string()),
+        }
     }
 
     fn wrong(&mut self, path: &Path, what: &str) {
@@ -217,6 +248,23 @@ impl Check<'_> {
         }
         self.report.ok = self.report.problems.is_empty();
         self.report
+    }
+}
+
+/// An archive that is held against the orders that a replay sends there.
+struct Same<'f>(&'f OrderFiles);
+
+impl OrderSink for Same<'_> {
+    /// It has another one.
+    type Error = ();
+
+    fn name(&mut self, _: u32) -> Result<(), ()> {
+        Ok(())
+    }
+
+    fn order(&mut self, position: usize, record: &OrderRecord) -> Result<(), ()> {
+        let same = self.0.read(position).is_some_and(|stored| stored == *record);
+        if same { Ok(()) } else { Err(()) }
     }
 }
 

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use veloz_core::limits::{
     JOURNAL_BACKGROUND_QUEUE_COUNT, JOURNAL_READY_BYTES, JOURNAL_SYNC_INTERVAL_MS,
 };
+use veloz_core::state::ArchivedOrders;
 use veloz_core::types::EventId;
 
 use super::error::JournalError;
@@ -173,6 +174,8 @@ pub(super) struct Background {
     syncs: Option<Sender<()>>,
     /// One waits already: one is enough.
     tend_waits: Arc<AtomicBool>,
+    /// What went to the archive.
+    archived: Arc<Mutex<Vec<ArchivedOrders>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -187,14 +190,15 @@ impl Background {
         let (jobs, received) = bounded(JOURNAL_BACKGROUND_QUEUE_COUNT);
         let tend_waits = Arc::new(AtomicBool::new(false));
         let waits = Arc::clone(&tend_waits);
-        let keeper = Keeper::new(log, active, config, snapshots);
+        let archived = Arc::default();
+        let keeper = Keeper::new(log, active, config, snapshots, &archived);
         let segment_bytes = config.segment_bytes;
         let (log, active) = (Arc::clone(log), Arc::clone(active));
         let syncer = Syncer { log, active, segment_bytes, ready: Ready::default() };
         let syncs = config.durability == Durability::Process;
         let upkeep = Upkeep { keeper, jobs: received, tend_waits, syncer, syncs };
-        let background =
-            Background { jobs: Some(jobs), syncs: None, tend_waits: waits, threads: Vec::new() };
+        let (jobs, threads) = (Some(jobs), Vec::new());
+        let background = Background { jobs, syncs: None, tend_waits: waits, archived, threads };
         (background, upkeep)
     }
 
@@ -231,6 +235,11 @@ impl Background {
         {
             self.tend_waits.store(false, Ordering::Release);
         }
+    }
+
+    /// What went to the archive since this was asked last, the oldest first.
+    pub(super) fn take_archived(&self) -> Vec<ArchivedOrders> {
+        std::mem::take(&mut *lock(&self.archived))
     }
 
     /// The next sync is not to wait for its time. One that was told so already need not be told again.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use veloz_core::limits::{JOURNAL_LOOKS_COUNT, JOURNAL_READ_MAX_BYTES};
 use veloz_core::types::EventId;
 
+use super::archive::{NAMES_FILE, RECORDS_FILE};
 use super::dir::{fork_stamp, make_dir};
 use super::error::JournalError;
 use super::format::{len_u64, offset_usize};
@@ -130,13 +131,14 @@ impl Pinned {
 /// What a start needs, pinned, the segments before that, oldest first, and the newest event.
 fn pin(source: &DirStorage) -> Result<(Vec<Pinned>, Vec<String>, EventId), JournalError> {
     let (mut pinned, mut snapshots) = (Vec::new(), Vec::new());
-    let mut needed_from = 1;
+    let (mut needed_from, mut archived) = (1, None);
     for at in snapshot::list(source)? {
         let name = snapshot::snapshot_name(at);
-        if let Ok((position, _)) = snapshot::read(source, &name, at)? {
+        if let Ok((position, snapshot)) = snapshot::read(source, &name, at)? {
             // They come newest first.
             needed_from = position.segment_id;
             snapshots.push(Pinned::open(source, name)?);
+            archived = archived.or(snapshot.archived);
         }
     }
     let found = find_segments(source, Access::Reader)?;
@@ -161,6 +163,13 @@ fn pin(source: &DirStorage) -> Result<(Vec<Pinned>, Vec<String>, EventId), Journ
         Pinned::open(source, snapshot.name.clone())?;
     }
     pinned.append(&mut snapshots);
+    if let Some(archived) = archived {
+        // What is written there meanwhile is what these snapshots hold themselves.
+        let files = [(RECORDS_FILE, archived.records_len()), (NAMES_FILE, archived.names_len())];
+        for (name, end) in files {
+            pinned.push(Pinned { end, ..Pinned::open(source, name.to_owned())? });
+        }
+    }
     Ok((pinned, older, found.newest))
 }
 

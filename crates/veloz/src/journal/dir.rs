@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use veloz_core::types::EventId;
 
+use super::archive::{NAMES_FILE, RECORDS_FILE};
 use super::error::JournalError;
 use super::format::FORMAT_VERSION;
 use super::inspect::Problem;
@@ -304,13 +305,13 @@ pub(super) fn make_dir(dir: &Path, recursive: bool) -> io::Result<()> {
 }
 
 /// Whether a file is the journal's: a segment or a snapshot, what was cut from one or is half made, the
-/// stamp.
+/// archive, the stamp.
 fn is_ours(name: &str) -> bool {
     let of_the_log = name.split_once('.').is_some_and(|(digits, kind)| {
         parse_id_name(digits, "").is_some()
             && ["vlz", "snap"].iter().any(|known| kind.split('.').next() == Some(*known))
     });
-    of_the_log || name == STAMP_FILE || name == STAMP_TEMPORARY_FILE
+    of_the_log || [STAMP_FILE, STAMP_TEMPORARY_FILE, RECORDS_FILE, NAMES_FILE].contains(&name)
 }
 
 /// Who has the lock. It is only a help: the lock itself is the answer.

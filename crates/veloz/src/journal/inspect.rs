@@ -13,6 +13,7 @@ use std::sync::Arc;
 use veloz_core::limits::JOURNAL_READ_MAX_BYTES;
 use veloz_core::types::EventId;
 
+use super::archive::OrderFiles;
 use super::error::JournalError;
 use super::format::{RawRecord, RecordRef, SEGMENT_RECORDS_START, SegmentHeader, len_u64};
 use super::recovery::{
@@ -20,7 +21,7 @@ use super::recovery::{
 };
 use super::scan::{Next, Scanner};
 use super::segment::{parse_segment_name, segment_name};
-use super::snapshot::{self, Position};
+use super::snapshot::{self, Position, Snapshot};
 use super::storage::{DirStorage, Storage, StorageFile};
 use crate::frame::frames;
 
@@ -39,12 +40,10 @@ pub struct Inspection {
 pub struct StoredSnapshot {
     /// The file.
     pub path: PathBuf,
-    /// The newest event it holds.
-    pub at: EventId,
     /// Where the replay goes on.
     pub position: Position,
-    /// The state.
-    pub state: Vec<u8>,
+    /// It.
+    pub snapshot: Snapshot,
 }
 
 /// Something that is not as it was written.
@@ -116,8 +115,8 @@ impl Inspection {
             let name = snapshot::snapshot_name(at);
             let path = storage.path(&name);
             match snapshot::read(&*storage, &name, at) {
-                Ok(Ok((position, state))) => {
-                    snapshots.push(StoredSnapshot { path, at, position, state });
+                Ok(Ok((position, snapshot))) => {
+                    snapshots.push(StoredSnapshot { path, position, snapshot });
                 }
                 Ok(Err(what)) => problems.push(Problem { path, offset: 0, what: what.to_owned() }),
                 Err(JournalError::Io { source, .. }) if is_gone(&source) => {}
@@ -139,6 +138,11 @@ impl Inspection {
     /// The valid snapshots, newest first.
     pub fn snapshots(&self) -> &[StoredSnapshot] {
         &self.snapshots
+    }
+
+    /// The archive of closed orders.
+    pub fn order_files(&self) -> OrderFiles {
+        OrderFiles::new(&self.storage)
     }
 
     /// What is wrong with the others.

@@ -6,9 +6,11 @@
 //! - [`Journal`] appends, for the one thread that owns the state; [`Batch`] is what it appends.
 //! - [`JournalReader`] reads, for any thread, and offline.
 //! - [`Recovery`] is what a start finds: a snapshot, and the steps after it to replay.
+//! - [`OrderFiles`] has the closed orders that a snapshot leaves out.
 //! - [`DataDir`] makes, locks and stamps the directory.
 //! - [`Inspection`] looks at all of it, for the tools of the command line.
 
+mod archive;
 mod aside;
 mod background;
 mod backup;
@@ -34,6 +36,7 @@ mod spare;
 mod storage;
 mod writer;
 
+pub use archive::{Archived, OrderFiles, OrderWriter};
 pub use background::Upkeep;
 pub use backup::Backup;
 pub use batch::Batch;

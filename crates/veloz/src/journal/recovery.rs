@@ -18,6 +18,7 @@ use std::sync::Arc;
 use veloz_core::limits::{JOURNAL_LOOKS_COUNT, JOURNAL_READ_MAX_BYTES, JOURNAL_SEGMENT_MAX_BYTES};
 use veloz_core::types::EventId;
 
+use super::archive::OrderFiles;
 use super::error::JournalError;
 use super::format::{
     BadHeader, FORMAT_VERSION, Parsed, RawRecord, RecordRef, SEGMENT_HEADER_BYTES,
@@ -71,6 +72,11 @@ pub enum ReplayError<E> {
 }
 
 impl Recovery {
+    /// The archive of closed orders.
+    pub fn order_files(&self) -> OrderFiles {
+        OrderFiles::new(&self.log.storage)
+    }
+
     /// Gives every record behind the snapshot to `apply`, in order. Compacted records come without
     /// their market frames.
     ///

@@ -183,7 +183,7 @@ fn behind(
         .snapshots()
         .iter()
         .filter(|snapshot| is_behind(snapshot, cut))
-        .map(|snapshot| snapshot_name(snapshot.at))
+        .map(|snapshot| snapshot_name(snapshot.snapshot.at))
         .collect();
     let goes = |name: &String| {
         parse_segment_name(name).is_some_and(|first_id| first_id > cut.segment_id)

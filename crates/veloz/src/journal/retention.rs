@@ -9,14 +9,16 @@
 //! Order under a crash: a rewritten segment is synced before it takes the old one's place; segments are
 //! removed from the oldest on, each made durable before the next.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use veloz_core::event::EventKind;
 use veloz_core::limits::{
     JOURNAL_READ_MAX_BYTES, JOURNAL_REPLAY_SEGMENTS_COUNT, JOURNAL_SNAPSHOTS_COUNT,
 };
+use veloz_core::state::ArchivedOrders;
 
+use super::archive::Archived;
 use super::aside::{Way, aside};
 use super::background::Active;
 use super::error::JournalError;
@@ -25,8 +27,8 @@ use super::format::{
     seal_record,
 };
 use super::scan::{Next, Scanner};
-use super::segment::{Log, Segment, TEMPORARY_SUFFIX};
-use super::snapshot::{self, Fold, Kept, Position};
+use super::segment::{Log, Segment, TEMPORARY_SUFFIX, lock};
+use super::snapshot::{self, Fold, Kept, Made, Position};
 use super::storage::StorageFile;
 use super::writer::{JournalConfig, snapshot_step};
 use crate::frame::frames;
@@ -59,6 +61,10 @@ pub(super) struct Keeper {
     snapshot_step: u64,
     /// How much a start may replay to save snapshots, as long as they are smaller.
     most_replayed: u64,
+    /// From how many orders on closed ones go to the archive.
+    archive_from: u64,
+    /// What went there, for whoever has the state.
+    archived: Arc<Mutex<Vec<ArchivedOrders>>>,
     /// The valid snapshots on the disk, newest first.
     snapshots: Vec<Kept>,
     /// How they are made; none are without it.
@@ -75,6 +81,7 @@ impl Keeper {
         active: &Arc<Active>,
         config: &JournalConfig,
         snapshots: Vec<Kept>,
+        archived: &Arc<Mutex<Vec<ArchivedOrders>>>,
     ) -> Keeper {
         if let Some(newest) = snapshots.first() {
             log.counts.snapshot_stands_at(newest.position.next_id);
@@ -85,6 +92,8 @@ impl Keeper {
             config: config.retention,
             snapshot_step: snapshot_step(config.segment_bytes),
             most_replayed: config.segment_bytes.saturating_mul(JOURNAL_REPLAY_SEGMENTS_COUNT),
+            archive_from: config.archive_from,
+            archived: Arc::clone(archived),
             snapshots,
             fold: None,
             removal_is_pending: false,
@@ -133,27 +142,47 @@ impl Keeper {
         }
         // A snapshot must never know more than the log on the disk.
         self.active.sync(&self.log)?;
-        let Some(bytes) = self.make(position)? else { return Ok(()) };
+        let Some(made) = self.make(position)? else { return Ok(()) };
         if self.gives_way {
-            aside(Way::Low, || self.write(position, &bytes)).unwrap_or(Ok(()))
+            aside(Way::Low, || self.write(position, made)).unwrap_or(Ok(()))
         } else {
-            self.write(position, &bytes)
+            self.write(position, made)
         }
     }
 
     /// Stores a snapshot, and removes those that it makes one too many.
-    fn write(&mut self, position: Position, bytes: &[u8]) -> Result<(), JournalError> {
-        snapshot::write(&*self.log.storage, position, bytes)?;
+    fn write(&mut self, position: Position, made: Made) -> Result<(), JournalError> {
+        let (archived, orders) = made.archived.unzip();
+        let state = made.state;
+        snapshot::write(&*self.log.storage, position, archived, &state)?;
+        lock(&self.archived).extend(orders);
         self.snapshots.retain(|kept| kept.position.next_id != position.next_id);
-        self.snapshots.insert(0, Kept { position, bytes: len_u64(bytes.len()) });
+        self.snapshots.insert(0, Kept { position, bytes: len_u64(state.len()) });
         self.snapshots.truncate(JOURNAL_SNAPSHOTS_COUNT);
         self.log.counts.snapshot_stands_at(position.next_id);
         snapshot::prune(&*self.log.storage, &self.snapshots)
     }
 
-    /// The state at `position`. Where every processor is wanted for so long that a start would have too much to
-    /// replay, it gives way no longer, and is made like anything else.
-    fn make(&mut self, position: Position) -> Result<Option<Vec<u8>>, JournalError> {
+    /// The snapshot at `position`, but for its file: what it leaves to the archive is there.
+    fn make(&mut self, position: Position) -> Result<Option<Made>, JournalError> {
+        let Some(known) = self.replay(position)? else { return Ok(None) };
+        let Some(fold) = self.fold.as_deref_mut() else { return Ok(None) };
+        let (log, least) = (&*self.log, self.archive_from);
+        if !self.gives_way {
+            let archived = snapshot::archive(log, known, position, fold, least)?;
+            let state = snapshot::finish(position, fold)?;
+            return Ok(Some(Made { state, archived }));
+        }
+        let sent = aside(Way::Low, || snapshot::archive(log, known, position, fold, least));
+        let Some(archived) = sent.transpose()? else { return Ok(None) };
+        let state = aside(Way::Rest, || snapshot::finish(position, fold)).transpose()?;
+        Ok(state.map(|state| Made { state, archived }))
+    }
+
+    /// Makes the state at `position`; what the snapshot that it began with leaves to the archive. Where every processor
+    /// is wanted for so long that a start would have too much to replay, it gives way no longer, and is made like
+    /// anything else.
+    fn replay(&mut self, position: Position) -> Result<Option<Archived>, JournalError> {
         let Some(fold) = self.fold.as_deref_mut() else { return Ok(None) };
         let (log, snapshots) = (&*self.log, &mut self.snapshots);
         if self.gives_way {
@@ -166,7 +195,8 @@ impl Keeper {
                 std::thread::yield_now();
                 log.bytes_behind(from) > too_much
             };
-            let made = aside(Way::Rest, || snapshot::make(log, snapshots, position, fold, is_late));
+            let made =
+                aside(Way::Rest, || snapshot::replay_to(log, snapshots, position, fold, is_late));
             match made {
                 Some(Ok(None)) => {}
                 Some(made) => return made,
@@ -174,7 +204,7 @@ impl Keeper {
                 None => return Ok(None),
             }
         }
-        snapshot::make(log, snapshots, position, fold, || false)
+        snapshot::replay_to(log, snapshots, position, fold, || false)
     }
 
     fn retain(&mut self, wall_ns: i64) -> Result<(), JournalError> {

@@ -11,8 +11,10 @@
 use std::fmt::Debug;
 
 use veloz_core::limits::{JOURNAL_SNAPSHOT_MAX_BYTES, JOURNAL_SNAPSHOTS_COUNT};
+use veloz_core::state::ArchivedOrders;
 use veloz_core::types::EventId;
 
+use super::archive::{Archived, OrderWriter};
 use super::error::JournalError;
 use super::format::{FORMAT_VERSION, Fields, RecordRef, SEGMENT_RECORDS_START, len_u64};
 use super::recovery::{ReplayError, replay};
@@ -23,6 +25,9 @@ use super::storage::Storage;
 const SNAPSHOT_MAGIC: [u8; 8] = *b"VELOZSNP";
 const SNAPSHOT_SUFFIX: &str = ".snap";
 const SNAPSHOT_HEADER_BYTES: usize = 48;
+/// The version of one that leaves closed orders to the archive.
+const ARCHIVED_VERSION: u32 = 2;
+const ARCHIVED_HEADER_BYTES: usize = 64;
 
 /// How the state comes out of the log: what snapshots are made by.
 pub trait Fold: Debug + Send {
@@ -30,13 +35,27 @@ pub trait Fold: Debug + Send {
     ///
     /// # Errors
     /// When the snapshot is none.
-    fn begin(&mut self, snapshot: Option<&[u8]>) -> Result<(), FoldError>;
+    fn begin(&mut self, snapshot: Option<&Snapshot>) -> Result<(), FoldError>;
 
     /// Takes the next step.
     ///
     /// # Errors
     /// When it is none.
     fn take(&mut self, record: &RecordRef<'_>) -> Result<(), FoldError>;
+
+    /// Sends closed orders to the archive, where there are `least` orders or an archive is in use, and tells which;
+    /// without one the state holds all.
+    ///
+    /// # Errors
+    /// When the archive does not take them.
+    fn archive(
+        &mut self,
+        least: u64,
+        into: &mut OrderWriter<'_>,
+    ) -> Result<Option<ArchivedOrders>, FoldError> {
+        let _ = (least, into);
+        Ok(None)
+    }
 
     /// Gives the state as a snapshot holds it, and forgets it.
     ///
@@ -53,6 +72,8 @@ pub type FoldError = Box<dyn std::error::Error + Send + Sync>;
 pub struct Snapshot {
     /// The newest event it holds.
     pub at: EventId,
+    /// What it leaves to the archive, if anything.
+    pub archived: Option<Archived>,
     /// The state.
     pub bytes: Vec<u8>,
 }
@@ -103,9 +124,9 @@ pub(super) fn load(storage: &dyn Storage) -> Result<Snapshots, JournalError> {
         }
         let name = snapshot_name(at);
         match read(storage, &name, at)? {
-            Ok((position, bytes)) => {
-                found.kept.push(Kept { position, bytes: len_u64(bytes.len()) });
-                found.newest.get_or_insert(Snapshot { at, bytes });
+            Ok((position, snapshot)) => {
+                found.kept.push(Kept { position, bytes: len_u64(snapshot.bytes.len()) });
+                found.newest.get_or_insert(snapshot);
             }
             Err(why) => found.passed_over.push(format!("{}: {why}", storage.path(&name).display())),
         }
@@ -117,15 +138,17 @@ pub(super) fn load(storage: &dyn Storage) -> Result<Snapshots, JournalError> {
 pub(super) fn write(
     storage: &dyn Storage,
     position: Position,
+    archived: Option<Archived>,
     bytes: &[u8],
 ) -> Result<(), JournalError> {
     let name = snapshot_name(position.next_id.saturating_sub(1));
     let temporary = format!("{name}{TEMPORARY_SUFFIX}");
     let io = |action| JournalError::io(action, storage.path(&temporary));
     let file = storage.create(&temporary).map_err(io("create"))?;
+    let header = encode_header(position, archived, bytes);
     let written = file
-        .write_at(&encode_header(position, bytes), 0)
-        .and_then(|()| file.write_at(bytes, len_u64(SNAPSHOT_HEADER_BYTES)))
+        .write_at(&header, 0)
+        .and_then(|()| file.write_at(bytes, len_u64(header.len())))
         .map_err(io("write"))
         .and_then(|()| file.sync().map_err(io("sync")));
     if let Err(error) = written {
@@ -148,20 +171,26 @@ enum Stopped {
 /// How many records are replayed between two looks at whether to give up.
 const RECORDS_BETWEEN_LOOKS: u32 = 16;
 
+/// A snapshot that is made, but for its file. What it leaves to the archive is on the disk.
+pub(super) struct Made {
+    pub state: Vec<u8>,
+    pub archived: Option<(Archived, ArchivedOrders)>,
+}
+
 /// The state at a position, from the newest snapshot and what is stored behind it; `None` when it was given up on
 /// the way. What turns out to be none on the way is no longer kept.
-pub(super) fn make(
+pub(super) fn replay_to(
     log: &Log,
     kept: &mut Vec<Kept>,
     to: Position,
     fold: &mut dyn Fold,
     give_up: impl Fn() -> bool,
-) -> Result<Option<Vec<u8>>, JournalError> {
+) -> Result<Option<Archived>, JournalError> {
     // Before the state is read, which may be large.
     if give_up() {
         return Ok(None);
     }
-    let from = begin(log, kept, fold)?;
+    let (from, known) = begin(log, kept, fold)?;
     let mut records: u32 = 0;
     let replayed = replay(log, from, Some(to), |record| {
         records = records.wrapping_add(1);
@@ -178,26 +207,52 @@ pub(super) fn make(
         }
         Err(ReplayError::Journal(error)) => return Err(error),
     }
-    let bytes = fold.finish().map_err(|source| unmade(source, to.next_id))?;
-    if len_u64(bytes.len()) > JOURNAL_SNAPSHOT_MAX_BYTES {
+    Ok(Some(known))
+}
+
+/// Sends orders of the state at a position to the archive, behind what is there already.
+pub(super) fn archive(
+    log: &Log,
+    known: Archived,
+    at: Position,
+    fold: &mut dyn Fold,
+    archive_from: u64,
+) -> Result<Option<(Archived, ArchivedOrders)>, JournalError> {
+    let mut writer = OrderWriter::new(&*log.storage, known);
+    let sent = fold.archive(archive_from, &mut writer);
+    match sent.map_err(|source| unmade(source, at.next_id))? {
+        Some(orders) => Ok(Some((writer.finish()?, orders))),
+        None => Ok(None),
+    }
+}
+
+/// The state at a position, as its snapshot holds it.
+pub(super) fn finish(at: Position, fold: &mut dyn Fold) -> Result<Vec<u8>, JournalError> {
+    let state = fold.finish().map_err(|source| unmade(source, at.next_id))?;
+    if len_u64(state.len()) > JOURNAL_SNAPSHOT_MAX_BYTES {
         return Err(JournalError::TooLarge {
             what: "a snapshot",
-            bytes: len_u64(bytes.len()),
+            bytes: len_u64(state.len()),
             max: JOURNAL_SNAPSHOT_MAX_BYTES,
         });
     }
-    Ok(Some(bytes))
+    Ok(state)
 }
 
-/// Begins with the newest snapshot that can be read; gives the position where it stands.
-fn begin(log: &Log, kept: &mut Vec<Kept>, fold: &mut dyn Fold) -> Result<Position, JournalError> {
+/// Begins with the newest snapshot that can be read; gives the position where it stands, and what it leaves to the
+/// archive.
+fn begin(
+    log: &Log,
+    kept: &mut Vec<Kept>,
+    fold: &mut dyn Fold,
+) -> Result<(Position, Archived), JournalError> {
     while let Some(Kept { position, .. }) = kept.first().copied() {
         let at = position.next_id.saturating_sub(1);
         let name = snapshot_name(at);
         match read(&*log.storage, &name, at)? {
-            Ok((position, state)) => {
-                fold.begin(Some(&state)).map_err(|source| unmade(source, position.next_id))?;
-                return Ok(position);
+            Ok((position, snapshot)) => {
+                fold.begin(Some(&snapshot)).map_err(|source| unmade(source, position.next_id))?;
+                return Ok((position, snapshot.archived.unwrap_or_default()));
             }
             Err(why) => tracing::warn!(name, why, "a damaged snapshot is passed over"),
         }
@@ -209,7 +264,7 @@ fn begin(log: &Log, kept: &mut Vec<Kept>, fold: &mut dyn Fold) -> Result<Positio
         return Err(JournalError::Missing { path: log.storage.path("*.snap"), what });
     }
     fold.begin(None).map_err(|source| unmade(source, 1))?;
-    Ok(Position::start_of(1))
+    Ok((Position::start_of(1), Archived::default()))
 }
 
 fn unmade(source: FoldError, at: EventId) -> JournalError {
@@ -241,8 +296,8 @@ pub(super) fn list(storage: &dyn Storage) -> Result<Vec<EventId>, JournalError> 
     Ok(ids)
 }
 
-/// Where a snapshot stands, and the state.
-pub(super) type Whole = (Position, Vec<u8>);
+/// Where a snapshot stands, and it.
+pub(super) type Whole = (Position, Snapshot);
 
 /// Reads one; when it is none, why not.
 pub(super) fn read(
@@ -259,37 +314,52 @@ pub(super) fn read(
     let mut bytes = vec![0; len];
     let read = file.read_at(&mut bytes, 0).map_err(io("read"))?;
     bytes.truncate(read);
-    let state = bytes.split_off(SNAPSHOT_HEADER_BYTES.min(bytes.len()));
     let mut fields = Fields(&bytes);
     if fields.take::<8>() != SNAPSHOT_MAGIC {
         return Ok(Err("it is not a snapshot"));
     }
-    let version = fields.u32();
-    if version != FORMAT_VERSION {
-        return Ok(Err("it has another format version"));
-    }
-    let _crc = fields.u32();
+    let (version, _crc) = (fields.u32(), fields.u32());
     let position =
         Position { segment_id: fields.u64(), offset: fields.u64(), next_id: fields.u64() };
-    if encode_header(position, &state) != bytes {
+    let (archived, header_bytes) = match version {
+        FORMAT_VERSION => (None, SNAPSHOT_HEADER_BYTES),
+        ARCHIVED_VERSION => {
+            let archived = Archived { orders: fields.u64(), names_crc: fields.u32() };
+            (Some(archived), ARCHIVED_HEADER_BYTES)
+        }
+        _ => return Ok(Err("it has another format version")),
+    };
+    let state = bytes.split_off(header_bytes.min(bytes.len()));
+    if encode_header(position, archived, &state) != bytes {
         return Ok(Err("the checksum does not match"));
     }
     if position.next_id != at.saturating_add(1) {
         return Ok(Err("it stands at another event than its name says"));
     }
-    Ok(Ok((position, state)))
+    if let Some(archived) = &archived
+        && !super::archive::holds(storage, archived)?
+    {
+        return Ok(Err("orders.archive does not have all the orders that it leaves to it"));
+    }
+    Ok(Ok((position, Snapshot { at, archived, bytes: state })))
 }
 
-fn encode_header(position: Position, state: &[u8]) -> Vec<u8> {
-    let mut fields = Vec::with_capacity(SNAPSHOT_HEADER_BYTES);
+fn encode_header(position: Position, archived: Option<Archived>, state: &[u8]) -> Vec<u8> {
+    let mut fields = Vec::with_capacity(ARCHIVED_HEADER_BYTES);
     fields.extend_from_slice(&position.segment_id.to_le_bytes());
     fields.extend_from_slice(&position.offset.to_le_bytes());
     fields.extend_from_slice(&position.next_id.to_le_bytes());
+    if let Some(Archived { orders, names_crc }) = archived {
+        fields.extend_from_slice(&orders.to_le_bytes());
+        fields.extend_from_slice(&names_crc.to_le_bytes());
+        fields.extend_from_slice(&[0; 4]);
+    }
     fields.extend_from_slice(&len_u64(state.len()).to_le_bytes());
     let crc = crc32c::crc32c_append(crc32c::crc32c(&fields), state);
-    let mut header = Vec::with_capacity(SNAPSHOT_HEADER_BYTES);
+    let version = if archived.is_some() { ARCHIVED_VERSION } else { FORMAT_VERSION };
+    let mut header = Vec::with_capacity(ARCHIVED_HEADER_BYTES);
     header.extend_from_slice(&SNAPSHOT_MAGIC);
-    header.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+    header.extend_from_slice(&version.to_le_bytes());
     header.extend_from_slice(&crc.to_le_bytes());
     header.append(&mut fields);
     header

@@ -13,12 +13,14 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 use veloz_core::limits::{
-    JOURNAL_BATCH_MAX_BYTES, JOURNAL_INDEX_STRIDE_BYTES, JOURNAL_REMOVED_MS, JOURNAL_RESERVE_BYTES,
-    JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MAX_BYTES, JOURNAL_SNAPSHOTS_PER_SEGMENT,
-    JOURNAL_SYNC_BYTES, JOURNAL_SYNC_MIN_BYTES,
+    JOURNAL_ARCHIVE_FROM_ORDERS, JOURNAL_BATCH_MAX_BYTES, JOURNAL_INDEX_STRIDE_BYTES,
+    JOURNAL_REMOVED_MS, JOURNAL_RESERVE_BYTES, JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MAX_BYTES,
+    JOURNAL_SNAPSHOTS_PER_SEGMENT, JOURNAL_SYNC_BYTES, JOURNAL_SYNC_MIN_BYTES,
 };
+use veloz_core::state::ArchivedOrders;
 use veloz_core::types::EventId;
 
+use super::archive;
 use super::background::{Active, Background, Upkeep};
 use super::batch::Batch;
 use super::error::JournalError;
@@ -51,6 +53,8 @@ pub struct JournalConfig {
     pub segment_bytes: u64,
     /// What the log keeps.
     pub retention: RetentionConfig,
+    /// From how many orders on closed ones leave the snapshots for the archive.
+    pub archive_from: u64,
 }
 
 impl Default for JournalConfig {
@@ -59,6 +63,7 @@ impl Default for JournalConfig {
             durability: Durability::Process,
             segment_bytes: JOURNAL_SEGMENT_BYTES,
             retention: RetentionConfig::default(),
+            archive_from: JOURNAL_ARCHIVE_FROM_ORDERS,
         }
     }
 }
@@ -139,6 +144,8 @@ impl Journal {
         let mut found = find_segments(&*storage, Access::Owner)?;
         let snapshots = snapshot::load(&*storage)?;
         let from = replay_start(&*storage, &found.segments, found.newest, &snapshots)?;
+        let archived = snapshots.newest.as_ref().and_then(|newest| newest.archived);
+        archive::cut(&*storage, archived.unwrap_or_default())?;
         let segment = match found.segments.last() {
             Some(segment) => Arc::clone(segment),
             None => {
@@ -285,6 +292,12 @@ impl Journal {
     pub fn tend(&mut self, wall_ns: i64) {
         self.untended = 0;
         self.background.tend(self.position(), wall_ns);
+    }
+
+    /// Orders that went to the archive since this was asked last, the oldest first: whoever has the state may forget
+    /// them.
+    pub fn take_archived(&self) -> Vec<ArchivedOrders> {
+        self.background.take_archived()
     }
 
     /// Waits until the background has done what it was given.
@@ -534,7 +547,12 @@ fn replay_start(
         if oldest == 1 {
             return Ok(Position::start_of(1));
         }
-        let what = format!("the log begins at event {oldest} and no snapshot before it is valid");
+        let mut what =
+            format!("the log begins at event {oldest} and no snapshot before it is valid");
+        for why in &snapshots.passed_over {
+            what.push_str("; ");
+            what.push_str(why);
+        }
         return Err(JournalError::Missing { path: storage.path("*.snap"), what });
     };
     let held = segments.iter().find(|segment| segment.header.first_id == position.segment_id);

@@ -230,8 +230,12 @@ impl ServiceHandle {
     ) -> Result<T, ServiceError> {
         let (reply, answer) = oneshot::channel();
         self.send(message(Box::new(move |engine| {
-            // Whoever asked may have gone.
-            let _ = reply.send(look(engine));
+            let seen = look(engine);
+            // Of what an archive could not give nobody is told that it is not there: the service stops.
+            if engine.state().archive_failure().is_none() {
+                // Whoever asked may have gone.
+                let _ = reply.send(seen);
+            }
         })))?;
         answer.await.map_err(|_| self.gone())
     }

@@ -348,6 +348,10 @@ impl Service {
         if let Some(begun) = self.begun.take() {
             self.metrics.decide_time.observe(begun.elapsed());
         }
+        // What was decided without an order that could not be read is nothing.
+        if let Some(failure) = self.engine.state().archive_failure() {
+            return self.poison(failure, now);
+        }
         if !self.batch.is_empty() {
             match self.store(now) {
                 Ok(()) => self.publish(),
@@ -362,6 +366,9 @@ impl Service {
                 }
                 After::Read(read) => read(&self.engine),
             }
+        }
+        if let Some(failure) = self.engine.state().archive_failure() {
+            self.poison(failure, now);
         }
     }
 
@@ -421,6 +428,9 @@ impl Service {
         let wall = now.saturating_sub(self.ahead_ns);
         if let Some(failure) = self.journal.failure() {
             return self.poison(failure, now);
+        }
+        for done in self.journal.take_archived() {
+            self.engine.forget_archived(&done);
         }
         self.keep_room_to_end_orders(0);
         if let Err(error) = self.journal.look_after(wall) {

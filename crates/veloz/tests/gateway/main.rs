@@ -14,6 +14,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod archive;
 mod bad_input;
 mod bench;
 mod dashboard;

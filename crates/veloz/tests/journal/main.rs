@@ -7,6 +7,7 @@
     reason = "helpers of tests, which may"
 )]
 
+mod archive;
 mod dir;
 mod faults;
 mod format;
@@ -27,7 +28,7 @@ use std::time::{Duration, Instant};
 use veloz::frame::{frames, write_frame};
 use veloz::journal::{
     Batch, Durability, Fold, FoldError, Journal, JournalConfig, JournalReader, LogReader, Read,
-    RecordRef, Recovery,
+    RecordRef, Recovery, Snapshot,
 };
 use veloz_core::event::{ErrorEvent, Event, EventKind, Market};
 use veloz_core::types::EventId;
@@ -107,11 +108,11 @@ impl NewestId {
 }
 
 impl Fold for NewestId {
-    fn begin(&mut self, snapshot: Option<&[u8]>) -> Result<(), FoldError> {
+    fn begin(&mut self, snapshot: Option<&Snapshot>) -> Result<(), FoldError> {
         self.newest = 0;
         let (before, after) = self.text.split_once('#').unwrap_or((self.text, ""));
-        if let Some(bytes) = snapshot {
-            let text = std::str::from_utf8(bytes)?;
+        if let Some(snapshot) = snapshot {
+            let text = std::str::from_utf8(&snapshot.bytes)?;
             let inner = text.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
             let id = inner.ok_or("another text")?;
             self.newest = if id.is_empty() { 0 } else { id.parse()? };

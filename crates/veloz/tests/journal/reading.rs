@@ -105,6 +105,7 @@ fn readers_beside_the_writer_miss_nothing_untold() {
             market_age: Duration::from_nanos(400),
             order_age: Duration::from_secs(3600),
         },
+        ..JournalConfig::default()
     };
     let (mut journal, reader, _) = open(&Arc::new(MemoryStorage::default()), config);
     let done = AtomicBool::new(false);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use veloz::journal::{Batch, Fold, FoldError, Journal, JournalConfig, RecordRef};
+use veloz::journal::{Batch, Fold, FoldError, Journal, JournalConfig, RecordRef, Snapshot};
 
 use crate::memory::{Faults, MemoryStorage};
 use crate::{NewestId, add_step, open, replayed, small_segments};
@@ -45,7 +45,7 @@ fn a_large_state_is_written_as_often_as_the_log_grows_by_it() {
     #[derive(Debug)]
     struct Large(u64);
     impl Fold for Large {
-        fn begin(&mut self, snapshot: Option<&[u8]>) -> Result<(), FoldError> {
+        fn begin(&mut self, snapshot: Option<&Snapshot>) -> Result<(), FoldError> {
             self.0 = u64::from(snapshot.is_some());
             Ok(())
         }
@@ -87,7 +87,7 @@ fn a_snapshot_that_is_late_no_longer_gives_way() {
         held: bool,
     }
     impl Fold for HeldUp {
-        fn begin(&mut self, _: Option<&[u8]>) -> Result<(), FoldError> {
+        fn begin(&mut self, _: Option<&Snapshot>) -> Result<(), FoldError> {
             self.nice.send(rustix::process::getpriority_process(None)?)?;
             Ok(())
         }

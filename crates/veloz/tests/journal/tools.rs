@@ -26,7 +26,7 @@ mod tests {
             market_age: Duration::ZERO,
             order_age: Duration::from_secs(3600),
         };
-        JournalConfig { durability, segment_bytes: 64 << 10, retention }
+        JournalConfig { durability, segment_bytes: 64 << 10, retention, ..JournalConfig::default() }
     }
 
     /// Appends until told to stop, as fast as it can, but begins no more segments than it may.
@@ -66,7 +66,11 @@ mod tests {
         })
         .expect("walks");
         let oldest = log.snapshots().last().expect("a snapshot");
-        assert!(oldest.at <= newest, "the log reaches up to its snapshots: {} {newest}", oldest.at);
+        assert!(
+            oldest.snapshot.at <= newest,
+            "the log reaches up to its snapshots: {} {newest}",
+            oldest.snapshot.at
+        );
         newest
     }
 

@@ -40,6 +40,8 @@ pub(crate) struct Faults {
     pub(crate) syncs_lie: bool,
     /// Planted: a cut of a file's length says that all of it is on the platter, and brings nothing there.
     pub(crate) cuts_lie: bool,
+    /// Planted: a sync of the archive says that it is done, and does nothing.
+    pub(crate) archive_syncs_lie: bool,
     /// Planted: so many in a thousand writes say that they are done, and do nothing.
     pub(crate) writes_lie: u32,
 }
@@ -485,8 +487,10 @@ impl StorageFile for SimFile {
         let turn = state.enter(self.process, Call::Sync)?;
         state.trace(|| format!("sync {}: {turn:?}", self.file));
         let state = &mut *state;
+        let is_archive = state.names.get("orders.archive") == Some(&self.file);
+        let lies = state.faults.syncs_lie || (is_archive && state.faults.archive_syncs_lie);
         let file = state.files.get_mut(self.file).ok_or(io::ErrorKind::NotFound)?;
-        file.sync_as(turn, state.faults.syncs_lie, &mut state.rng)
+        file.sync_as(turn, lies, &mut state.rng)
     }
 }
 

@@ -7,15 +7,22 @@ use veloz::journal::{Journal, LogReader, Read};
 use veloz_core::types::EventId;
 
 use crate::disk::Disk;
-use crate::gateway::{Settings, replay};
+use crate::gateway::{Settings, as_json, replay};
 use crate::plant::Plant;
 use crate::truth::{Check, Truth};
 
 const RECORDS_START: usize = 64;
 
-/// A bit of a sealed segment that has flipped while the gateway runs, until somebody mends it.
+/// A bit of a sealed segment or of the archive that has flipped while the gateway runs, until somebody mends it.
 #[derive(Debug, Default)]
-pub(crate) struct Rot(Option<(String, usize, u8)>);
+pub(crate) struct Rot(Option<(String, usize, Flipped)>);
+
+/// Which bit, and what the byte is since.
+#[derive(Debug, Clone, Copy)]
+struct Flipped {
+    bit: u8,
+    byte: u8,
+}
 
 impl Rot {
     pub(crate) fn flip(&mut self, disk: &Disk, rng: &mut Rng) {
@@ -23,6 +30,7 @@ impl Rot {
         let mut segments: Vec<_> = files.iter().filter(|(n, _)| n.ends_with(".vlz")).collect();
         // The last one is written to.
         segments.pop();
+        segments.extend(files.iter().filter(|(name, _)| *name == "orders.archive"));
         if self.0.is_some() || segments.is_empty() {
             return;
         }
@@ -30,15 +38,20 @@ impl Rot {
         if bytes.len() > RECORDS_START {
             let at = rng.usize(RECORDS_START..bytes.len());
             let bit = 1 << rng.u8(0..8);
+            let Some(byte) = bytes.get(at).map(|byte| byte ^ bit) else { return };
             toggle(disk, name, at, bit);
-            self.0 = Some((name.clone(), at, bit));
+            self.0 = Some((name.clone(), at, Flipped { bit, byte }));
         }
     }
 
-    /// Puts it right. A segment that was removed meanwhile is gone, the bit with it.
+    /// Puts it right. A segment that was removed meanwhile is gone, the bit with it, and so is what was written over.
     pub(crate) fn mend(&mut self, disk: &Disk) {
-        if let Some((name, at, bit)) = self.0.take() {
-            toggle(disk, &name, at, bit);
+        if let Some((name, at, flipped)) = self.0.take() {
+            let is_there =
+                disk.image().get(&name).and_then(|bytes| bytes.get(at)) == Some(&flipped.byte);
+            if is_there {
+                toggle(disk, &name, at, flipped.bit);
+            }
         }
     }
 
@@ -78,7 +91,7 @@ fn open(disk: &Disk, settings: &Settings) -> Opened {
         }
     };
     let state = replay(&recovery).map_err(|error| error.to_string());
-    let state = state.and_then(|s| serde_json::to_string(&s).map_err(|error| error.to_string()));
+    let state = state.and_then(|state| as_json(&state));
     let mut told = recovery.passed_over.clone();
     told.extend(recovery.torn.as_ref().map(|torn| format!("{torn:?}")));
     let (mut log, mut next_id, mut stopped) = (Vec::new(), reader.bounds().oldest, None);

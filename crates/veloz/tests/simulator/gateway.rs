@@ -76,6 +76,7 @@ pub(crate) fn settings(rng: &mut Rng, plant: Plant) -> Settings {
             durability,
             segment_bytes: *rng.choice(&[2_000, 6_000, 20_000, 1 << 20]).expect("one"),
             retention,
+            archive_from: *rng.choice(&[1, 4, 30, u64::MAX]).expect("one"),
         },
         stream: StreamConfig {
             keep_alive_ms: *rng.choice(&[40, 400, 10_000]).expect("one"),
@@ -208,7 +209,7 @@ impl Gateway {
         let state = settings.plant.on_replay(&recovery, replay(&recovery)?);
         let mut engine =
             Engine::restore(EngineConfig { latency: settings.latency, ..engine_config() }, state);
-        journal.fold_by(Box::<StateFold>::default());
+        journal.fold_by(StateFold::new(&recovery));
         first_steps(&mut engine, &mut journal, now)?;
         let health = Arc::new(HealthBoard::default());
         let (handle, inbox) = service::channel(Arc::clone(&health));
@@ -370,6 +371,13 @@ fn first_steps(engine: &mut Engine, journal: &mut Journal, now: TsNs) -> Result<
 /// The state that a log leads to, by the program's own way.
 pub(crate) fn replay(recovery: &Recovery) -> Result<State, StartError> {
     restore::state(recovery).map_err(|error| StartError::Replay(format!("{error:#}")))
+}
+
+/// All of a state, wherever its orders lie.
+pub(crate) fn as_json(state: &State) -> Result<String, String> {
+    let all = state.with_all_in_memory();
+    let json = serde_json::to_string(&all).map_err(|error| error.to_string())?;
+    state.archive_failure().map_or(Ok(json), Err)
 }
 
 /// Why a start failed.

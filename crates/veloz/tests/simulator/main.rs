@@ -94,6 +94,7 @@ fn seeds() {
     let last = first + seeds;
     tell(&format!("simulator: seeds {first} to {last} in {:.0?}: {report}", start.elapsed()));
     assert!(report.kills > 0 && report.power_cuts > 0 && report.delivered > 0);
+    assert!(report.archived > 0);
 }
 
 /// Tells it though nothing failed: `println!` would be kept back.

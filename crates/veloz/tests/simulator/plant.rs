@@ -21,6 +21,8 @@ pub(crate) enum Plant {
     SkipSync,
     /// A segment is left for the next one without being brought to the disk.
     SealWithoutSync,
+    /// A snapshot relies on an archive that was not brought to the disk.
+    ArchiveWithoutSync,
     /// A read of the log leaves out the first event of some reads, as if it had been compacted.
     DropAtSeam,
     /// A start replays all but the last step.
@@ -36,10 +38,11 @@ pub(crate) enum Plant {
 }
 
 impl Plant {
-    pub(crate) const ALL: [Plant; 9] = [
+    pub(crate) const ALL: [Plant; 10] = [
         Plant::PublishBeforeAppend,
         Plant::SkipSync,
         Plant::SealWithoutSync,
+        Plant::ArchiveWithoutSync,
         Plant::DropAtSeam,
         Plant::ForgetLastStep,
         Plant::ReplayTwice,

@@ -74,8 +74,9 @@ fn what_a_failed_sync_left_in_memory_is_written_again() {
 fn a_sync_after_a_failed_one_makes_no_snapshot() {
     for seed in 0..50 {
         let disk = Disk::new(seed);
-        let ((mut journal, ..), mut upkeep) = open(&disk, Durability::Process).expect("opens");
-        journal.fold_by(Box::<StateFold>::default());
+        let ((mut journal, _, recovery), mut upkeep) =
+            open(&disk, Durability::Process).expect("opens");
+        journal.fold_by(StateFold::new(&recovery));
         append(&mut journal, 3).expect("appends");
         upkeep.sync().expect("syncs");
         append(&mut journal, 2).expect("appends");
@@ -123,8 +124,8 @@ fn retention_leaves_no_hole_when_it_fails() {
     for seed in 0..200 {
         let disk = Disk::new(seed);
         let opened = Journal::open_without_threads(disk.storage(), config);
-        let ((mut journal, ..), mut upkeep) = opened.expect("opens");
-        journal.fold_by(Box::<StateFold>::default());
+        let ((mut journal, _, recovery), mut upkeep) = opened.expect("opens");
+        journal.fold_by(StateFold::new(&recovery));
         append(&mut journal, 40).expect("appends");
         for round in 0..6 {
             // Names fail half of the time, then syncs of them, in turns.

@@ -16,6 +16,8 @@ pub(crate) struct Report {
     pub(crate) resumes: u64,
     pub(crate) gaps: u64,
     pub(crate) flips: u64,
+    /// The most orders in the archive.
+    pub(crate) archived: usize,
     /// Of all bytes received, answers, and files at the end.
     pub(crate) digest: u32,
 }
@@ -23,12 +25,13 @@ pub(crate) struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Report { steps, events, delivered, answers, retried, kills, power_cuts, .. } = self;
-        let Report { failures, resumes, gaps, flips, digest, .. } = self;
+        let Report { failures, resumes, gaps, flips, archived, digest, .. } = self;
         write!(
             f,
             "{steps} steps, {events} events stored and {delivered} received, {answers} answers \
              ({retried} to orders sent again), {kills} kills, {power_cuts} power cuts, {failures} failed \
-             disks, {resumes} resumes, {gaps} gaps, {flips} flipped bits, digest {digest:08x}"
+             disks, {resumes} resumes, {gaps} gaps, {flips} flipped bits, {archived} orders \
+             in an archive, digest {digest:08x}"
         )
     }
 }
@@ -46,6 +49,7 @@ impl Report {
         self.resumes += other.resumes;
         self.gaps += other.gaps;
         self.flips += other.flips;
+        self.archived += other.archived;
         self.digest ^= other.digest;
     }
 }

@@ -12,7 +12,7 @@ use veloz_core::types::TsNs;
 
 use crate::disk::{Disk, Faults};
 use crate::flip::{self, Rot};
-use crate::gateway::{Gateway, Settings, engine_config, replay, settings};
+use crate::gateway::{Gateway, Settings, as_json, engine_config, replay, settings};
 use crate::log::{check_page, confirm, extend, is_whole};
 use crate::market;
 use crate::plant::Plant;
@@ -425,7 +425,8 @@ impl World {
         // What was on its way to the venue or back may have arrived.
         self.disk.look(|| extend(&mut self.truth, &reader))?;
         let state = state.ok_or("a service that has just started cannot be asked")?;
-        self.traders.check_kept(&state)?;
+        self.report.archived = self.report.archived.max(state.archived_count());
+        self.disk.look(|| self.traders.check_kept(&state))?;
         // The source says some of it again.
         let known = state.last_position().unwrap_or_default();
         self.position = known.saturating_sub(self.rng.u64(0..5));
@@ -448,7 +449,7 @@ impl World {
         let reader = Arc::clone(&gateway.reader);
         self.disk.look(|| extend(&mut self.truth, &reader))?;
         self.hear()?;
-        let state = serde_json::to_string(&state).map_err(|error| error.to_string())?;
+        let state = self.disk.look(|| as_json(&state))?;
         let whole = self.disk.look(|| is_whole(&reader));
         for from_scratch in [false, true] {
             let disk = self.disk.fork();
@@ -464,7 +465,7 @@ impl World {
             let (opened, _upkeep) = Journal::open_without_threads(disk.storage(), config)
                 .map_err(|error| format!("a copy does not open: {error}"))?;
             let replayed = replay(&opened.2).map_err(|error| error.to_string())?;
-            let replayed = serde_json::to_string(&replayed).map_err(|error| error.to_string())?;
+            let replayed = as_json(&replayed)?;
             if replayed != state {
                 let how = if from_scratch { "from scratch" } else { "from the snapshot" };
                 return Err(format!("replayed {how}, the state is {replayed}, and was {state}"));
@@ -560,6 +561,7 @@ fn calm(plant: Plant) -> Faults {
     Faults {
         syncs_lie: plant == Plant::SkipSync,
         cuts_lie: plant == Plant::SealWithoutSync,
+        archive_syncs_lie: plant == Plant::ArchiveWithoutSync,
         writes_lie: if plant == Plant::PublishBeforeAppend { 20 } else { 0 },
         ..Faults::default()
     }

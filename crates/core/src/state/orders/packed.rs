@@ -26,28 +26,31 @@ const NONE: &str = "-";
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
 pub(super) struct Packed {
-    cum_quote: Money,
-    locked: Money,
-    qty: Qty,
-    price: Price,
-    executed_qty: Qty,
-    queued_at: EventId,
-    last_ts_ns: TsNs,
+    pub(super) cum_quote: Money,
+    pub(super) locked: Money,
+    pub(super) qty: Qty,
+    pub(super) price: Price,
+    pub(super) executed_qty: Qty,
+    pub(super) queued_at: EventId,
+    pub(super) last_ts_ns: TsNs,
     /// Its name at the venue, a number; 0: none.
-    venue_number: u64,
-    pair: u16,
-    flags: u8,
-    client_order_id: ClientOrderId,
-    status: Option<OrderStatus>,
-    first_status: Option<OrderStatus>,
-    side: Side,
-    order_type: OrderType,
-    time_in_force: TimeInForce,
-    reason: u8,
-    first_reason: u8,
+    pub(super) venue_number: u64,
+    pub(super) pair: u16,
+    pub(super) flags: u8,
+    pub(super) client_order_id: ClientOrderId,
+    pub(super) status: Option<OrderStatus>,
+    pub(super) first_status: Option<OrderStatus>,
+    pub(super) side: Side,
+    pub(super) order_type: OrderType,
+    pub(super) time_in_force: TimeInForce,
+    pub(super) reason: u8,
+    pub(super) first_reason: u8,
 }
 
 impl Packed {
+    /// Of an order of which not even the name is here.
+    pub(super) const GONE: Packed = Packed::named(ClientOrderId::NONE);
+
     /// Of an order that lies elsewhere.
     pub(super) const fn named(client_order_id: ClientOrderId) -> Packed {
         Packed {
@@ -266,13 +269,24 @@ impl Packed {
     }
 
     /// Whether the order lies here, and is over.
-    pub(super) fn is_closed(&self) -> bool {
-        !self.is_elsewhere() && self.status.is_some_and(OrderStatus::is_final)
+    pub(super) const fn is_closed(&self) -> bool {
+        matches!(self.status, Some(status) if status.is_final()) && !self.is_elsewhere()
     }
 
     /// Whether the order is kept whole, or lies ready for the first time.
     pub(super) const fn is_elsewhere(&self) -> bool {
         self.flags & ELSEWHERE != 0
+    }
+
+    /// Whether not even its name is here.
+    pub(super) const fn is_gone(&self) -> bool {
+        self.client_order_id.is_none()
+    }
+
+    /// Whether it is over for good: nothing is heard of it any more, and it was answered for. (Of one that an external
+    /// venue has closed an execution may be told late.)
+    pub(super) const fn may_be_archived(&self) -> bool {
+        self.is_closed() && self.flags & EXTERNAL == 0 && self.first_status.is_some()
     }
 
     pub(super) const fn set_elsewhere(&mut self) {

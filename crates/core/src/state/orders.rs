@@ -19,6 +19,7 @@ use std::sync::Arc;
 use packed::Packed;
 
 use super::archive::OrderArchive;
+use super::index::Index;
 use crate::order::Order;
 use crate::store::{Blocks, look};
 use crate::types::{ClientOrderId, Side, Symbol};
@@ -119,13 +120,27 @@ impl Orders {
         Some(&mut ready.order)
     }
 
-    /// Whether the order at that position has that name.
+    /// Whether the order at that position has that name; the hash of its name is that of the name. A record in the
+    /// archive of which it is not is another log's, and refused: an order that is there is never taken for none.
     pub(super) fn is_named(&self, key: usize, id: &ClientOrderId) -> bool {
         match self.packed.get(key) {
-            Some(packed) if packed.client_order_id() == id => true,
-            Some(packed) if !packed.is_gone() => false,
-            _ => key < self.archived && self.get(key).is_some_and(|o| o.client_order_id() == *id),
+            Some(packed) if packed.client_order_id() == id => return true,
+            Some(packed) if !packed.is_gone() => return false,
+            _ => {}
         }
+        let Some(name) = self.name_at(key) else { return false };
+        if Index::hash_of(&name) != Index::hash_of(id)
+            && let Some(archive) = self.archive()
+        {
+            archive.refuse(key);
+        }
+        name == *id
+    }
+
+    /// The name of an order that had its turn to leave for the archive.
+    fn name_at(&self, key: usize) -> Option<ClientOrderId> {
+        let order = if key < self.archived { self.get(key) } else { None };
+        order.map(|order| order.client_order_id())
     }
 
     /// The same, as far as that is known without a look at the archive.

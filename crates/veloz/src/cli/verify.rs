@@ -195,8 +195,10 @@ impl Check<'_> {
             }
         };
         // Each order that is in the archive is read.
-        state.orders().for_each(drop);
-        if let Some(error) = files.error() {
+        let names = state.archived_names();
+        let archived = snapshot.archived.unwrap_or_default();
+        let wrong = files.check_names(&archived, &names);
+        if let Some(error) = files.error().or(wrong.as_ref().err()) {
             return self.failed(&stored.path, error);
         }
         let same = self.state.as_mut().is_none_or(|replayed| {

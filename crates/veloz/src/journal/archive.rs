@@ -142,8 +142,8 @@ impl OrderFiles {
 
     fn damaged(&self, position: usize) -> JournalError {
         let (path, offset) = self.place(position);
-        let what = "a closed order is not what was written (while the log begins at event 1, a start \
-                    without this file makes it anew)";
+        let what = "a closed order is not what was written (while the log begins at event 1, and verify \
+                    finds nothing else, a start without this file makes it anew)";
         JournalError::Damaged { path, offset, what: what.to_owned() }
     }
 

@@ -228,7 +228,8 @@ impl Service {
             Message::Submit { input, reply } => {
                 let may_go = self.check_room(&input).and_then(|()| self.check_venue(&input));
                 if let Err(refusal) = may_go {
-                    let _ = reply.send(Err(refusal));
+                    // With the batch: it may rest on an order that cannot be read.
+                    self.after.push(After::Answer(reply, Err(refusal)));
                     return;
                 }
                 self.submit(&input, reply, now);

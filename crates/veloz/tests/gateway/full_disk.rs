@@ -291,7 +291,8 @@ fn on_a_full_disk_a_cancel_gets_to_an_exchange_that_is_away() {
     let away = Options::quiet()
         .env("VELOZ_PORT", port)
         .env("VELOZ_SIM_BALANCES", "USDT=10000000")
-        .env("VELOZ_SIM_LATENCY_MS", "to=20,from=20");
+        // An answer waits for both, and it takes many orders until there is no room for one more.
+        .env("VELOZ_SIM_LATENCY_MS", "to=2,from=2");
     let mut gateway = Gateway::start_on(&disk.root.join("data"), away);
     let any_number = json!({"max_open_orders": null, "max_order_notional": null});
     assert_eq!(gateway.post("/api/risk", &any_number).status, 200);

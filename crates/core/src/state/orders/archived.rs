@@ -223,7 +223,8 @@ mod tests {
             let key = random.usize(..=number);
             for orders in [&mut orders, &mut copy] {
                 assert!(orders.is_named(key, &plain[key].client_order_id()));
-                assert!(!orders.is_named(key, &ClientOrderId::parse("another").unwrap()));
+                let another = ClientOrderId::parse("another").unwrap();
+                assert!(is_archived(orders, key) || !orders.is_named(key, &another));
                 assert_eq!(*orders.get(key).unwrap(), plain[key]);
                 assert_eq!(*orders.ready(key).unwrap(), plain[key]);
             }
@@ -246,6 +247,25 @@ mod tests {
         read.push(any_order(&mut random, plain.len()));
         assert_eq!(read.len(), plain.len() + 1);
         assert_eq!(orders.archive().unwrap().failure(), None);
+    }
+
+    /// A file of another log is sound in itself, and would make a name free again.
+    #[test]
+    fn a_record_of_another_order_is_refused() {
+        let mut random = fastrand::Rng::with_seed(6);
+        let (mut orders, mut sink) = (Orders::default(), Sink::default());
+        (0..200).for_each(|number| orders.push(closed_order(&mut random, number)));
+        archive(&mut orders, &mut Orders::default(), &mut sink);
+        let (key, record) = sink.records.first_key_value().unwrap();
+        let other = *sink.records.last_key_value().unwrap().1;
+        for (stored, fails) in [(*record, false), (other, true)] {
+            let records = BTreeMap::from([(*key, stored)]);
+            let archive = Arc::new(Memory { records, failed: AtomicBool::new(false) });
+            orders.read_from(Arc::<Memory>::clone(&archive));
+            let id = *Packed::of_record(record).unwrap().client_order_id();
+            assert_eq!(orders.is_named(*key, &id), !fails);
+            assert_eq!(archive.failure().is_some(), fails);
+        }
     }
 
     #[test]

@@ -137,15 +137,15 @@ impl Orders {
         name == *id
     }
 
+    /// The same, as far as that is known without a look at the archive.
+    pub(super) fn is_known_as(&self, key: usize, id: &ClientOrderId) -> bool {
+        self.packed.get(key).is_some_and(|packed| packed.client_order_id() == id)
+    }
+
     /// The name of an order that had its turn to leave for the archive.
     fn name_at(&self, key: usize) -> Option<ClientOrderId> {
         let order = if key < self.archived { self.get(key) } else { None };
         order.map(|order| order.client_order_id())
-    }
-
-    /// The same, as far as that is known without a look at the archive.
-    pub(super) fn is_known_as(&self, key: usize, id: &ClientOrderId) -> bool {
-        self.packed.get(key).is_some_and(|packed| packed.client_order_id() == id)
     }
 
     pub(super) fn push(&mut self, order: Order) {
@@ -206,13 +206,8 @@ impl Orders {
         let old_key = std::mem::replace(self.ready_keys.get_mut(key % READY)?, key);
         let place = self.ready.get_mut(key % READY)?;
         let Some(slot) = place else { return Some(place.insert(Box::new(ready))) };
-        if slot.changed
-            && (old_key < self.archived
-                || !Self::pack(&mut self.packed, &mut self.symbols, old_key, &slot.order))
-        {
-            if let Some(packed) = self.packed.get_mut(old_key) {
-                packed.set_elsewhere();
-            }
+        let lies = (&mut self.packed, &mut self.symbols);
+        if slot.changed && !Self::pack(lies, self.archived, old_key, &slot.order) {
             let old = std::mem::replace(&mut **slot, ready);
             self.whole.insert(old_key, Box::new(old.order));
         } else {
@@ -223,28 +218,28 @@ impl Orders {
 
     /// Puts an order where it lies when it does not lie ready.
     fn put_away(&mut self, key: usize, order: Order) {
-        if key < self.archived || !Self::pack(&mut self.packed, &mut self.symbols, key, &order) {
-            if let Some(packed) = self.packed.get_mut(key) {
-                packed.set_elsewhere();
-            }
+        let lies = (&mut self.packed, &mut self.symbols);
+        if !Self::pack(lies, self.archived, key, &order) {
             self.whole.insert(key, Box::new(order));
         }
     }
 
-    /// Whether an order fits where it lies packed; then it lies there.
+    /// Whether an order fits where it lies packed; then it lies there. Otherwise it is known there to lie elsewhere.
     fn pack(
-        packed: &mut Blocks<Packed>,
-        symbols: &mut Vec<Option<Symbol>>,
+        (packed, symbols): (&mut Blocks<Packed>, &mut Vec<Option<Symbol>>),
+        archived: usize,
         key: usize,
         order: &Order,
     ) -> bool {
-        if !is_of(symbols, order.pair, order.request.symbol) {
-            return false;
+        let fits = key >= archived && is_of(symbols, order.pair, order.request.symbol);
+        let Some(slot) = packed.get_mut(key) else { return false };
+        match Packed::of(order).filter(|_| fits) {
+            Some(of_order) => *slot = of_order,
+            None => {
+                slot.set_elsewhere();
+                return false;
+            }
         }
-        let (Some(slot), Some(of_order)) = (packed.get_mut(key), Packed::of(order)) else {
-            return false;
-        };
-        *slot = of_order;
         true
     }
 

@@ -186,7 +186,7 @@ impl Check<'_> {
         let snapshot = &stored.snapshot;
         let files = Arc::new(self.files.again());
         if let Some(Err(error)) = snapshot.archived.map(|archived| files.names(&archived)) {
-            self.failed(&stored.path, &error);
+            self.report.problem(Problem::of(&error, &stored.path));
         }
         let state = match restore::snapshot_state(snapshot, &files, false) {
             Ok(state) => state,
@@ -199,7 +199,7 @@ impl Check<'_> {
         let archived = snapshot.archived.unwrap_or_default();
         let wrong = files.check_names(&archived, &names);
         if let Some(error) = files.error().or(wrong.as_ref().err()) {
-            return self.failed(&stored.path, error);
+            return self.report.problem(Problem::of(error, &stored.path));
         }
         let same = self.state.as_mut().is_none_or(|replayed| {
             let same_orders = match snapshot.archived {
@@ -218,17 +218,6 @@ impl Check<'_> {
             compared: self.state.is_some(),
         });
         self.state = Some(state);
-    }
-
-    /// What cannot be read: damage with its place, anything else as that of a snapshot.
-    fn failed(&mut self, snapshot: &Path, error: &JournalError) {
-        match error {
-            JournalError::Damaged { path, offset, what } => {
-                let (path, offset, what) = (path.clone(), *offset, what.clone());
-                self.report.problem(Problem { path, offset, what });
-            }
-            error => self.wrong(snapshot, &error.to_string()),
-        }
     }
 
     fn wrong(&mut self, path: &Path, what: &str) {

@@ -35,6 +35,15 @@ pub(super) fn aside<T: Send>(way: Way, work: impl FnOnce() -> T + Send) -> Optio
     })
 }
 
+/// The same where the long work gives way; otherwise it is done at once.
+pub(super) fn aside_if<T: Send>(
+    gives_way: bool,
+    way: Way,
+    work: impl FnOnce() -> T + Send,
+) -> Option<T> {
+    if gives_way { aside(way, work) } else { Some(work()) }
+}
+
 /// Without it the work is done all the same, so nothing is told when it cannot be.
 #[cfg(target_os = "linux")]
 fn give_way(way: Way) {

@@ -241,12 +241,13 @@ pub(super) fn read_stamp(dir: &Path) -> Result<Option<Stamp>, JournalError> {
 
 /// What is wrong with the stamp beside a log, if anything is.
 pub fn stamp_problem(dir: &Path) -> Option<Problem> {
-    let problem = |what| Problem { path: dir.join(STAMP_FILE), offset: 0, what };
+    let path = dir.join(STAMP_FILE);
     match read_stamp(dir) {
         Ok(Some(_)) => None,
-        Ok(None) => Some(problem(format!("it is missing: {STAMP_MISSING}"))),
-        Err(JournalError::Damaged { path, offset, what }) => Some(Problem { path, offset, what }),
-        Err(other) => Some(problem(other.to_string())),
+        Ok(None) => {
+            Some(Problem { path, offset: 0, what: format!("it is missing: {STAMP_MISSING}") })
+        }
+        Err(error) => Some(Problem::of(&error, &path)),
     }
 }
 

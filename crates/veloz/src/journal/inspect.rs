@@ -57,6 +57,18 @@ pub struct Problem {
     pub what: String,
 }
 
+impl Problem {
+    /// Damage with its place; any other error as one of the file that was looked at.
+    pub fn of(error: &JournalError, file: &Path) -> Problem {
+        match error {
+            JournalError::Damaged { path, offset, what } => {
+                Problem { path: path.clone(), offset: *offset, what: what.clone() }
+            }
+            error => Problem { path: file.to_path_buf(), offset: 0, what: error.to_string() },
+        }
+    }
+}
+
 /// A segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SegmentInfo {

@@ -19,7 +19,7 @@ use veloz_core::limits::{
 use veloz_core::state::ArchivedOrders;
 
 use super::archive::Archived;
-use super::aside::{Way, aside};
+use super::aside::{Way, aside, aside_if};
 use super::background::Active;
 use super::error::JournalError;
 use super::format::{
@@ -116,12 +116,8 @@ impl Keeper {
     pub(super) fn tend(&mut self, position: Position, wall_ns: i64) -> Result<(), JournalError> {
         // Whatever becomes of the snapshot: retention takes nothing that it needs.
         let made = self.snapshot_if_due(position);
-        let kept = if self.gives_way {
-            aside(Way::Low, || self.retain(wall_ns)).unwrap_or(Ok(()))
-        } else {
-            self.retain(wall_ns)
-        };
-        kept.and(made)
+        let kept = aside_if(self.gives_way, Way::Low, || self.retain(wall_ns));
+        kept.unwrap_or(Ok(())).and(made)
     }
 
     fn snapshot_if_due(&mut self, to: Position) -> Result<(), JournalError> {
@@ -143,11 +139,7 @@ impl Keeper {
         // A snapshot must never know more than the log on the disk.
         self.active.sync(&self.log)?;
         let Some(made) = self.make(position)? else { return Ok(()) };
-        if self.gives_way {
-            aside(Way::Low, || self.write(position, made)).unwrap_or(Ok(()))
-        } else {
-            self.write(position, made)
-        }
+        aside_if(self.gives_way, Way::Low, || self.write(position, made)).unwrap_or(Ok(()))
     }
 
     /// Stores a snapshot, and removes those that it makes one too many.
@@ -167,15 +159,13 @@ impl Keeper {
     fn make(&mut self, position: Position) -> Result<Option<Made>, JournalError> {
         let Some(known) = self.replay(position)? else { return Ok(None) };
         let Some(fold) = self.fold.as_deref_mut() else { return Ok(None) };
-        let (log, least) = (&*self.log, self.archive_from);
-        if !self.gives_way {
-            let archived = snapshot::archive(log, known, position, fold, least)?;
-            let state = snapshot::finish(position, fold)?;
-            return Ok(Some(Made { state, archived }));
-        }
-        let sent = aside(Way::Low, || snapshot::archive(log, known, position, fold, least));
-        let Some(archived) = sent.transpose()? else { return Ok(None) };
-        let state = aside(Way::Rest, || snapshot::finish(position, fold)).transpose()?;
+        let (log, least, gives_way) = (&*self.log, self.archive_from, self.gives_way);
+        let send = || snapshot::archive(log, known, position, fold, least);
+        let Some(archived) = aside_if(gives_way, Way::Low, send).transpose()? else {
+            return Ok(None);
+        };
+        let finish = || snapshot::finish(position, fold);
+        let state = aside_if(gives_way, Way::Rest, finish).transpose()?;
         Ok(state.map(|state| Made { state, archived }))
     }
 

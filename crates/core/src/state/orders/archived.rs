@@ -171,10 +171,15 @@ mod tests {
     fn archive(orders: &mut Orders, copy: &mut Orders, sink: &mut Sink) {
         let done = orders.archive_closed(|id| u32::from(id.as_bytes()[0]), sink).unwrap();
         copy.forget_archived(&done);
-        let archive = Memory { records: sink.records.clone(), failed: AtomicBool::new(false) };
-        let archive: Arc<dyn OrderArchive> = Arc::new(archive);
-        orders.read_from(Arc::clone(&archive));
+        let archive = read_from(orders, sink.records.clone());
         copy.read_from(archive);
+    }
+
+    /// From here on `orders` reads these.
+    fn read_from(orders: &mut Orders, records: BTreeMap<usize, OrderRecord>) -> Arc<Memory> {
+        let archive = Arc::new(Memory { records, failed: AtomicBool::new(false) });
+        orders.read_from(Arc::<Memory>::clone(&archive));
+        archive
     }
 
     /// One that most likely can go.
@@ -259,9 +264,7 @@ mod tests {
         let (key, record) = sink.records.first_key_value().unwrap();
         let other = *sink.records.last_key_value().unwrap().1;
         for (stored, fails) in [(*record, false), (other, true)] {
-            let records = BTreeMap::from([(*key, stored)]);
-            let archive = Arc::new(Memory { records, failed: AtomicBool::new(false) });
-            orders.read_from(Arc::<Memory>::clone(&archive));
+            let archive = read_from(&mut orders, BTreeMap::from([(*key, stored)]));
             let id = *Packed::of_record(record).unwrap().client_order_id();
             assert_eq!(orders.is_named(*key, &id), !fails);
             assert_eq!(archive.failure().is_some(), fails);
@@ -282,9 +285,7 @@ mod tests {
                 let mut bad = *record;
                 bad[at] = byte;
                 assert!(Packed::of_record(&bad).is_none(), "{at} {byte} {packed:?}");
-                let records = BTreeMap::from([(*key, bad)]);
-                let archive = Arc::new(Memory { records, failed: AtomicBool::new(false) });
-                orders.read_from(Arc::<Memory>::clone(&archive));
+                let archive = read_from(&mut orders, BTreeMap::from([(*key, bad)]));
                 assert!(orders.get(*key).is_none() && archive.failure().is_some());
             }
         }

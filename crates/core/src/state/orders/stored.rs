@@ -8,7 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::ser::{SerializeSeq, SerializeStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Orders, Packed};
+use super::{OrderRef, Orders, Packed};
 use crate::order::Order;
 use crate::store::Blocks;
 use crate::types::Symbol;
@@ -35,15 +35,38 @@ impl Serialize for From<'_> {
         let mut seq = ser.serialize_seq(Some(orders.len() - from))?;
         let mut line = String::new();
         for key in from..orders.len() {
-            line.clear();
-            if let Some((packed, symbol)) = orders.packed_at(key) {
-                packed.write(symbol, &mut line);
-                seq.serialize_element(&line)?;
-            } else if let Some(order) = orders.get(key) {
-                seq.serialize_element(&*order)?;
+            if let Some(order) = Written::of(orders, key, &mut line) {
+                seq.serialize_element(&order)?;
             }
         }
         seq.end()
+    }
+}
+
+/// An order as [`Stored`] reads it.
+enum Written<'a> {
+    Packed(&'a str),
+    Whole(OrderRef<'a>),
+}
+
+impl<'a> Written<'a> {
+    /// The order at a position; a line that it is written as goes to `line`.
+    fn of(orders: &'a Orders, key: usize, line: &'a mut String) -> Option<Written<'a>> {
+        let Some((packed, symbol)) = orders.packed_at(key) else {
+            return orders.get(key).map(Written::Whole);
+        };
+        line.clear();
+        packed.write(symbol, line);
+        Some(Written::Packed(line))
+    }
+}
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Written::Packed(line) => line.serialize(ser),
+            Written::Whole(order) => order.serialize(ser),
+        }
     }
 }
 
@@ -53,14 +76,10 @@ struct Kept<'a>(&'a Orders);
 impl Serialize for Kept<'_> {
     fn serialize<S: Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
         let Kept(orders) = *self;
-        let mut seq = ser.serialize_seq(None)?;
+        let (mut seq, mut line) = (ser.serialize_seq(None)?, String::new());
         for key in orders.in_memory().take_while(|key| *key < orders.archived) {
-            if let Some((packed, symbol)) = orders.packed_at(key) {
-                let mut line = String::new();
-                packed.write(symbol, &mut line);
-                seq.serialize_element(&(key, line))?;
-            } else if let Some(order) = orders.get(key) {
-                seq.serialize_element(&(key, &*order))?;
+            if let Some(order) = Written::of(orders, key, &mut line) {
+                seq.serialize_element(&(key, order))?;
             }
         }
         seq.end()

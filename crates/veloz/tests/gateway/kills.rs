@@ -47,6 +47,8 @@ fn killed_under_load_again_and_again() {
     let address = gateway.address();
     let mut clients = real_clients(address);
     let followers: Vec<_> = (0..FOLLOWERS).map(|_| Follower::start(address)).collect();
+    // Everyone is there before the first kill: a browser takes its time to start.
+    everyone_reaches(1, &followers, &mut clients);
     let traders = Traders::new(address);
     gateway = traders.trade_while(&followers[0], || {
         for round in 1..=kills() {

@@ -138,6 +138,12 @@ impl Step {
         self.unchanged.clear();
     }
 
+    /// Adds an event. It is made when there is room for it, and so where it stays: it is long to be moved.
+    #[inline(always)]
+    fn add(&mut self, event: impl FnOnce() -> Event) {
+        self.events.extend(std::iter::once_with(event));
+    }
+
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.facts.is_empty()
@@ -567,16 +573,25 @@ impl Engine {
 
 /// The only ways by which the state changes.
 impl Engine {
-    #[inline]
+    /// What happened.
     fn emit(&mut self, event: Event, step: &mut Step) {
-        self.state.apply_event(self.state.last_event_id() + 1, &event);
         step.events.push(event);
+        self.apply_added(None, step);
     }
 
-    #[inline]
+    /// Applies the event that was just added to the step, of the order of that key if it is about one.
+    #[inline(always)]
+    fn apply_added(&mut self, key: Option<OrderKey>, step: &Step) {
+        let Some(event) = step.events.last() else { return };
+        debug_assert_eq!(key, event.client_order_id().and_then(|id| self.state.order_key(&id)));
+        self.state.apply_event_of(key, self.state.last_event_id() + 1, event);
+    }
+
     fn tell(&mut self, fact: Fact, step: &mut Step) {
-        self.state.apply_fact(&fact);
         step.facts.push(fact);
+        if let Some(fact) = step.facts.last() {
+            self.state.apply_fact(fact);
+        }
     }
 
     fn emit_error(&mut self, ts_ns: TsNs, message: Text, detail: Option<Text>, step: &mut Step) {
@@ -589,7 +604,8 @@ impl Engine {
         if balances.is_empty() {
             step.spare.push(balances);
         } else {
-            self.emit(Event::Account(Account { ts_ns, balances }), step);
+            step.add(|| Event::Account(Account { ts_ns, balances }));
+            self.state.told_account(self.state.last_event_id() + 1, ts_ns);
         }
     }
 

@@ -94,6 +94,13 @@ impl Pair {
 impl State {
     /// Takes an event of the log, numbered `id`.
     pub fn apply_event(&mut self, id: EventId, event: &Event) {
+        let key = event.client_order_id().and_then(|name| self.order_key(&name));
+        self.apply_event_of(key, id, event);
+    }
+
+    /// The same of an event about the order of that key, or about none: for who knows it without its name.
+    #[inline(always)]
+    pub(crate) fn apply_event_of(&mut self, key: Option<OrderKey>, id: EventId, event: &Event) {
         self.data.last_event_id = id;
         match event {
             Event::Market(market) => {
@@ -102,9 +109,9 @@ impl State {
                     venue.apply_market(market);
                 }
             }
-            Event::OrderUpdate(update) => self.apply_order_update(id, update),
-            Event::Fill(fill) => self.apply_fill(id, fill),
-            Event::OrderState(state) => self.apply_order_state(state),
+            Event::OrderUpdate(update) => self.apply_order_update(key, id, update),
+            Event::Fill(fill) => self.apply_fill(key, id, fill),
+            Event::OrderState(state) => self.apply_order_state(key, state),
             Event::Account(account) => {
                 self.apply_account(account);
                 // What a log begins with is what its venue begins with; from there on it has its own account.
@@ -114,6 +121,12 @@ impl State {
             }
             Event::Error(error) => self.seen_at(error.ts_ns),
         }
+    }
+
+    /// Takes an `account` event that tells what the ledger holds: only its number and its time are news.
+    pub(crate) fn told_account(&mut self, id: EventId, ts_ns: TsNs) {
+        self.data.last_event_id = id;
+        self.seen_at(ts_ns);
     }
 
     /// Takes the number of a `market` event that a later one of its instrument makes void.
@@ -426,7 +439,7 @@ impl State {
         if let Some(at) = request.expire_ts_ns {
             self.index.expiring.insert((at, key));
         }
-        let order = Order {
+        self.data.orders.push(Order {
             request: request.clone(),
             qty,
             price: request.price,
@@ -445,15 +458,15 @@ impl State {
             trades: Vec::new(),
             first: None,
             pair,
-        };
-        self.index.changed(pair, OpenOrders::default(), OpenOrders::of(&order));
-        self.data.orders.push(order);
+        });
+        let open = self.data.orders.ready(key).map(OpenOrders::of).unwrap_or_default();
+        self.index.changed(pair, OpenOrders::default(), open);
     }
 
-    fn apply_order_update(&mut self, id: EventId, update: &OrderUpdate) {
+    fn apply_order_update(&mut self, key: Option<OrderKey>, id: EventId, update: &OrderUpdate) {
         self.seen_at(update.ts_ns);
         self.data.recent.update(id, update);
-        let Some(key) = self.order_key(&update.client_order_id) else { return };
+        let Some(key) = key else { return };
         let Some(order) = self.data.orders.get_mut(key) else { return };
         order.last_ts_ns = update.ts_ns;
         let status = order.status.replace(update.status);
@@ -489,11 +502,10 @@ impl State {
         }
     }
 
-    fn apply_fill(&mut self, id: EventId, fill: &Fill) {
+    fn apply_fill(&mut self, key: Option<OrderKey>, id: EventId, fill: &Fill) {
         self.seen_at(fill.ts_ns);
         self.data.recent.fill(id, fill);
-        let Some(key) = self.order_key(&fill.client_order_id) else { return };
-        let Some(order) = self.data.orders.get_mut(key) else { return };
+        let Some(order) = key.and_then(|key| self.data.orders.get_mut(key)) else { return };
         let cost = Money::notional(fill.price, fill.qty);
         let before = OpenOrders::of(order);
         order.executed_qty = order.executed_qty.saturating_add(fill.qty);
@@ -529,10 +541,9 @@ impl State {
         }
     }
 
-    fn apply_order_state(&mut self, state: &OrderState) {
+    fn apply_order_state(&mut self, key: Option<OrderKey>, state: &OrderState) {
         self.seen_at(state.last_ts_ns);
-        let Some(key) = self.order_key(&state.client_order_id) else { return };
-        let Some(order) = self.data.orders.get_mut(key) else { return };
+        let Some(order) = key.and_then(|key| self.data.orders.get_mut(key)) else { return };
         if let (None, Some(status)) = (&order.first, state.status) {
             order.first = Some(FirstAnswer {
                 status,

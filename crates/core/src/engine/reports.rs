@@ -110,8 +110,8 @@ impl Engine {
     pub(super) fn accept(&mut self, ts: TsNs, key: OrderKey, touched: &Touched, step: &mut Step) {
         let Some(order) = self.state.order_at(key) else { return };
         if let Some(status) = next_status(order.status, OrderChange::Accept) {
-            let update = update(ts, order, status, touched);
-            self.emit(Event::OrderUpdate(update), step);
+            step.add(|| Event::OrderUpdate(update(ts, order, status, touched)));
+            self.apply_added(Some(key), step);
         }
     }
 
@@ -153,7 +153,7 @@ impl Engine {
         // What it was closed for holds, unless it is filled after all; a doubt does not.
         let stands = status.is_final() && status != OrderStatus::Filled;
         touched.reason = if stands { order.reason.clone() } else { Text::default() };
-        let fill = Fill {
+        let fill = || Fill {
             ts_ns: ts,
             client_order_id: order.client_order_id(),
             symbol: order.request.symbol,
@@ -166,19 +166,20 @@ impl Engine {
             side: Some(order.request.side),
             reconciled,
         };
-        self.emit(Event::Fill(fill), step);
+        step.add(|| Event::Fill(fill()));
+        self.apply_added(Some(key), step);
     }
 
     /// One `order_update` with where it all led, if it led anywhere, and the order as it stands.
     pub(super) fn finish(&mut self, ts: TsNs, key: OrderKey, touched: Touched, step: &mut Step) {
         let Some(order) = self.state.order_at(key) else { return };
         if let Some(status) = touched.status {
-            let update = update(ts, order, status, &touched);
-            self.emit(Event::OrderUpdate(update), step);
+            step.add(|| Event::OrderUpdate(update(ts, order, status, &touched)));
+            self.apply_added(Some(key), step);
         }
         let Some(order) = self.state.order_at(key) else { return };
-        let event = Event::OrderState(order.state_event());
-        self.emit(event, step);
+        step.add(|| Event::OrderState(order.state_event()));
+        self.apply_added(Some(key), step);
     }
 
     /// The built-in venue's fee: a part of what is received, rounded up, never more than that.
@@ -206,6 +207,8 @@ impl Engine {
     }
 }
 
+// Always, so that it is made in its event, and not copied into it.
+#[inline(always)]
 fn update(ts_ns: TsNs, order: &Order, status: OrderStatus, touched: &Touched) -> OrderUpdate {
     OrderUpdate {
         ts_ns,

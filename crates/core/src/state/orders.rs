@@ -62,12 +62,12 @@ pub(super) struct Orders {
     /// The positions of those that lie ready; `usize::MAX`: none.
     ready_keys: [usize; READY],
     /// Each in the place that follows from its position.
-    ready: [Option<Box<Ready>>; READY],
+    ready: [Option<Ready>; READY],
 }
 
 #[derive(Debug, Clone)]
 struct Ready {
-    order: Order,
+    order: Box<Order>,
     /// It is not what lies packed any more.
     changed: bool,
 }
@@ -105,8 +105,9 @@ impl Orders {
     }
 
     /// The same, which lies ready from then on.
+    #[inline]
     pub(super) fn ready(&mut self, key: usize) -> Option<&Order> {
-        self.make_ready(key).map(|ready| &ready.order)
+        self.make_ready(key).map(|ready| &*ready.order)
     }
 
     /// One that is in the archive is over, and stays as it is: there is none to change.
@@ -148,10 +149,13 @@ impl Orders {
         order.map(|order| order.client_order_id())
     }
 
+    // Always, as below: so that the order is made where it lies ready.
+    #[inline(always)]
     pub(super) fn push(&mut self, order: Order) {
         let key = self.packed.len();
         self.packed.push(Packed::named(order.client_order_id()));
-        self.admit(key, Ready { order, changed: true });
+        self.make_room(key);
+        self.put_ready(key, order, true);
     }
 
     /// The name of an order that lies packed, and nowhere else, and is closed.
@@ -182,45 +186,69 @@ impl Orders {
 
     fn ready_at(&self, key: usize) -> Option<&Ready> {
         let is_it = *self.ready_keys.get(key % READY)? == key;
-        self.ready.get(key % READY).filter(|_| is_it)?.as_deref()
+        self.ready.get(key % READY).filter(|_| is_it)?.as_ref()
     }
 
+    #[inline]
     fn make_ready(&mut self, key: usize) -> Option<&mut Ready> {
-        if *self.ready_keys.get(key % READY)? == key {
-            return self.ready.get_mut(key % READY)?.as_deref_mut();
+        if *self.ready_keys.get(key % READY)? != key {
+            self.fetch(key)?;
         }
-        let ready = match self.packed.get(key) {
-            Some(packed) if !packed.is_elsewhere() => {
-                Ready { order: packed.unpack(self.symbol_of(packed)?), changed: false }
-            }
-            _ => match self.whole.remove(&key) {
-                Some(order) => Ready { order: *order, changed: true },
-                None => Ready { order: self.in_archive(key)?, changed: false },
-            },
-        };
-        self.admit(key, ready)
+        self.ready.get_mut(key % READY)?.as_mut()
     }
 
-    /// Puts an order in the place of one that was touched before.
-    fn admit(&mut self, key: usize, ready: Ready) -> Option<&mut Ready> {
-        let old_key = std::mem::replace(self.ready_keys.get_mut(key % READY)?, key);
-        let place = self.ready.get_mut(key % READY)?;
-        let Some(slot) = place else { return Some(place.insert(Box::new(ready))) };
-        let lies = (&mut self.packed, &mut self.symbols);
-        if slot.changed && !Self::pack(lies, self.archived, old_key, &slot.order) {
-            let old = std::mem::replace(&mut **slot, ready);
-            self.whole.insert(old_key, Box::new(old.order));
-        } else {
-            **slot = ready;
+    /// Makes an order ready that lies elsewhere.
+    #[inline(never)]
+    fn fetch(&mut self, key: usize) -> Option<()> {
+        match self.packed.get(key) {
+            Some(packed) if !packed.is_elsewhere() => {
+                let symbol = self.symbol_of(packed)?;
+                self.make_room(key);
+                let order = self.packed.get(key)?.unpack(symbol);
+                self.put_ready(key, order, false);
+            }
+            _ => {
+                let (order, changed) = match self.whole.remove(&key) {
+                    Some(order) => (order, true),
+                    None => (Box::new(self.in_archive(key)?), false),
+                };
+                self.make_room(key);
+                *self.ready_keys.get_mut(key % READY)? = key;
+                *self.ready.get_mut(key % READY)? = Some(Ready { order, changed });
+            }
         }
-        Some(slot)
+        Some(())
+    }
+
+    /// Puts away what lies ready in the place of an order.
+    fn make_room(&mut self, key: usize) {
+        let Some(&old_key) = self.ready_keys.get(key % READY) else { return };
+        let Some(place) = self.ready.get_mut(key % READY) else { return };
+        let lies = (&mut self.packed, &mut self.symbols);
+        if let Some(old) = place.as_ref().filter(|old| old.changed)
+            && !Self::pack(lies, self.archived, old_key, &old.order)
+        {
+            self.whole.extend(place.take().map(|old| (old_key, old.order)));
+        }
+    }
+
+    /// Puts an order in its place among those that lie ready, where there is room.
+    #[inline(always)]
+    fn put_ready(&mut self, key: usize, order: Order, changed: bool) {
+        let place = (self.ready_keys.get_mut(key % READY), self.ready.get_mut(key % READY));
+        let (Some(known), Some(place)) = place else { return };
+        *known = key;
+        match place {
+            Some(ready) => (*ready.order, ready.changed) = (order, changed),
+            None => *place = Some(Ready { order: Box::new(order), changed }),
+        }
     }
 
     /// Puts an order where it lies when it does not lie ready.
-    fn put_away(&mut self, key: usize, order: Order) {
+    fn put_away(&mut self, key: usize, order: Box<Order>) {
         let lies = (&mut self.packed, &mut self.symbols);
         if !Self::pack(lies, self.archived, key, &order) {
-            self.whole.insert(key, Box::new(order));
+            self.whole.insert(key, order);
         }
     }
 
@@ -233,14 +261,11 @@ impl Orders {
     ) -> bool {
         let fits = key >= archived && is_of(symbols, order.pair, order.request.symbol);
         let Some(slot) = packed.get_mut(key) else { return false };
-        match Packed::of(order).filter(|_| fits) {
-            Some(of_order) => *slot = of_order,
-            None => {
-                slot.set_elsewhere();
-                return false;
-            }
+        let fits = fits && slot.set(order).is_some();
+        if !fits {
+            slot.set_elsewhere();
         }
-        true
+        fits
     }
 
     /// The order as it lies packed, or would, and its instrument. `None`: there is more to it.

@@ -50,6 +50,8 @@ impl Recent {
         })
     }
 
+    // Always, so that it is made where it is kept.
+    #[inline(always)]
     fn push(&mut self, told: Told) {
         if self.told.len() < RECENT_ORDER_EVENTS_COUNT {
             self.told.push(told);

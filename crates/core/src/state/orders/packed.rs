@@ -77,7 +77,13 @@ impl Packed {
 
     /// `None`: the order has more to it.
     pub(super) fn of(order: &Order) -> Option<Packed> {
-        let &Order { ref request, qty, price, executed_qty, cum_quote, locked, .. } = order;
+        let mut packed = Packed::named(order.client_order_id());
+        packed.set(order).map(|()| packed)
+    }
+
+    /// Puts the order of that name here. `None`: it has more to it, and nothing is changed.
+    pub(super) fn set(&mut self, order: &Order) -> Option<()> {
+        let &Order { ref request, qty, price, executed_qty, locked, .. } = order;
         let has_more = request.quote_qty.is_some()
             || request.stop_price.is_some()
             || request.expire_ts_ns.is_some()
@@ -89,15 +95,11 @@ impl Packed {
         if has_more {
             return None;
         }
-        let mut flags = 0;
-        for (flag, is_set) in [
-            (HAS_PRICE, price.is_some()),
-            (EXTERNAL, order.external),
-            (ADOPTED, order.adopted),
-            (REDUCE_ONLY, request.reduce_only),
-        ] {
-            flags |= if is_set { flag } else { 0 };
-        }
+        let flag = |flag, is_set| if is_set { flag } else { 0 };
+        let mut flags = flag(HAS_PRICE, price.is_some())
+            | flag(EXTERNAL, order.external)
+            | flag(ADOPTED, order.adopted)
+            | flag(REDUCE_ONLY, request.reduce_only);
         let mut locked = locked;
         let (mut first_status, mut first_reason) = (None, 0);
         if let Some(first) = &order.first {
@@ -112,32 +114,38 @@ impl Packed {
                 locked = first.executed_qty.into();
             }
         }
-        Some(Packed {
-            cum_quote,
+        let venue_number = match &order.venue_order_id {
+            Some(id) => id.number().filter(|number| *number != 0)?,
+            None => 0,
+        };
+        let (pair, reason) = (u16::try_from(order.pair).ok()?, code_of(&order.reason)?);
+        let client_order_id = self.client_order_id;
+        *self = Packed {
+            cum_quote: order.cum_quote,
             locked,
             qty,
             price: price.unwrap_or_default(),
             executed_qty,
             queued_at: order.queued_at,
             last_ts_ns: order.last_ts_ns,
-            venue_number: match &order.venue_order_id {
-                Some(id) => id.number().filter(|number| *number != 0)?,
-                None => 0,
-            },
-            pair: u16::try_from(order.pair).ok()?,
+            venue_number,
+            pair,
             flags,
-            client_order_id: request.client_order_id,
+            client_order_id,
             status: order.status,
             first_status,
             side: request.side,
             order_type: request.order_type,
             time_in_force: request.time_in_force,
-            reason: code_of(&order.reason)?,
+            reason,
             first_reason,
-        })
+        };
+        Some(())
     }
 
     /// The order, of an instrument.
+    // Always, so that it is made where it lies from then on.
+    #[inline(always)]
     pub(super) fn unpack(&self, symbol: Symbol) -> Order {
         let has = |flag| self.flags & flag != 0;
         let in_part = has(FIRST_EXECUTED_PART);
@@ -306,10 +314,12 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A reason's place among all, from 1; 0: none. `None`: a venue's own words.
+#[inline]
 fn code_of(reason: &str) -> Option<u8> {
-    if reason.is_empty() {
-        return Some(0);
-    }
+    if reason.is_empty() { Some(0) } else { code_among_all(reason) }
+}
+
+fn code_among_all(reason: &str) -> Option<u8> {
     let at = Reason::ALL.iter().position(|known| known.as_str() == reason)?;
     u8::try_from(at + 1).ok()
 }

@@ -15,6 +15,7 @@
 //! a second time (its position says so) makes the book and fills nothing.
 
 pub use risk::RiskUse;
+pub use step::Step;
 
 use ahead::Ahead;
 use away::Away;
@@ -44,6 +45,7 @@ mod reports;
 mod rests;
 mod risk;
 mod sizing;
+mod step;
 mod stops;
 
 /// Where orders go.
@@ -106,48 +108,6 @@ pub enum VenueCommand {
         /// The client's name for it.
         client_order_id: ClientOrderId,
     },
-}
-
-/// What one step did. Reuse it: its buffers keep their room.
-#[derive(Debug, Clone, Default)]
-pub struct Step {
-    /// The public events; the last has the number [`State::last_event_id`].
-    pub events: Vec<Event>,
-    /// The private facts: applied before the events.
-    pub facts: Vec<Fact>,
-    /// What an external venue is told, once the step is stored.
-    pub commands: Vec<VenueCommand>,
-    /// Orders that an amendment left as they were at a venue that is away, and why, where it was refused.
-    pub unchanged: Vec<(ClientOrderId, Option<Reason>)>,
-    /// The room of balances that were told before.
-    spare: Vec<Vec<Balance>>,
-}
-
-impl Step {
-    /// Empties it.
-    pub fn clear(&mut self) {
-        for event in &mut self.events {
-            if let Event::Account(account) = event {
-                account.balances.clear();
-                self.spare.push(std::mem::take(&mut account.balances));
-            }
-        }
-        self.events.clear();
-        self.facts.clear();
-        self.commands.clear();
-        self.unchanged.clear();
-    }
-
-    /// Adds an event. It is made when there is room for it, and so where it stays: it is long to be moved.
-    #[inline(always)]
-    fn add(&mut self, event: impl FnOnce() -> Event) {
-        self.events.extend(std::iter::once_with(event));
-    }
-
-    /// Whether there is nothing to store.
-    pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.facts.is_empty()
-    }
 }
 
 /// The engine.

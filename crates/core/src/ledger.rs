@@ -19,9 +19,10 @@ pub type AssetIndex = usize;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
     balances: Vec<Balance>,
-    /// Balances as they were before the first change since [`Ledger::clear_changes`]: no part of the state.
+    /// What was free and what was locked before the first change since [`Ledger::clear_changes`]: no part of the
+    /// state.
     #[serde(skip)]
-    before: Vec<(AssetIndex, Balance)>,
+    before: Vec<(AssetIndex, [Money; 2])>,
 }
 
 impl Ledger {
@@ -93,14 +94,14 @@ impl Ledger {
     pub fn changes(&self) -> impl Iterator<Item = Balance> {
         self.balances.iter().enumerate().filter_map(|(index, now)| {
             let (_, before) = self.before.iter().find(|(changed, _)| *changed == index)?;
-            (before != now).then_some(*now)
+            (*before != [now.free, now.locked]).then_some(*now)
         })
     }
 
     fn change(&mut self, index: AssetIndex, f: impl FnOnce(&mut Balance)) {
         let Some(balance) = self.balances.get_mut(index) else { return };
         if !self.before.iter().any(|(changed, _)| *changed == index) {
-            self.before.push((index, *balance));
+            self.before.push((index, [balance.free, balance.locked]));
         }
         f(balance);
     }

@@ -93,7 +93,7 @@ pub struct Exposure {
     pub lock: Money,
     /// What is free of the asset it locks.
     pub free: Money,
-    /// At which price a MARKET order is valued; `None`: nothing is known.
+    /// At which price an order without one is valued; `None`: nothing is known.
     pub market_price: Option<Price>,
     /// The worst price that a MARKET order would reach.
     pub worst_price: Option<Price>,

@@ -390,8 +390,13 @@ impl SimMarket {
         let limit = order.price.map_or(i64::MAX, |price| rank(maker, price));
         let own = self.resting(maker).first().map(|first| (first.rank, first.place));
         let own = own.filter(|(own, _)| *own <= limit);
-        let mut left = order.qty;
+        let end = if own.is_some() { Stop::OwnOrder } else { Stop::NothingOffered };
         self.plan.clear();
+        // Most orders come to rest: even the best level is beyond their limit.
+        if self.book.best(maker).is_none_or(|best| rank(maker, best) > limit) {
+            return end;
+        }
+        let mut left = order.qty;
         for (price, mut offered) in self.book.offers(maker) {
             let level = rank(maker, price);
             if level > limit {
@@ -414,7 +419,7 @@ impl SimMarket {
                 return Stop::Filled;
             }
         }
-        if own.is_some() { Stop::OwnOrder } else { Stop::NothingOffered }
+        end
     }
 
     /// Says whether the message was about the book.

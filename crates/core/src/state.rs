@@ -283,15 +283,18 @@ impl State {
 
 /// For the engine.
 impl State {
+    #[inline]
     pub(crate) fn order_key(&self, id: &ClientOrderId) -> Option<OrderKey> {
-        let is_it = |key| self.data.orders.is_named(key, id);
         let last = self.index.last_looked_up.get();
-        if self.data.orders.is_known_as(last, id) {
-            return Some(last);
-        }
-        if self.index.last_missed.get().as_ref() == Some(id) {
+        if self.data.orders.is_known_as(last, id) { Some(last) } else { self.look_up(id) }
+    }
+
+    #[inline(never)]
+    fn look_up(&self, id: &ClientOrderId) -> Option<OrderKey> {
+        if self.index.last_missed.get().is_some_and(|missed| missed.is(id)) {
             return None;
         }
+        let is_it = |key| self.data.orders.is_named(key, id);
         let key = self.index.order_key(id, is_it);
         match key {
             Some(key) => self.index.last_looked_up.set(key),
@@ -301,6 +304,7 @@ impl State {
     }
 
     /// The order of that key, to work with.
+    #[inline]
     pub(crate) fn order_at(&mut self, key: OrderKey) -> Option<&Order> {
         self.data.orders.ready(key)
     }
@@ -439,19 +443,21 @@ impl State {
         if let Some(at) = request.expire_ts_ns {
             self.index.expiring.insert((at, key));
         }
-        self.data.orders.push(Order {
+        let last_ts_ns = self.data.last_ts_ns;
+        let queued_at = self.data.last_event_id;
+        self.data.orders.push_made(request.client_order_id, || Order {
             request: request.clone(),
             qty,
             price: request.price,
             triggered: false,
-            queued_at: self.data.last_event_id,
+            queued_at,
             venue_order_id: None,
             status: None,
             executed_qty: Qty::ZERO,
             cum_quote: Money::ZERO,
             locked: lock,
             reason: Text::Borrowed(""),
-            last_ts_ns: self.data.last_ts_ns,
+            last_ts_ns,
             external,
             adopted: false,
             sent_ts_ns: None,

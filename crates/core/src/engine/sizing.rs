@@ -56,12 +56,12 @@ impl Engine {
         if by_engine && self.venue == Venue::External {
             return Err(Reason::UnsupportedByEngine);
         }
-        let market_price = self.market_price(index, sized);
-        if sized.quote_qty.is_some() && market_price.is_none() {
+        let is_unpriced = || self.market_price(index, sized).is_none();
+        if sized.quote_qty.is_some() && is_unpriced() {
             return Err(Reason::NoLiquidity);
         }
-        let is_priced = sized.side == Side::Sell || sized.price.or(market_price).is_some();
-        if self.venue == Venue::External && !is_priced {
+        let needs_price = sized.side == Side::Buy && sized.price.is_none();
+        if self.venue == Venue::External && needs_price && is_unpriced() {
             return Err(Reason::NoPrice);
         }
         let exposure = self.exposure((ts, index, instrument), sized, (lock, more), None);
@@ -73,8 +73,8 @@ impl Engine {
         if sized.expire_ts_ns.is_some_and(|at| at <= ts) {
             return Err(Reason::Gtd);
         }
-        let last = self.state.market(&sized.symbol).map(|market| market.price);
-        if last.is_some_and(|last| stops::is_reached(sized, last)) {
+        let market = sized.stop_price.and_then(|_| self.state.market(&sized.symbol));
+        if market.is_some_and(|market| stops::is_reached(sized, market.price)) {
             return Err(Reason::WouldTrigger);
         }
         Ok(())
@@ -95,7 +95,8 @@ impl Engine {
         let released = old.map(|order| order.locked).unwrap_or_default();
         // What is executed of it is held by now, and open no more.
         let executed = old.map(|order| order.executed_qty).unwrap_or_default();
-        let price = order.price.or(order.stop_price).unwrap_or_default();
+        let own_price = order.price.or(order.stop_price);
+        let price = own_price.unwrap_or_default();
         let is_held = settings.max_position.contains_key(&instrument.base);
         let position = || {
             let bought = self.state.bought_of(instrument.base);
@@ -108,7 +109,10 @@ impl Engine {
         Exposure {
             lock,
             free: self.state.free(paid(instrument, order.side)).saturating_add(released),
-            market_price: self.market_price(index, order),
+            market_price: match own_price {
+                Some(_) => None,
+                None => self.market_price(index, order),
+            },
             worst_price: settings.price_collar.and_then(|_| worst()),
             last_price: self.state.market(&order.symbol).map(|market| market.price),
             open_orders: self

@@ -125,7 +125,7 @@ impl Orders {
     /// archive of which it is not is another log's, and refused: an order that is there is never taken for none.
     pub(super) fn is_named(&self, key: usize, id: &ClientOrderId) -> bool {
         match self.packed.get(key) {
-            Some(packed) if packed.client_order_id() == id => return true,
+            Some(packed) if packed.client_order_id().is(id) => return true,
             Some(packed) if !packed.is_gone() => return false,
             _ => {}
         }
@@ -139,8 +139,9 @@ impl Orders {
     }
 
     /// The same, as far as that is known without a look at the archive.
+    #[inline]
     pub(super) fn is_known_as(&self, key: usize, id: &ClientOrderId) -> bool {
-        self.packed.get(key).is_some_and(|packed| packed.client_order_id() == id)
+        self.packed.get(key).is_some_and(|packed| packed.client_order_id().is(id))
     }
 
     /// The name of an order that had its turn to leave for the archive.
@@ -149,13 +150,23 @@ impl Orders {
         order.map(|order| order.client_order_id())
     }
 
-    // Always, as below: so that the order is made where it lies ready.
-    #[inline(always)]
     pub(super) fn push(&mut self, order: Order) {
+        self.push_made(order.client_order_id(), || order);
+    }
+
+    /// An order of that name, made where it lies ready: it is long to be moved.
+    #[inline(always)]
+    pub(super) fn push_made(&mut self, id: ClientOrderId, order: impl FnOnce() -> Order) {
         let key = self.packed.len();
-        self.packed.push(Packed::named(order.client_order_id()));
+        self.packed.push(Packed::named(id));
         self.make_room(key);
-        self.put_ready(key, order, true);
+        let place = (self.ready_keys.get_mut(key % READY), self.ready.get_mut(key % READY));
+        let (Some(ready_key), Some(place)) = place else { return };
+        *ready_key = key;
+        match place {
+            Some(ready) => (*ready.order, ready.changed) = (order(), true),
+            None => *place = Some(Ready { order: Box::new(order()), changed: true }),
+        }
     }
 
     /// The name of an order that lies packed, and nowhere else, and is closed.
@@ -204,8 +215,15 @@ impl Orders {
             Some(packed) if !packed.is_elsewhere() => {
                 let symbol = self.symbol_of(packed)?;
                 self.make_room(key);
-                let order = self.packed.get(key)?.unpack(symbol);
-                self.put_ready(key, order, false);
+                *self.ready_keys.get_mut(key % READY)? = key;
+                let (packed, place) = (self.packed.get(key)?, self.ready.get_mut(key % READY)?);
+                match place {
+                    Some(ready) => (*ready.order, ready.changed) = (packed.unpack(symbol), false),
+                    None => {
+                        let order = Box::new(packed.unpack(symbol));
+                        *place = Some(Ready { order, changed: false });
+                    }
+                }
             }
             _ => {
                 let (order, changed) = match self.whole.remove(&key) {
@@ -229,18 +247,6 @@ impl Orders {
             && !Self::pack(lies, self.archived, old_key, &old.order)
         {
             self.whole.extend(place.take().map(|old| (old_key, old.order)));
-        }
-    }
-
-    /// Puts an order in its place among those that lie ready, where there is room.
-    #[inline(always)]
-    fn put_ready(&mut self, key: usize, order: Order, changed: bool) {
-        let place = (self.ready_keys.get_mut(key % READY), self.ready.get_mut(key % READY));
-        let (Some(known), Some(place)) = place else { return };
-        *known = key;
-        match place {
-            Some(ready) => (*ready.order, ready.changed) = (order, changed),
-            None => *place = Some(Ready { order: Box::new(order), changed }),
         }
     }
 

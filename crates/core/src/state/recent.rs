@@ -57,7 +57,8 @@ impl Recent {
             self.told.push(told);
         } else if let Some(slot) = self.told.get_mut(self.oldest) {
             *slot = told;
-            self.oldest = (self.oldest + 1) % RECENT_ORDER_EVENTS_COUNT;
+            let next = self.oldest + 1;
+            self.oldest = if next < RECENT_ORDER_EVENTS_COUNT { next } else { 0 };
         }
     }
 }

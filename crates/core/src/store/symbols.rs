@@ -16,6 +16,7 @@ pub(crate) struct SymbolIndex {
 
 impl SymbolIndex {
     /// The place of an instrument.
+    #[inline]
     pub(crate) fn get(&self, symbol: &Symbol) -> Option<usize> {
         if let Some((_, place)) = self.last.get().filter(|(last, _)| last == symbol) {
             return Some(place);

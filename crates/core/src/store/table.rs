@@ -15,6 +15,8 @@ const GROUP: usize = 512;
 pub(crate) struct Table {
     /// The buckets, and behind those that are too full others.
     buckets: Blocks<Bucket>,
+    /// How many there were when they were shared out last, all of them: a power of two.
+    half: usize,
     overflow: Blocks<Bucket>,
     /// Of the overflow, what is not in use.
     spare: Vec<u32>,
@@ -97,11 +99,12 @@ impl Table {
     /// One with as many buckets as it would have grown to with so many entries.
     pub(crate) fn for_entries(count: usize) -> Table {
         let mut buckets = Blocks::default();
-        for _ in 0..count.div_ceil(LOAD).max(1) {
+        let needed = count.div_ceil(LOAD).max(1);
+        for _ in 0..needed {
             buckets.push(Bucket::default());
         }
         let (overflow, spare, moved) = (Blocks::default(), Vec::new(), Vec::new());
-        Table { buckets, overflow, spare, len: 0, moved }
+        Table { buckets, half: 1 << needed.ilog2(), overflow, spare, len: 0, moved }
     }
 
     /// One that holds 0, 1, 2, … under these hashes, with as many buckets as for so many entries. They are put in
@@ -152,8 +155,7 @@ impl Table {
 
     /// The bucket that the next new one takes a part of.
     fn shared(&self) -> usize {
-        let count = self.buckets.len();
-        count - (1 << count.ilog2())
+        self.buckets.len() - self.half
     }
 
     /// A number of that hash, most likely the one that is meant.
@@ -199,10 +201,8 @@ impl Table {
     /// With n buckets and 2^k <= n < 2^(k+1): the last k+1 bits of the hash, or k where there is no such
     /// bucket yet.
     fn bucket_of(&self, hash: u32) -> usize {
-        let (hash, count) = (index(hash), self.buckets.len());
-        let half = 1 << count.ilog2();
-        let at = hash & (2 * half - 1);
-        if at < count { at } else { at - half }
+        let at = index(hash) & (2 * self.half - 1);
+        if at < self.buckets.len() { at } else { at - self.half }
     }
 
     fn put(&mut self, entry: Entry) {
@@ -252,6 +252,9 @@ impl Table {
             bucket = self.overflow.get(index(next)).copied().unwrap_or_default();
         }
         self.buckets.push(Bucket::default());
+        if self.shared() == self.half {
+            self.half = self.buckets.len();
+        }
         for entry in moved.drain(..) {
             self.put(entry);
         }

@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 
 from . import report
-from .measure import Progress
+from .measure import Progress, stolen_s
 from .sections import ALL
 from .servers import ROOT, Failed
 
@@ -78,7 +78,7 @@ def measure(args):
         work = tempfile.mkdtemp(prefix="veloz-bench-", dir=args.work)
         bench = Bench(work, args.quick, args.full)
         print(f"[{number}/{len(wanted)}] {section.TITLE}", file=sys.stderr, flush=True)
-        began = time.monotonic()
+        began, stolen = time.monotonic(), stolen_s()
         try:
             result = section.run(bench)
         except (Failed, OSError, subprocess.SubprocessError, LookupError, ValueError) as failure:
@@ -91,8 +91,9 @@ def measure(args):
             shutil.rmtree(work, ignore_errors=True)
         bench.progress.end()
         command = "bench/run" + (" --full" if args.full else "") + f" --section {section.NAME}"
-        result |= {"date": time.strftime("%Y-%m-%d %H:%M"), "seconds": round(time.monotonic() - began),
-                   "command": command, "machine": report.machine()}
+        seconds = time.monotonic() - began
+        result |= {"date": time.strftime("%Y-%m-%d %H:%M"), "seconds": round(seconds), "command": command,
+                   "machine": report.machine(), "stolen": (stolen_s() - stolen) / seconds}
         text = section.report(result)
         print(f"\n{text}\n", flush=True)
         if not args.quick:

@@ -75,6 +75,12 @@ def memory_kib(pids):
     return found
 
 
+def stolen_s():
+    """Processor time that the host has taken from this virtual machine since it started."""
+    fields = Path("/proc/stat").read_text().splitlines()[0].split()
+    return int(fields[8]) * TICK_S
+
+
 def kernel_kib():
     """What the kernel holds for sockets and all its small objects, of every process together."""
     slab = next(int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines()

@@ -31,7 +31,8 @@ def write(results):
             continue
         parts.append(f"## {section.TITLE}\n\n{section.report(result)}\n")
         parts += [f"![{caption}](plots/{name}.svg)\n" for name, caption in draw(section, result)]
-        parts.append(f"`{result['command']}`, {result['date']} UTC, {result['seconds']} s, on {result['machine']}.\n")
+        stolen = f"; its host took {result['stolen']:.2f} s of processor time a second" if "stolen" in result else ""
+        parts.append(f"`{result['command']}`, {result['date']} UTC, {result['seconds']} s, on {result['machine']}{stolen}.\n")
     PAGE.write_text("\n".join(parts))
 
 

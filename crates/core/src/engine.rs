@@ -315,13 +315,15 @@ impl Engine {
         order: &NewOrder,
         step: &mut Step,
     ) -> Result<Answer, Refusal> {
-        let mut order = order.clone();
+        let at_once;
+        let mut order = order;
         if !order.order_type.has_limit() {
-            order.time_in_force = TimeInForce::Ioc;
+            at_once = NewOrder { time_in_force: TimeInForce::Ioc, ..order.clone() };
+            order = &at_once;
         }
         let id = order.client_order_id;
         if let Some(known) = self.state.order(&id) {
-            return if known.request == order {
+            return if known.request == *order {
                 Ok(known.answer().map_or(Answer::Pending(id), Answer::Order))
             } else {
                 Err(Refusal::DuplicateClientOrderId(id))
@@ -332,17 +334,25 @@ impl Engine {
             return Err(bad("oco_with", "is for pairs only".into()));
         }
         let index = self.traded(&order.symbol)?;
-        let (sized, lock) = self.size(index, &order);
-        let asked = std::mem::replace(&mut order.qty, sized);
-        let verdict = self.judge(ts, index, &order, (lock, 0));
-        order.qty = asked;
+        let (sized, lock) = self.size(index, order);
+        let asked = order.qty;
+        let verdict = if sized == asked {
+            self.judge(ts, index, order, (lock, 0))
+        } else {
+            self.judge(ts, index, &NewOrder { qty: sized, ..order.clone() }, (lock, 0))
+        };
         self.tell_context(index, step);
         let external = self.answers_later();
         let lock = if verdict.is_ok() { lock } else { Money::ZERO };
         // Cut to nothing, it is told as it was asked for.
         let qty = Some(sized).filter(|qty| *qty != asked && !qty.is_zero());
         let sent_ts_ns = self.sent_at(ts, &verdict);
-        self.tell(Fact::Intent { order, qty, lock, external, sent_ts_ns }, step);
+        let intent = || {
+            let order = order.clone();
+            Fact::Intent { order, qty, lock, external, sent_ts_ns }
+        };
+        step.add_fact(intent);
+        self.apply_added_fact(step);
         let key = self.state.order_key(&id).unwrap_or(OrderKey::MAX);
         match (verdict, self.venue) {
             (Err(reason), _) => {
@@ -549,6 +559,11 @@ impl Engine {
 
     fn tell(&mut self, fact: Fact, step: &mut Step) {
         step.facts.push(fact);
+        self.apply_added_fact(step);
+    }
+
+    #[inline(always)]
+    fn apply_added_fact(&mut self, step: &Step) {
         if let Some(fact) = step.facts.last() {
             self.state.apply_fact(fact);
         }

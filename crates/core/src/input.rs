@@ -444,7 +444,7 @@ pub enum Answer {
     /// The orders that a cancel of all took back.
     CancelledAll(Vec<ClientOrderId>),
     /// The settings now.
-    Risk(RiskSettings),
+    Risk(Box<RiskSettings>),
     /// Nothing to say.
     Done,
 }

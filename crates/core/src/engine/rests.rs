@@ -20,12 +20,14 @@ impl Rests {
 
     pub(super) fn set(&mut self, key: OrderKey, at: Option<RestId>) {
         let Some(at) = at else { return };
-        while self.0.len() <= key {
-            self.0.push(RestId::NONE);
-        }
         if let Some(slot) = self.0.get_mut(key) {
             *slot = at;
+            return;
         }
+        while self.0.len() < key {
+            self.0.push(RestId::NONE);
+        }
+        self.0.push(at);
     }
 }
 

@@ -117,7 +117,7 @@ impl Engine {
             Venue::Simulated => self.wake_all(ts, step),
             Venue::External => {}
         }
-        Ok(Answer::Risk(settings))
+        Ok(Answer::Risk(Box::new(settings)))
     }
 
     /// Refuses a limit of an asset that is not held and in no pair: a name that was mistyped would limit nothing.

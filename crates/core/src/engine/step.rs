@@ -41,6 +41,12 @@ impl Step {
         self.events.extend(std::iter::once_with(event));
     }
 
+    /// Adds a fact in the same way.
+    #[inline(always)]
+    pub(super) fn add_fact(&mut self, fact: impl FnOnce() -> Fact) {
+        self.facts.extend(std::iter::once_with(fact));
+    }
+
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.facts.is_empty()

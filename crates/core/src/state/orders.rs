@@ -265,7 +265,7 @@ impl Orders {
         key: usize,
         order: &Order,
     ) -> bool {
-        let fits = key >= archived && is_of(symbols, order.pair, order.request.symbol);
+        let fits = key >= archived && is_of(symbols, order.pair, &order.request.symbol);
         let Some(slot) = packed.get_mut(key) else { return false };
         let fits = fits && slot.set(order).is_some();
         if !fits {
@@ -288,7 +288,7 @@ impl Orders {
 
     /// An order that was packed before.
     fn push_packed(&mut self, packed: Packed, symbol: Symbol) {
-        if is_of(&mut self.symbols, packed.pair(), symbol) {
+        if is_of(&mut self.symbols, packed.pair(), &symbol) {
             self.packed.push(packed);
         } else {
             self.push(packed.unpack(symbol));
@@ -306,11 +306,11 @@ impl Orders {
 }
 
 /// Whether the instrument of an order follows from its pair. (It does.)
-fn is_of(symbols: &mut Vec<Option<Symbol>>, pair: usize, symbol: Symbol) -> bool {
+fn is_of(symbols: &mut Vec<Option<Symbol>>, pair: usize, symbol: &Symbol) -> bool {
     if symbols.len() <= pair {
         symbols.resize(pair + 1, None);
     }
-    symbols.get_mut(pair).is_some_and(|slot| *slot.get_or_insert(symbol) == symbol)
+    symbols.get_mut(pair).is_some_and(|slot| slot.get_or_insert(*symbol) == symbol)
 }
 
 impl PartialEq for Orders {

@@ -21,6 +21,19 @@ impl KeySet {
 
     /// Puts a number in.
     pub(crate) fn insert(&mut self, key: usize) {
+        let word = self.levels.first_mut().and_then(|words| words.get_mut(key / WORD));
+        match word.filter(|word| **word != 0) {
+            // As a rule: it is known above that the word is not empty.
+            Some(word) => {
+                let bit = 1 << (key % WORD);
+                self.len += usize::from(*word & bit == 0);
+                *word |= bit;
+            }
+            None => self.insert_in_levels(key),
+        }
+    }
+
+    fn insert_in_levels(&mut self, key: usize) {
         let mut at = key;
         for level in 0.. {
             if level == self.levels.len() {

@@ -10,31 +10,41 @@ use crate::types::Symbol;
 /// a step is about one, and asks several times.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SymbolIndex {
-    places: FxHashMap<Symbol, usize>,
-    last: Cell<Option<(Symbol, usize)>>,
+    /// In the order in which they became known.
+    places: Vec<(Symbol, usize)>,
+    /// Which of these is an instrument's.
+    by_symbol: FxHashMap<Symbol, usize>,
+    last: Cell<usize>,
 }
 
 impl SymbolIndex {
     /// The place of an instrument.
     #[inline]
     pub(crate) fn get(&self, symbol: &Symbol) -> Option<usize> {
-        if let Some((_, place)) = self.last.get().filter(|(last, _)| last == symbol) {
-            return Some(place);
+        match self.places.get(self.last.get()) {
+            Some((last, place)) if last == symbol => Some(*place),
+            _ => self.look_up(symbol),
         }
-        let place = self.places.get(symbol).copied()?;
-        self.last.set(Some((*symbol, place)));
-        Some(place)
+    }
+
+    #[inline(never)]
+    fn look_up(&self, symbol: &Symbol) -> Option<usize> {
+        let at = self.by_symbol.get(symbol).copied()?;
+        self.last.set(at);
+        self.places.get(at).map(|(_, place)| *place)
     }
 
     /// Notes the place of an instrument that is new.
     pub(crate) fn insert(&mut self, symbol: Symbol, place: usize) {
-        self.places.insert(symbol, place);
-        self.last.set(None);
+        self.by_symbol.insert(symbol, self.places.len());
+        self.places.push((symbol, place));
     }
 }
 
 impl FromIterator<(Symbol, usize)> for SymbolIndex {
     fn from_iter<I: IntoIterator<Item = (Symbol, usize)>>(places: I) -> SymbolIndex {
-        SymbolIndex { places: places.into_iter().collect(), last: Cell::default() }
+        let mut index = SymbolIndex::default();
+        places.into_iter().for_each(|(symbol, place)| index.insert(symbol, place));
+        index
     }
 }

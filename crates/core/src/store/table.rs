@@ -208,10 +208,16 @@ impl Table {
     fn put(&mut self, entry: Entry) {
         let at = self.bucket_of(entry.hash);
         let Some(first) = self.buckets.get_mut(at) else { return };
-        if first.push(entry) {
-            return;
+        if !first.push(entry) {
+            let more = first.more;
+            self.put_behind(at, more, entry);
         }
-        let mut more = first.more;
+    }
+
+    /// Puts an entry behind a bucket that is full, and goes on there.
+    #[inline(never)]
+    fn put_behind(&mut self, at: usize, behind: u32, entry: Entry) {
+        let mut more = behind;
         while let Some(next) = more.checked_sub(1).and_then(|m| self.overflow.get_mut(index(m))) {
             if next.push(entry) {
                 return;
@@ -219,7 +225,6 @@ impl Table {
             more = next.more;
         }
         // All are full: one more goes between the first and the others.
-        let behind = first.more;
         let mut bucket = Bucket { more: behind, ..Bucket::default() };
         bucket.push(entry);
         let place = match self.spare.pop() {

@@ -339,7 +339,7 @@ fn the_settings_change_one_by_one() {
     let left: Vec<_> = settings.max_position.keys().map(Asset::as_str).collect();
     assert_eq!(left, ["ETH"]);
     rig.restart();
-    assert_eq!(*rig.engine.state().risk(), settings);
+    assert_eq!(*rig.engine.state().risk(), *settings);
     for wrong in [
         RiskChange { price_collar: Some(Some(qty("-0.1"))), ..RiskChange::default() },
         RiskChange { max_daily_loss: by_asset("USDT", "-1"), ..RiskChange::default() },

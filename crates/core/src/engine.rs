@@ -219,36 +219,38 @@ impl Engine {
     /// The reason why nothing happened.
     pub fn step(&mut self, now: TsNs, input: &Input, step: &mut Step) -> Result<Answer, Refusal> {
         step.clear();
-        let answer = self.take(now, input, step)?;
-        self.tell_account(self.stamp(now), step);
-        Ok(answer)
+        let answer = self.take(now, input, step);
+        if answer.is_ok() {
+            self.tell_account(self.stamp(now), step);
+        }
+        answer
     }
 
     /// Does what an input asks for; which balances that changes is told by its caller.
     fn take(&mut self, now: TsNs, input: &Input, step: &mut Step) -> Result<Answer, Refusal> {
         self.state.clear_changes();
         let ts = self.stamp(now);
-        Ok(match input {
-            Input::NewOrder(order) => self.new_order(ts, order, step)?,
-            Input::NewPair(pair) => self.new_pair(ts, pair, step)?,
-            Input::Cancel(cancel) => self.cancel(ts, cancel, step)?,
-            Input::Amend(amend) => self.amend(ts, amend, step)?,
+        match input {
+            Input::NewOrder(order) => self.new_order(ts, order, step),
+            Input::NewPair(pair) => self.new_pair(ts, pair, step),
+            Input::Cancel(cancel) => self.cancel(ts, cancel, step),
+            Input::Amend(amend) => self.amend(ts, amend, step),
             Input::CancelAll { symbol } => {
                 // A name that was mistyped must not pass for one that nothing is open of.
                 if let Some(symbol) = symbol.filter(|symbol| !self.state.has_pair(symbol)) {
                     self.traded(&symbol)?;
                 }
-                Answer::CancelledAll(self.cancel_all(ts, symbol.as_ref(), step))
+                Ok(Answer::CancelledAll(self.cancel_all(ts, symbol.as_ref(), step)))
             }
-            Input::Risk(change) => self.change_risk(ts, change, step)?,
-            Input::Market(data) => self.market(now, data, step),
-            Input::Report(report) => self.report(ts, report, step),
+            Input::Risk(change) => self.change_risk(ts, change, step),
+            Input::Market(data) => Ok(self.market(now, data, step)),
+            Input::Report(report) => Ok(self.report(ts, report, step)),
             Input::Fault { code, detail } => {
                 self.emit_error(ts, code.clone(), Some(detail.clone()), step);
-                Answer::Done
+                Ok(Answer::Done)
             }
-            Input::Tick => self.tick(ts, step),
-        })
+            Input::Tick => Ok(self.tick(ts, step)),
+        }
     }
 
     /// Whether an order stands longer than it may, a day whose loss is limited is over, or something is on its
@@ -366,8 +368,10 @@ impl Engine {
                 step.commands.extend(sized.map(|order| VenueCommand::Place(Box::new(order))));
             }
         }
-        let answer = self.state.order_at(key).and_then(Order::answer);
-        Ok(answer.map_or(Answer::Pending(id), Answer::Order))
+        match self.state.order_at(key).and_then(Order::answer) {
+            Some(answer) => Ok(Answer::Order(answer)),
+            None => Ok(Answer::Pending(id)),
+        }
     }
 
     /// The place of the instrument of that name.

@@ -33,7 +33,7 @@ impl Ledger {
 
     /// The place of an asset, made if it is new.
     pub fn index_of(&mut self, asset: Asset) -> AssetIndex {
-        if let Some(index) = self.find(asset) {
+        if let Some(index) = self.find(&asset) {
             return index;
         }
         self.balances.push(Balance { asset, free: Money::ZERO, locked: Money::ZERO });
@@ -41,8 +41,8 @@ impl Ledger {
     }
 
     /// The place of an asset that is known.
-    pub fn find(&self, asset: Asset) -> Option<AssetIndex> {
-        self.balances.iter().position(|balance| balance.asset == asset)
+    pub fn find(&self, asset: &Asset) -> Option<AssetIndex> {
+        self.balances.iter().position(|balance| balance.asset == *asset)
     }
 
     /// What of an asset is not locked.

@@ -267,6 +267,7 @@ impl Order {
     }
 
     /// What it was first answered with; `None` while its venue has not answered.
+    #[inline]
     pub fn answer(&self) -> Option<OrderAnswer> {
         self.first.as_ref().map(|first| OrderAnswer {
             client_order_id: self.request.client_order_id,

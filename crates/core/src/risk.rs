@@ -119,6 +119,7 @@ pub struct Exposure {
 ///
 /// # Errors
 /// The reason to refuse it.
+#[inline(always)]
 pub fn check(
     settings: &RiskSettings,
     instrument: &Instrument,
@@ -206,6 +207,7 @@ fn notional(instrument: &Instrument, order: &NewOrder, value: Option<Money>) -> 
 }
 
 /// The limits that the operator has set.
+#[inline]
 fn limits_set(
     settings: &RiskSettings,
     instrument: &Instrument,

@@ -322,7 +322,7 @@ impl State {
         self.index.pairs.get(symbol).is_some()
     }
 
-    pub(crate) fn free(&self, asset: Asset) -> Money {
+    pub(crate) fn free(&self, asset: &Asset) -> Money {
         let ledger = &self.data.ledger;
         ledger.find(asset).map(|index| ledger.free(index)).unwrap_or_default()
     }

@@ -213,7 +213,7 @@ fn update(ts_ns: TsNs, order: &Order, status: OrderStatus, touched: &Touched) ->
     OrderUpdate {
         ts_ns,
         client_order_id: order.client_order_id(),
-        venue_order_id: order.venue_order_id.or(touched.venue_order_id),
+        venue_order_id: order.venue_order_id.as_ref().or(touched.venue_order_id.as_ref()).copied(),
         status,
         symbol: Some(order.request.symbol),
         side: Some(order.request.side),

@@ -23,7 +23,7 @@ impl Engine {
             qty = sim.market_qty(order.side, quote_qty, last).floor_to(instrument.lot);
         }
         if order.reduce_only && order.side == Side::Sell {
-            let free = Qty::of(self.state.free(instrument.base)).floor_to(instrument.lot);
+            let free = Qty::of(self.state.free(&instrument.base)).floor_to(instrument.lot);
             qty = qty.min(free);
         }
         let at_market = || match (order.quote_qty, self.venue) {
@@ -82,6 +82,7 @@ impl Engine {
 
     /// What the limits must know, of an order that would lock so much and of `more` orders besides; `old`
     /// is the order whose place it takes.
+    #[inline(always)]
     pub(super) fn exposure(
         &self,
         (ts, index, instrument): (TsNs, usize, &Instrument),
@@ -140,10 +141,10 @@ impl Engine {
 }
 
 /// The asset that an order of that side pays with.
-pub(super) fn paid(instrument: &Instrument, side: Side) -> Asset {
+pub(super) fn paid(instrument: &Instrument, side: Side) -> &Asset {
     match side {
-        Side::Buy => instrument.quote,
-        Side::Sell => instrument.base,
+        Side::Buy => &instrument.quote,
+        Side::Sell => &instrument.base,
     }
 }
 

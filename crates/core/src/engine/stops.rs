@@ -168,7 +168,7 @@ impl Engine {
         if rest.side == Side::Sell || rest.price.is_some() {
             return true;
         }
-        let quote = self.instruments.get(index).map(|instrument| instrument.quote);
+        let quote = self.instruments.get(index).map(|instrument| &instrument.quote);
         let free = quote.map(|quote| self.state.free(quote)).unwrap_or_default();
         let market = self.markets.get(index);
         let cost = market.map(|market| market.sim.market_cost(rest.side, rest.qty));

@@ -4,6 +4,7 @@
 use super::State;
 use super::index::Index;
 use crate::sim::OrderKey;
+use crate::store::look;
 use crate::types::{ClientOrderId, Side, Symbol};
 
 impl State {
@@ -21,9 +22,10 @@ impl State {
         self.index.likely_key(hash)
     }
 
-    /// Has a look at where orders lie.
+    /// Has a look at where orders lie, and at whether they are open.
     pub(crate) fn look_at_orders(&self, keys: &[OrderKey]) {
         self.data.orders.look_at(keys);
+        look(keys.iter().map(|key| self.index.open.look_at(*key)));
     }
 
     /// The instrument of an order that lies packed, and which way it goes.

@@ -59,7 +59,7 @@ impl State {
 
     /// What the open BUY orders would bring of an asset.
     pub(crate) fn bought_of(&self, asset: Asset) -> Money {
-        let Some(base) = self.data.ledger.find(asset) else { return Money::ZERO };
+        let Some(base) = self.data.ledger.find(&asset) else { return Money::ZERO };
         let pairs = self.data.pairs.iter().zip(&self.index.open_of_pair);
         let bought = pairs.filter(|(pair, _)| pair.base == base).map(|(_, open)| open.bought);
         bought.fold(Qty::ZERO, Qty::saturating_add).into()

@@ -19,6 +19,12 @@ impl KeySet {
         self.len
     }
 
+    /// Has a look at where a number is, or would be.
+    pub(crate) fn look_at(&self, key: usize) -> usize {
+        let word = self.levels.first().and_then(|words| words.get(key / WORD));
+        word.map_or(0, |word| usize::from(*word == 0))
+    }
+
     /// Puts a number in.
     pub(crate) fn insert(&mut self, key: usize) {
         let word = self.levels.first_mut().and_then(|words| words.get_mut(key / WORD));

@@ -21,7 +21,6 @@ pub(crate) struct Table {
     /// Of the overflow, what is not in use.
     spare: Vec<u32>,
     len: usize,
-    moved: Vec<Entry>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -103,8 +102,8 @@ impl Table {
         for _ in 0..needed {
             buckets.push(Bucket::default());
         }
-        let (overflow, spare, moved) = (Blocks::default(), Vec::new(), Vec::new());
-        Table { buckets, half: 1 << needed.ilog2(), overflow, spare, len: 0, moved }
+        let (overflow, spare) = (Blocks::default(), Vec::new());
+        Table { buckets, half: 1 << needed.ilog2(), overflow, spare, len: 0 }
     }
 
     /// One that holds 0, 1, 2, … under these hashes, with as many buckets as for so many entries. They are put in
@@ -205,6 +204,7 @@ impl Table {
         if at < self.buckets.len() { at } else { at - self.half }
     }
 
+    #[inline]
     fn put(&mut self, entry: Entry) {
         let at = self.bucket_of(entry.hash);
         let Some(first) = self.buckets.get_mut(at) else { return };
@@ -247,23 +247,19 @@ impl Table {
     /// Makes one more bucket, for a part of what another holds.
     fn grow(&mut self) {
         let shared = self.shared();
-        let mut moved = std::mem::take(&mut self.moved);
         let Some(bucket) = self.buckets.get_mut(shared) else { return };
         let mut bucket = std::mem::take(bucket);
-        loop {
-            moved.extend(bucket.entries());
-            let Some(next) = bucket.more.checked_sub(1) else { break };
-            self.spare.push(bucket.more);
-            bucket = self.overflow.get(index(next)).copied().unwrap_or_default();
-        }
         self.buckets.push(Bucket::default());
         if self.shared() == self.half {
             self.half = self.buckets.len();
         }
-        for entry in moved.drain(..) {
-            self.put(entry);
+        loop {
+            bucket.entries().for_each(|entry| self.put(entry));
+            let Some(next) = bucket.more.checked_sub(1) else { break };
+            // Read before it is free: what it holds may go to where it was.
+            self.spare.push(bucket.more);
+            bucket = self.overflow.get(index(next)).copied().unwrap_or_default();
         }
-        self.moved = moved;
     }
 }
 

@@ -180,7 +180,7 @@ pub const JOURNAL_RECORD_MAX_BYTES: usize = 64 * MIB;
 pub const JOURNAL_BATCH_MAX_BYTES: usize = 256 * MIB;
 
 /// When a segment of the journal is full.
-pub const JOURNAL_SEGMENT_BYTES: u64 = 64 << 20;
+pub const JOURNAL_SEGMENT_BYTES: u64 = 128 << 20;
 
 /// Into how many segments a log that is full is split at least, as far as they are not too small for it.
 pub const JOURNAL_SEGMENTS_COUNT: u64 = 16;
@@ -195,8 +195,11 @@ pub const JOURNAL_SEGMENT_MAX_BYTES: u64 = 1 << 30;
 /// open order.
 pub const JOURNAL_RESERVE_BYTES: u64 = 8 << 20;
 
-/// How much at a time is reserved beyond that.
-pub const JOURNAL_PREALLOCATE_BYTES: u64 = 4 << 20;
+/// How much at a time is reserved beyond that, in a segment that is to grow so far.
+pub const JOURNAL_PREALLOCATE_BYTES: u64 = 16 << 20;
+
+/// And how much at least, where the segment should have ended.
+pub const JOURNAL_PREALLOCATE_MIN_BYTES: u64 = 1 << 20;
 
 /// With less than that free on the disk, it is told.
 pub const JOURNAL_FREE_LOW_BYTES: u64 = 256 << 20;

@@ -5,13 +5,21 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
+use crossbeam_channel::RecvTimeoutError;
+use rustix::fs::FallocateFlags;
 use veloz::frame::write_frame;
 use veloz::journal::{Batch, Durability, Journal, JournalConfig, JournalReader, LogReader, Read};
 use veloz_core::event::{Event, Market};
+use veloz_core::limits::{
+    JOURNAL_PREALLOCATE_BYTES, JOURNAL_RESERVE_BYTES, JOURNAL_SEGMENT_BYTES, JOURNAL_SYNC_BYTES,
+    JOURNAL_SYNC_INTERVAL_MS, JOURNAL_SYNC_MIN_BYTES,
+};
 use veloz_core::types::EventId;
 
 const STEPS_PER_BATCH: u64 = 64;
@@ -38,6 +46,11 @@ fn measure(dir: &Path, events: u64) -> anyhow::Result<()> {
     let took = write(&dir.join("plain"), bytes, batches, false)?;
     let write_us = tell("plain write", batches, took);
     std::fs::remove_file(dir.join("plain"))?;
+    let alike = dir.join("alike");
+    std::fs::create_dir(&alike)?;
+    let took = write_alike(&alike, bytes, batches)?;
+    let write_alike_us = tell("write, synced beside it, to files that roll", batches, took);
+    std::fs::remove_dir_all(alike)?;
     read(&log, "read")?;
     let started = Instant::now();
     let (journal, _, recovery) = Journal::open(&log, JournalConfig::default())?;
@@ -58,7 +71,7 @@ fn measure(dir: &Path, events: u64) -> anyhow::Result<()> {
     let write_disk_us = tell("plain write + fdatasync", DURABLE_BATCHES, took);
     let figures = serde_json::json!({
         "events_per_batch": STEPS_PER_BATCH, "bytes_per_batch": bytes, "append_us": append_us,
-        "write_us": write_us, "append_disk_us": append_disk_us, "write_disk_us": write_disk_us,
+        "write_us": write_us, "write_alike_us": write_alike_us, "append_disk_us": append_disk_us, "write_disk_us": write_disk_us,
     });
     say(&figures.to_string());
     Ok(())
@@ -81,10 +94,73 @@ fn append(dir: &Path, durability: Durability, batches: u64) -> anyhow::Result<(D
     Ok((took, batch.size_bytes()))
 }
 
-/// Writes as many bytes to one file, batch by batch. Each batch is encoded first, as for the journal, so that
-/// neither side has the processor's caches for itself.
+/// Writes as many bytes to one file, batch by batch.
 fn write(path: &Path, bytes: usize, batches: u64, sync: bool) -> anyhow::Result<Duration> {
     let mut file = File::create(path)?;
+    write_batches(bytes, batches, |out| {
+        file.write_all(out)?;
+        if sync {
+            file.sync_data()?;
+        }
+        Ok(())
+    })
+}
+
+/// Writes as many bytes to files that are treated as the journal treats its own: each is sealed and synced where a
+/// segment would be full, has its space reserved in steps, and is brought to the disk by a second thread meanwhile.
+fn write_alike(dir: &Path, bytes: usize, batches: u64) -> anyhow::Result<Duration> {
+    let (wake, woken) = crossbeam_channel::bounded::<()>(1);
+    let active = Arc::new(Mutex::new(Arc::new(File::create(dir.join("0"))?)));
+    let synced = Arc::clone(&active);
+    let syncer = std::thread::spawn(move || -> std::io::Result<()> {
+        let interval = Duration::from_millis(JOURNAL_SYNC_INTERVAL_MS);
+        while woken.recv_timeout(interval) != Err(RecvTimeoutError::Disconnected) {
+            let file = Arc::clone(&synced.lock().unwrap_or_else(PoisonError::into_inner));
+            file.sync_data()?;
+        }
+        Ok(())
+    });
+    let mut file = Arc::clone(&active.lock().unwrap_or_else(PoisonError::into_inner));
+    let (mut end, mut asked, mut reserved, mut files) = (0_u64, 0, 0, 1);
+    let size = u64::try_from(bytes)?;
+    let took = write_batches(bytes, batches, |out| {
+        if end + size > JOURNAL_SEGMENT_BYTES {
+            file.set_len(end)?;
+            file.sync_all()?;
+            file = Arc::new(File::create(dir.join(files.to_string()))?);
+            file.sync_all()?;
+            File::open(dir)?.sync_all()?;
+            *active.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&file);
+            (end, asked, reserved, files) = (0, 0, 0, files + 1);
+        }
+        if end + JOURNAL_RESERVE_BYTES > reserved {
+            let full = JOURNAL_SEGMENT_BYTES + JOURNAL_RESERVE_BYTES;
+            reserved = full.min(end + JOURNAL_RESERVE_BYTES + JOURNAL_PREALLOCATE_BYTES);
+            rustix::fs::fallocate(&*file, FallocateFlags::empty(), 0, reserved)?;
+        }
+        file.write_all_at(out, end)?;
+        end += size;
+        let left = JOURNAL_SEGMENT_BYTES.saturating_sub(end);
+        if end - asked >= (left / 2).clamp(JOURNAL_SYNC_MIN_BYTES, JOURNAL_SYNC_BYTES) {
+            asked = end;
+            let _ = wake.try_send(());
+        }
+        Ok(())
+    });
+    drop(wake);
+    if let Ok(synced) = syncer.join() {
+        synced?;
+    }
+    took
+}
+
+/// Times writes of so many bytes. Each batch is encoded first, as for the journal, so that neither side has the
+/// processor's caches for itself.
+fn write_batches(
+    bytes: usize,
+    batches: u64,
+    mut write: impl FnMut(&[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<Duration> {
     let mut batch = Batch::new();
     let mut took = Duration::ZERO;
     let (event, mut next_id) = (event()?, 1);
@@ -96,10 +172,7 @@ fn write(path: &Path, bytes: usize, batches: u64, sync: bool) -> anyhow::Result<
         batch.frames().for_each(|frames| out.extend_from_slice(frames));
         out.resize(bytes, b'x');
         let started = Instant::now();
-        file.write_all(&out)?;
-        if sync {
-            file.sync_data()?;
-        }
+        write(&out)?;
         took += started.elapsed();
     }
     Ok(took)

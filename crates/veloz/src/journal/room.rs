@@ -9,7 +9,9 @@ use std::io;
 
 #[cfg(doc)]
 use veloz_core::limits::JOURNAL_RESERVE_BYTES;
-use veloz_core::limits::{JOURNAL_FREE_LOW_BYTES, JOURNAL_PREALLOCATE_BYTES};
+use veloz_core::limits::{
+    JOURNAL_FREE_LOW_BYTES, JOURNAL_PREALLOCATE_BYTES, JOURNAL_PREALLOCATE_MIN_BYTES,
+};
 
 use super::error::JournalError;
 use super::spare::is_same;
@@ -107,10 +109,13 @@ impl Reserve {
         Ok(())
     }
 
-    /// Fills up the reserve behind `end`, in steps: that ends a shortage.
-    pub(super) fn fill(&mut self, file: &dyn StorageFile, end: u64) -> io::Result<()> {
+    /// Fills up the reserve behind `end`, in steps, of a segment that is full at `full`: that ends a shortage.
+    pub(super) fn fill(&mut self, file: &dyn StorageFile, end: u64, full: u64) -> io::Result<()> {
         if !self.is_full(end) {
-            let ahead = end.saturating_add(self.wanted).saturating_add(JOURNAL_PREALLOCATE_BYTES);
+            // What it will never use would only have to be given back.
+            let step = full.saturating_sub(end);
+            let step = step.clamp(JOURNAL_PREALLOCATE_MIN_BYTES, JOURNAL_PREALLOCATE_BYTES);
+            let ahead = end.saturating_add(step).saturating_add(self.wanted);
             file.allocate(ahead)?;
             self.allocated = ahead;
         }

@@ -423,11 +423,12 @@ impl Journal {
     }
 
     fn fill_reserve(&mut self) {
-        let mut filled = self.reserve.fill(&*self.file, self.end);
+        let full = self.config.segment_bytes;
+        let mut filled = self.reserve.fill(&*self.file, self.end, full);
         // What was set aside for the next segment is of more use here.
         if filled.is_err() && self.active.spare().take().is_some() {
             spare::discard(&*self.log.storage);
-            filled = self.reserve.fill(&*self.file, self.end);
+            filled = self.reserve.fill(&*self.file, self.end, full);
         }
         if let Err(error) = filled {
             let error = self.failed("reserve space in", error);

@@ -62,9 +62,55 @@ pub fn write_number(out: &mut Vec<u8>, number: u64) {
     push(out, eight(last), 8);
 }
 
+/// Appends `mantissa * 10^-SCALE` in its shortest form with at least one digit after the point; `SCALE` is at
+/// most 16.
+pub(crate) fn write_decimal<const SCALE: u32>(out: &mut Vec<u8>, mantissa: i128) {
+    if mantissa == 0 {
+        return out.extend_from_slice(b"0.0");
+    }
+    if mantissa < 0 {
+        out.push(b'-');
+    }
+    let (whole, fraction) = split::<SCALE>(mantissa.unsigned_abs());
+    let fraction = fraction * const { 10_u64.pow(16 - SCALE) };
+    match u64::try_from(whole) {
+        Ok(whole) => write_with_fraction(out, whole, fraction),
+        Err(_) => {
+            out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
+            write_fraction(out, fraction);
+        }
+    }
+}
+
+/// A number of units of `10^-SCALE` as its whole part and the rest.
+#[inline]
+fn split<const SCALE: u32>(units: u128) -> (u128, u64) {
+    let unit = const { 10_u64.pow(SCALE) };
+    // A division of 128 bits costs ten times as much as these two, each by a constant: 10^SCALE is 2^SCALE, a shift,
+    // and 5^SCALE, which leaves so many bits of 64.
+    let fives = const { 5_u64.pow(SCALE) };
+    let bits = const { 5_u64.pow(SCALE).leading_zeros() };
+    let shifted = units >> SCALE;
+    let whole = match u64::try_from(shifted >> bits) {
+        Ok(high) => {
+            let low = low(shifted) & ((1 << bits) - 1);
+            u128::from(high / fives) << bits | u128::from(((high % fives) << bits | low) / fives)
+        }
+        Err(_) => units / u128::from(unit),
+    };
+    // Below a unit: so all of it is in the lower half.
+    (whole, low(units).wrapping_sub(low(whole).wrapping_mul(unit)))
+}
+
+/// The lower half of a number.
+#[inline]
+fn low(number: u128) -> u64 {
+    u64::try_from(number & u128::from(u64::MAX)).unwrap_or_default()
+}
+
 /// Appends a number with a point, and behind that 16 digits without the zeros at their end; one at least.
 #[inline]
-pub(crate) fn write_with_fraction(out: &mut Vec<u8>, whole: u64, fraction: u64) {
+fn write_with_fraction(out: &mut Vec<u8>, whole: u64, fraction: u64) {
     const SHORT: u64 = 10_000_000;
     let (first, last) = (fraction / STEP, fraction % STEP);
     if whole >= SHORT || last != 0 {
@@ -89,7 +135,7 @@ pub(crate) fn write_with_fraction(out: &mut Vec<u8>, whole: u64, fraction: u64) 
 }
 
 /// Appends the point and what is behind it.
-pub(crate) fn write_fraction(out: &mut Vec<u8>, fraction: u64) {
+fn write_fraction(out: &mut Vec<u8>, fraction: u64) {
     let (first, last) = (eight(fraction / STEP), eight(fraction % STEP));
     out.push(b'.');
     if last == 0 {
@@ -125,6 +171,31 @@ mod tests {
             let mut out = Vec::new();
             push(&mut out, eight(number), 8);
             assert_eq!(String::from_utf8(out).unwrap(), format!("{number:08}"));
+        }
+    }
+
+    fn check_split<const SCALE: u32>(units: u128) {
+        let unit = 10_u128.pow(SCALE);
+        let (whole, rest) = split::<SCALE>(units);
+        assert_eq!(
+            (whole, u128::from(rest)),
+            (units / unit, units % unit),
+            "{units} of 10^-{SCALE}"
+        );
+    }
+
+    #[test]
+    fn a_number_of_units_is_split_as_by_a_division() {
+        let mut random = fastrand::Rng::with_seed(1);
+        // Where either way of doing it ends, and each unit ends.
+        let edges = (0..128).map(|bit| 1_u128 << bit);
+        let edges = edges.chain((0..39).map(|digits| 10_u128.pow(digits)));
+        let edges = edges.flat_map(|edge| [edge - 1, edge, edge + 1]).chain([u128::MAX]);
+        let random = (0..200_000).map(|_| random.u128(..) >> random.u32(..128));
+        for units in edges.chain(random) {
+            check_split::<8>(units);
+            check_split::<12>(units);
+            check_split::<16>(units);
         }
     }
 

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 pub use venue_order_id::VenueOrderId;
 
-use crate::digits::{write_fraction, write_with_fraction};
+use crate::digits::write_decimal;
 use crate::wire::wire_enum;
 
 /// Text that is usually a constant of the program (a reason code) but may come from a venue.
@@ -133,35 +133,6 @@ fn rescale(mut mantissa: i128, decimals: i64, scale: u32) -> Result<i128, Decima
     Ok(mantissa)
 }
 
-/// Writes `mantissa * 10^-scale` in its shortest form with at least one digit after the point; `scale` is at
-/// most 16.
-pub fn write_decimal(out: &mut Vec<u8>, mantissa: i128, scale: u32) {
-    if mantissa == 0 {
-        return out.extend_from_slice(b"0.0");
-    }
-    let magnitude = mantissa.unsigned_abs();
-    let unit = 10_u64.pow(scale);
-    // Divisions of 128 bits cost ten times as much: few numbers need one.
-    let (whole, fraction) = match u64::try_from(magnitude) {
-        Ok(magnitude) => (u128::from(magnitude / unit), magnitude % unit),
-        Err(_) => {
-            let whole = magnitude / u128::from(unit);
-            (whole, u64::try_from(magnitude - whole * u128::from(unit)).unwrap_or_default())
-        }
-    };
-    if mantissa < 0 {
-        out.push(b'-');
-    }
-    let fraction = fraction * 10_u64.pow(16_u32.saturating_sub(scale));
-    match u64::try_from(whole) {
-        Ok(whole) => write_with_fraction(out, whole, fraction),
-        Err(_) => {
-            out.extend_from_slice(itoa::Buffer::new().format(whole).as_bytes());
-            write_fraction(out, fraction);
-        }
-    }
-}
-
 /// Deserializes a number, or a string of digits, from its text: it never passes through a float.
 fn deserialize_decimal<'de, D: Deserializer<'de>>(de: D, scale: u32) -> Result<i128, D::Error> {
     let raw = <&RawValue>::deserialize(de)?.get();
@@ -169,10 +140,13 @@ fn deserialize_decimal<'de, D: Deserializer<'de>>(de: D, scale: u32) -> Result<i
     parse_decimal(text, scale).map_err(|e| D::Error::custom(format_args!("{raw} {e}")))
 }
 
-fn serialize_decimal<S: Serializer>(ser: S, mantissa: i128, scale: u32) -> Result<S::Ok, S::Error> {
+fn serialize_decimal<S: Serializer, const SCALE: u32>(
+    ser: S,
+    mantissa: i128,
+) -> Result<S::Ok, S::Error> {
     use serde::ser::Error as _;
     let mut out = Vec::with_capacity(24);
-    write_decimal(&mut out, mantissa, scale);
+    write_decimal::<SCALE>(&mut out, mantissa);
     serde_json::from_slice::<&RawValue>(&out).map_err(S::Error::custom)?.serialize(ser)
 }
 
@@ -211,7 +185,7 @@ macro_rules! decimal {
 
             /// Appends the shortest form with at least one digit after the point.
             pub fn write(self, out: &mut Vec<u8>) {
-                write_decimal(out, i128::from(self.0), Self::SCALE);
+                write_decimal::<{ $scale }>(out, i128::from(self.0));
             }
 
             /// Whether this is nothing.
@@ -272,7 +246,7 @@ macro_rules! decimal {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, ser: S) -> Result<S::Ok, S::Error> {
-                serialize_decimal(ser, i128::from(self.0), Self::SCALE)
+                serialize_decimal::<S, { $scale }>(ser, i128::from(self.0))
             }
         }
 

@@ -116,17 +116,21 @@ impl<'a> Fields<'a> {
             Some(fields) => Fields { fields },
             None => serde_json::from_str(text).map_err(|error| wrong(&error))?,
         };
-        for (i, (name, _)) in fields.fields.iter().enumerate() {
-            if !known.contains(&name.as_ref()) {
+        let mut seen = 0_u64;
+        for (name, _) in &fields.fields {
+            let Some(place) = known.iter().position(|known| known == name) else {
                 let name = shown(name);
                 return Err(ApiError::bad_params(format!(
                     "{name}: unknown field, known are {}",
                     known.join(", ")
                 )));
-            }
-            if fields.fields.iter().take(i).any(|(other, _)| other == name) {
+            };
+            // Of no list of known fields are there more than bits.
+            let bit = 1_u64 << place;
+            if seen & bit != 0 {
                 return Err(ApiError::bad_params(format!("{name}: given twice")));
             }
+            seen |= bit;
         }
         Ok(fields)
     }

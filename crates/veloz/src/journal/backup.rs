@@ -33,7 +33,7 @@ pub struct Backup {
 }
 
 impl Backup {
-    /// Copies a log to where nothing is yet. `progress` is told each number of bytes that was copied.
+    /// Copies a log to where nothing is yet, outside its own directory. `progress` is told each number of bytes that was copied.
     ///
     /// # Errors
     /// When there is no log or it is damaged, when `to` is there already, and when the storage fails.
@@ -45,6 +45,13 @@ impl Backup {
         if to.symlink_metadata().is_ok() {
             let there = io::Error::from(io::ErrorKind::AlreadyExists);
             return Err(JournalError::io("make the directory", to.to_path_buf())(there));
+        }
+        if is_within(to, from) {
+            let inside = io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("it would stand in the log that it is a copy of, {}", from.display()),
+            );
+            return Err(JournalError::io("make the directory", to.to_path_buf())(inside));
         }
         let mut partial = to.as_os_str().to_owned();
         partial.push(".partial");
@@ -103,6 +110,14 @@ impl Drop for Backup {
             tracing::warn!(%error, "what was copied stays");
         }
     }
+}
+
+/// Whether what is to be made would stand in a directory, whatever the ways to both are called.
+fn is_within(path: &Path, dir: &Path) -> bool {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new(".")).canonicalize();
+    // Whichever is not there is told of by who wants to use it.
+    matches!((parent, dir.canonicalize()), (Ok(parent), Ok(dir)) if parent.starts_with(&dir))
 }
 
 /// An open file of the source: it stays as it is, whatever takes its name.

@@ -116,6 +116,27 @@ mod tests {
         look(&dir);
     }
 
+    /// It would be a part of the log's directory, and of the next backup of it.
+    #[test]
+    fn a_backup_into_the_log_itself_is_refused() {
+        let home = tempfile::tempdir().expect("a directory");
+        let dir = home.path().join("log");
+        std::fs::create_dir(&dir).expect("made");
+        drop(Journal::open(&dir, config(Durability::Disk)).expect("opens"));
+        std::os::unix::fs::symlink(&dir, home.path().join("link")).expect("made");
+        let places = ["log/copy", "link/copy", "link/../log/copy"];
+        for to in places.map(|place| home.path().join(place)) {
+            let error = Backup::copy(&dir, &to, &mut |_| {}).expect_err("it is refused");
+            assert!(error.to_string().contains("a copy of"), "{error}");
+        }
+        assert!(
+            std::fs::read_dir(&dir).expect("reads").all(|file| {
+                !file.expect("reads").file_name().to_string_lossy().contains("copy")
+            })
+        );
+        Backup::copy(&dir, &home.path().join("log-copy"), &mut |_| {}).expect("copies");
+    }
+
     #[test]
     fn a_log_is_whole_while_it_is_written() {
         check(Durability::Process);

@@ -17,7 +17,7 @@ use memory::MemoryStorage;
 
 #[path = "../../crates/veloz/tests/journal/memory.rs"]
 #[allow(dead_code, reason = "shared with the tests of the journal, which use more of it")]
-mod memory;
+pub(crate) mod memory;
 
 const SEGMENT: &str = "00000000000000000001.vlz";
 const SNAPSHOT: &str = "00000000000000000012.snap";
@@ -150,7 +150,7 @@ fn look(storage: &Arc<MemoryStorage>) {
 }
 
 /// Four bytes an edit: the file, the offset (two), what to flip; 0 cuts the file there.
-fn edit(files: &mut BTreeMap<String, Vec<u8>>, edits: &[u8]) {
+pub(crate) fn edit(files: &mut BTreeMap<String, Vec<u8>>, edits: &[u8]) {
     for edit in edits.chunks_exact(4) {
         let [file, high, low, flip] = edit else { continue };
         let (nth, at) =

@@ -4,6 +4,7 @@
 //! Contract: a check panics when a parser breaks its promise: it panics itself, what it prints is not what it
 //! reads, a log gives an event that was never written. A refusal is fine.
 
+mod archive;
 mod bodies;
 mod captures;
 mod decimals;
@@ -19,6 +20,7 @@ pub type Check = fn(&[u8]);
 
 /// Every check, by the name of its target and of its folder in `corpus`.
 pub const CHECKS: &[(&str, Check)] = &[
+    ("archive", archive::check),
     ("bodies", bodies::check),
     ("captures", captures::check),
     ("decimals", decimals::check),

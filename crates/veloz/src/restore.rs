@@ -45,7 +45,7 @@ pub enum RestoreError {
     /// Closed orders are not where the snapshot leaves them.
     #[error("{0}")]
     Archive(String),
-    /// They are others, or their names cannot be written.
+    /// They are others, or their files cannot be written.
     #[error(transparent)]
     Names(#[from] JournalError),
     /// The log could not be read, or is not what this version writes.
@@ -53,10 +53,11 @@ pub enum RestoreError {
     Replay(#[from] ReplayError<serde_json::Error>),
 }
 
-/// The state that a log leads to: its newest snapshot, and what came after it.
+/// The state that a log leads to: its newest snapshot, and what came after it. Only then what an archiving left
+/// unfinished is cut off.
 ///
 /// # Errors
-/// When the log is damaged, or was written by another version.
+/// When the log is damaged, or was written by another version; the archive is as it was then.
 pub fn state(recovery: &Recovery) -> Result<State, RestoreError> {
     let files = recovery.order_files();
     let mut replay = Replay::begin(recovery.snapshot.as_ref(), &files, true)?;
@@ -64,7 +65,11 @@ pub fn state(recovery: &Recovery) -> Result<State, RestoreError> {
     let state = replay
         .finish()
         .map_err(|source| ReplayError::Apply { first_id: recovery.newest, source })?;
-    state.archive_failure().map_or(Ok(state), |failure| Err(RestoreError::Archive(failure)))
+    if let Some(failure) = state.archive_failure() {
+        return Err(RestoreError::Archive(failure));
+    }
+    recovery.cut_archive()?;
+    Ok(state)
 }
 
 /// The state of a snapshot; closed orders that it leaves out are read from the archive, now and later. Damaged names of

@@ -5,7 +5,7 @@ import { config, counted, link, live, problems, warnings } from '../store';
 /** Which part each code of `/health` speaks of. */
 const PARTS = {
   Engine: /^(service|engine|shutting_down|no_answer)/,
-  'Log and disk': /^(journal|disk|storage)/,
+  'Log and disk': /^(archive|journal|disk|storage)/,
   Venue: /^(venue|binance|execution)/,
   Stream: /^stream/,
   Market: /^market/,
@@ -15,6 +15,7 @@ const VENUES: Record<string, string> = { sim_engine: 'simulated', external_engin
 
 const SAYS: Record<string, string> = {
   service_died: 'the engine has stopped',
+  archive_unreadable: 'a closed order cannot be read',
   journal_failed: 'the log cannot be written',
   stream_failed: 'the stream does not work',
   storage_low: 'the disk is getting full',

@@ -26,6 +26,9 @@ pub trait OrderArchive: Debug + Send + Sync {
 
     /// What went wrong first, if anything did.
     fn failure(&self) -> Option<String>;
+
+    /// The same, which is forgotten: for whoever believes nothing of what was seen since.
+    fn take_failure(&self) -> Option<String>;
 }
 
 /// Where orders go that leave for the archive.
@@ -108,6 +111,16 @@ impl State {
     /// that was decided or seen since.
     pub fn archive_failure(&self) -> Option<String> {
         self.data.orders.archive().and_then(|archive| archive.failure())
+    }
+
+    /// The same, which is forgotten: after a look at the state of which nothing is told. A step is no look.
+    pub fn take_archive_failure(&self) -> Option<String> {
+        let failure = self.data.orders.archive().and_then(|archive| archive.take_failure());
+        if failure.is_some() {
+            // The name that was not found may be that of the order that could not be read: it is not free.
+            self.index.last_missed.set(None);
+        }
+        failure
     }
 
     /// How many orders there are in memory.

@@ -341,6 +341,10 @@ impl OrderArchive for MemoryArchive {
     fn failure(&self) -> Option<String> {
         None
     }
+
+    fn take_failure(&self) -> Option<String> {
+        None
+    }
 }
 
 fn show(event: &Event) -> String {

@@ -198,7 +198,8 @@ impl Check<'_> {
         let names = state.archived_names();
         let archived = snapshot.archived.unwrap_or_default();
         let wrong = files.check_names(&archived, &names);
-        if let Some(error) = files.error().or(wrong.as_ref().err()) {
+        let unread = files.error();
+        if let Some(error) = unread.as_deref().or(wrong.as_ref().err()) {
             return self.report.problem(Problem::of(error, &stored.path));
         }
         let same = self.state.as_mut().is_none_or(|replayed| {

@@ -168,6 +168,7 @@ impl From<ServiceError> for ApiError {
                 ApiError::unavailable("shutting_down", "the gateway is shutting down")
             }
             ServiceError::NoRoom { code, message } => ApiError::unavailable(code, message),
+            ServiceError::Unreadable(why) => ApiError::unavailable("archive_unreadable", why),
             ServiceError::Unavailable(why) => {
                 ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "execution_unavailable", why)
             }

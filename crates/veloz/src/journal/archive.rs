@@ -2,18 +2,19 @@
 //!
 //! Contract: what a snapshot leaves to the archive is on the disk before the snapshot has its name, and stays as it is.
 //! Each order has one place, by its position in the order of creation; what is behind the last of the newest snapshot's
-//! is of an archiving that was never finished: cut at a start, and written anew. A record that is not what was written
+//! is of an archiving that was never finished: cut once a start has its state, and written anew. A record that is not what was written
 //! is told with file and offset. The names can be had from the records too: a damaged file of them is made anew.
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use veloz_core::limits::JOURNAL_READ_MAX_BYTES;
 use veloz_core::state::{ORDER_RECORD_BYTES, OrderArchive, OrderRecord, OrderSink};
 
 use super::error::JournalError;
 use super::format::{len_u64, offset_usize};
+use super::segment::lock;
 use super::storage::{Storage, StorageFile};
 
 /// The records.
@@ -52,13 +53,13 @@ impl Archived {
 pub struct OrderFiles {
     storage: Arc<dyn Storage>,
     records: OnceLock<Arc<dyn StorageFile>>,
-    failure: OnceLock<JournalError>,
+    failure: Mutex<Option<Arc<JournalError>>>,
 }
 
 impl OrderFiles {
     pub(super) fn new(storage: &Arc<dyn Storage>) -> OrderFiles {
         let storage = Arc::clone(storage);
-        OrderFiles { storage, records: OnceLock::new(), failure: OnceLock::new() }
+        OrderFiles { storage, records: OnceLock::new(), failure: Mutex::default() }
     }
 
     /// The same, of which nothing failed yet.
@@ -68,8 +69,8 @@ impl OrderFiles {
     }
 
     /// The first thing that failed.
-    pub fn error(&self) -> Option<&JournalError> {
-        self.failure.get()
+    pub fn error(&self) -> Option<Arc<JournalError>> {
+        lock(&self.failure).clone()
     }
 
     /// Where the record at a position stands.
@@ -149,7 +150,7 @@ impl OrderFiles {
 
     fn fail(&self, error: JournalError) {
         // The first one counts.
-        let _ = self.failure.set(error);
+        lock(&self.failure).get_or_insert_with(|| Arc::new(error));
     }
 }
 
@@ -163,7 +164,11 @@ impl OrderArchive for OrderFiles {
     }
 
     fn failure(&self) -> Option<String> {
-        self.failure.get().map(ToString::to_string)
+        self.error().map(|error| error.to_string())
+    }
+
+    fn take_failure(&self) -> Option<String> {
+        lock(&self.failure).take().map(|error| error.to_string())
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use veloz_core::limits::{JOURNAL_LOOKS_COUNT, JOURNAL_READ_MAX_BYTES, JOURNAL_SEGMENT_MAX_BYTES};
 use veloz_core::types::EventId;
 
-use super::archive::OrderFiles;
+use super::archive::{self, OrderFiles};
 use super::error::JournalError;
 use super::format::{
     BadHeader, FORMAT_VERSION, Parsed, RawRecord, RecordRef, SEGMENT_HEADER_BYTES,
@@ -75,6 +75,16 @@ impl Recovery {
     /// The archive of closed orders.
     pub fn order_files(&self) -> OrderFiles {
         OrderFiles::new(&self.log.storage)
+    }
+
+    /// Cuts what is in the archive behind the orders of the snapshot: of an archiving that was never finished. To be
+    /// done once the state is there, for a start that is refused changes nothing.
+    ///
+    /// # Errors
+    /// When it cannot be cut.
+    pub fn cut_archive(&self) -> Result<(), JournalError> {
+        let archived = self.snapshot.as_ref().and_then(|snapshot| snapshot.archived);
+        archive::cut(&*self.log.storage, archived.unwrap_or_default())
     }
 
     /// Gives every record behind the snapshot to `apply`, in order. Compacted records come without

@@ -20,7 +20,6 @@ use veloz_core::limits::{
 use veloz_core::state::ArchivedOrders;
 use veloz_core::types::EventId;
 
-use super::archive;
 use super::background::{Active, Background, Upkeep};
 use super::batch::Batch;
 use super::error::JournalError;
@@ -144,8 +143,6 @@ impl Journal {
         let mut found = find_segments(&*storage, Access::Owner)?;
         let snapshots = snapshot::load(&*storage)?;
         let from = replay_start(&*storage, &found.segments, found.newest, &snapshots)?;
-        let archived = snapshots.newest.as_ref().and_then(|newest| newest.archived);
-        archive::cut(&*storage, archived.unwrap_or_default())?;
         let segment = match found.segments.last() {
             Some(segment) => Arc::clone(segment),
             None => {

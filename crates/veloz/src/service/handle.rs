@@ -40,6 +40,9 @@ pub enum ServiceError {
         /// For a person: what is wrong, and what to do.
         message: String,
     },
+    /// A closed order that was to be shown cannot be read. Only that: what does not need it goes on.
+    #[error("{0}")]
+    Unreadable(String),
     /// The venue was asked and did not say.
     #[error("the venue did not answer: the outcome is unknown, ask for the order's state")]
     UnknownOutcome,
@@ -231,13 +234,15 @@ impl ServiceHandle {
         let (reply, answer) = oneshot::channel();
         self.send(message(Box::new(move |engine| {
             let seen = look(engine);
-            // Of what an archive could not give nobody is told that it is not there: the service stops.
-            if engine.state().archive_failure().is_none() {
-                // Whoever asked may have gone.
-                let _ = reply.send(seen);
-            }
+            // Of what an archive could not give nobody is told that it is not there.
+            let seen = match engine.state().archive_failure() {
+                None => Ok(seen),
+                Some(failure) => Err(ServiceError::Unreadable(failure)),
+            };
+            // Whoever asked may have gone.
+            let _ = reply.send(seen);
         })))?;
-        answer.await.map_err(|_| self.gone())
+        answer.await.unwrap_or_else(|_| Err(self.gone()))
     }
 
     fn send(&self, message: Message) -> Result<(), ServiceError> {

@@ -54,6 +54,8 @@ pub(crate) use waiters::{Waiters, Wants};
 
 /// The code of what cannot be mended while the program runs.
 const JOURNAL_FAILED: &str = "journal_failed";
+/// A closed order could not be read for somebody who asked for it.
+const ARCHIVE_UNREADABLE: &str = "archive_unreadable";
 
 /// What time it is for events that are not a market's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -365,11 +367,11 @@ impl Service {
                 After::Answer(reply, result) => {
                     let _ = reply.send(result);
                 }
-                After::Read(read) => read(&self.engine),
+                After::Read(read) => {
+                    read(&self.engine);
+                    forgive_look(&self.engine, &self.health);
+                }
             }
-        }
-        if let Some(failure) = self.engine.state().archive_failure() {
-            self.poison(failure, now);
         }
     }
 
@@ -464,6 +466,15 @@ impl Service {
             Clock::Wall => wall,
             Clock::Replay(now) => now,
         }
+    }
+}
+
+/// A look changes nothing, and who looked was told what could not be read: trading goes on. A step that needs the same
+/// order reads it again, and stops the service.
+fn forgive_look(engine: &Engine, health: &HealthBoard) {
+    if let Some(failure) = engine.state().take_archive_failure() {
+        tracing::error!(failure, "a closed order cannot be shown");
+        health.raise(ARCHIVE_UNREADABLE, failure);
     }
 }
 

@@ -179,31 +179,52 @@ fn a_flipped_byte_is_told_and_nothing_made_up() {
     let (ok, said) = verify(gateway.dir());
     assert!(!ok && said.contains(&file.display().to_string()), "{said}");
     assert!(said.contains(&format!("\t{offset}\t")), "{said}");
-    let asked: [fn(&Gateway) -> Reply; 4] = [
-        |gateway| look(gateway, "f-100"),
+    let told = |text: String| {
+        for word in [file.display().to_string(), format!("offset {offset}")] {
+            assert!(text.contains(&word), "{word}: {text}");
+        }
+    };
+    // A look is answered with an error, and trading goes on: whatever does not need that order.
+    gateway = gateway.again();
+    for path in ["/api/order_state?client_order_id=f-100", "/api/orders_state?limit=1000"] {
+        assert_eq!(look(&gateway, "f-99").json()["status"], "EXPIRED", "the others are there");
+        let answer = gateway.get(path);
+        assert_eq!((answer.status, answer.error().as_str()), (503, "archive_unreadable"));
+        told(answer.text());
+        let health = gateway.get("/health");
+        assert_eq!(health.status, 503);
+        told(health.text());
+        let again = gateway.post("/api/order", &order(99));
+        assert_eq!((again.status, &again.json()["status"]), (200, &json!("EXPIRED")));
+    }
+    assert_eq!(gateway.post("/api/order", &order(ORDERS)).status, 200);
+    gateway.kill();
+    // What cannot be decided without it stops the service.
+    let asked: [fn(&Gateway) -> Reply; 2] = [
         |gateway| gateway.post("/api/order", &order(100)),
         |gateway| gateway.post("/api/cancel", &json!({"client_order_id": "f-100"})),
-        |gateway| gateway.get("/api/orders_state?limit=1000"),
     ];
     for ask in asked {
         gateway = gateway.again();
-        assert_eq!(look(&gateway, "f-99").json()["status"], "EXPIRED", "the others are there");
+        // Nor does an earlier look that failed make its name free.
+        assert_eq!(look(&gateway, "f-100").status, 503);
         let answer = ask(&gateway);
         assert!(answer.status >= 500, "{}", answer.text());
         let health = gateway.get("/health");
         assert_eq!(health.status, 503);
-        for word in [file.display().to_string(), format!("offset {offset}")] {
-            assert!(health.text().contains(&word), "{word}: {}", health.text());
-        }
+        assert!(health.text().contains("journal_failed"), "{}", health.text());
+        told(health.text());
         assert!(
-            gateway.post("/api/order", &order(ORDERS)).status >= 500,
+            gateway.post("/api/order", &order(ORDERS + 1)).status >= 500,
             "nothing is taken any more"
         );
         gateway.kill();
     }
     flip(&file, offset + 90);
     let gateway = gateway.again();
-    all_is_there(&gateway);
+    assert_eq!(look(&gateway, "f-100").json()["status"], "EXPIRED");
+    assert_eq!(gateway.post("/api/order", &order(100)).json()["status"], "EXPIRED");
+    assert_eq!(gateway.get("/health").status, 200);
 }
 
 #[test]

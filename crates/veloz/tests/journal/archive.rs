@@ -150,6 +150,25 @@ fn names_and_archive_are_made_anew_from_each_other_and_the_log() {
     }
 }
 
+/// A start that is refused changes nothing: another version may know what this one does not.
+#[test]
+fn a_start_that_is_refused_leaves_the_archive_as_it_is() {
+    let storage = copy(&written(), &[]);
+    let (mut journal, recovery) = open(&storage);
+    let mut batch = Batch::new();
+    batch.step(recovery.newest + 1, 0, b"[{\"unheard_of\":1}]", |_| {});
+    journal.append(&mut batch, 1_700_000_000_000_000_000).expect("appends");
+    drop(journal);
+    let behind: Vec<_> = [RECORDS, NAMES]
+        .map(|name| {
+            storage.put(name, &[storage.get(name), vec![7; 100]].concat());
+            storage.get(name)
+        })
+        .into();
+    assert!(restore::state(&open(&storage).1).is_err());
+    assert_eq!([RECORDS, NAMES].map(|name| storage.get(name)).to_vec(), behind);
+}
+
 #[test]
 fn every_flipped_byte_is_found() {
     let sound = written();

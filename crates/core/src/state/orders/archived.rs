@@ -144,6 +144,10 @@ mod tests {
         fn failure(&self) -> Option<String> {
             self.failed.load(Ordering::Relaxed).then(|| "it failed".to_owned())
         }
+
+        fn take_failure(&self) -> Option<String> {
+            self.failed.swap(false, Ordering::Relaxed).then(|| "it failed".to_owned())
+        }
     }
 
     #[derive(Debug, Default)]

@@ -144,6 +144,12 @@ pub const STREAM_WINDOW_BYTES: usize = 8 << 20;
 pub const STREAM_BLOCK_BYTES: usize = 512 << 10;
 /// What one subscriber is given in one turn, from the window or in one read of the log.
 pub const STREAM_TURN_BYTES: usize = 256 << 10;
+/// Sends that the stream makes with one system call, at most: a power of two.
+pub const STREAM_RING_SENDS: u32 = 1024;
+/// What one of these sends, at most: of more bytes, the system call is a small part of the cost.
+pub const STREAM_RING_SEND_BYTES: usize = 16 << 10;
+/// Fewer sends than these are as cheap with a system call each.
+pub const STREAM_RING_FROM: usize = 16;
 /// The smallest read of the log, for subscribers that take little.
 pub const STREAM_MIN_READ_BYTES: usize = 16 << 10;
 /// Reads of the log under way for all subscribers together.

@@ -198,11 +198,13 @@ fn start_stream(
     reader: &Arc<JournalReader>,
     handle: &ServiceHandle,
 ) -> Result<Stream> {
+    let default = StreamConfig::default();
     let stream_config = StreamConfig {
         keep_alive_ms: millis(config.keep_alive),
         retry_ms: millis(config.retry),
         stall_ms: millis(config.stall),
-        ..StreamConfig::default()
+        ring_from: if config.io_uring { default.ring_from } else { usize::MAX },
+        ..default
     };
     let reader = Arc::<JournalReader>::clone(reader);
     Stream::start(stream_config, reader, Arc::new(handle.clone()))

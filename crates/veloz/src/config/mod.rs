@@ -174,6 +174,8 @@ pub struct Config {
     pub retry: Duration,
     /// How long a stream's socket may take nothing.
     pub stall: Duration,
+    /// Whether the stream may send by io_uring.
+    pub io_uring: bool,
     /// Every value as it was set, secrets left out, for the log line at start.
     pub set: Vec<(&'static str, String, Origin)>,
 }
@@ -295,6 +297,7 @@ impl Config {
             keep_alive: layers.get("VELOZ_KEEP_ALIVE_MS", |v| parse::millis(v, 100))?,
             retry: layers.get("VELOZ_RETRY_MS", |v| parse::millis(v, 1))?,
             stall: layers.get("VELOZ_STALL_MS", |v| parse::millis(v, 100))?,
+            io_uring: layers.get("VELOZ_IO_URING", parse::flag)?,
             set: layers.told(),
         };
         config.check_combinations()?;

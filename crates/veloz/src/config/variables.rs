@@ -121,5 +121,10 @@ pub const VARIABLES: &[Variable] = &[
         "60000",
         "How long a stream's socket may take nothing before it is closed",
     ),
+    variable(
+        "VELOZ_IO_URING",
+        "1",
+        "1 sends to many streams with one system call (io_uring) where the kernel permits it; 0 never",
+    ),
     variable("VELOZ_AUTH_ENABLED", "0", "Authentication; not in this version"),
 ];

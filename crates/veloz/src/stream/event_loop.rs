@@ -7,6 +7,7 @@
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use mio::{Events, Interest, Poll, Token};
 use super::catchup::Pool;
 use super::hub::{Connection, Hub};
 use super::metrics::CloseReason;
+use super::ring::Ring;
 use super::tail::Shared;
 use super::{Attach, StateSource, StreamConfig, control};
 use crate::journal::LogReader;
@@ -33,6 +35,10 @@ impl Connection for mio::net::TcpStream {
         } else {
             self.shutdown(Shutdown::Write)
         };
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
     }
 }
 
@@ -68,6 +74,7 @@ impl EventLoop {
     }
 
     pub(super) fn run(mut self) {
+        self.open_ring();
         let mut events = Events::with_capacity(EVENTS);
         loop {
             match self.poll.poll(&mut events, self.timeout()) {
@@ -99,6 +106,16 @@ impl EventLoop {
             if self.hub.is_draining() && self.hub.drain() {
                 return;
             }
+        }
+    }
+
+    fn open_ring(&mut self) {
+        if self.hub.config().ring_from == usize::MAX {
+            return;
+        }
+        match Ring::open() {
+            Ok(ring) => self.hub.use_ring(ring),
+            Err(error) => tracing::info!(%error, "no io_uring: each stream has its own send"),
         }
     }
 

@@ -8,11 +8,14 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use slab::Slab;
-use veloz_core::limits::{STREAM_READS_IN_FLIGHT, STREAM_SWEEP_SLICE_MS, STREAM_SWEEP_SLICES};
+use veloz_core::limits::{
+    STREAM_READS_IN_FLIGHT, STREAM_RING_SENDS, STREAM_SWEEP_SLICE_MS, STREAM_SWEEP_SLICES,
+};
 use veloz_core::types::EventId;
 
 use super::catchup::{Done, Found, Job, Who};
@@ -20,6 +23,7 @@ use super::derive::Derived;
 use super::desk::{Books, SnapshotFrames, Snapshots};
 use super::metrics::{CloseReason, StreamMetrics};
 use super::request::StreamRequest;
+use super::ring::Ring;
 use super::subscriber::{Next, Place, Subscriber, World};
 use super::tail::{Inbox, Shared, Tail, Wake};
 use super::window::{Batch, Fit, Window};
@@ -28,12 +32,20 @@ use crate::journal::LogReader;
 
 /// The table of subscribers gives its memory back when it is empty and has grown beyond this.
 const KEPT_SUBSCRIBERS: usize = 256;
+// A u32 is no larger than a usize on any system that has the standard library's sockets.
+#[expect(clippy::as_conversions, reason = "no other way in a constant")]
+const RING_SENDS: usize = STREAM_RING_SENDS as usize;
 
 /// The way to a client. Reads and writes never wait: what cannot be done now fails with `WouldBlock`.
 pub trait Connection: Read + Write {
     /// Ends it: in good order, so that what was written still goes out; or by a reset, and what was
     /// written and not taken is freed.
     fn end(&self, by_reset: bool);
+
+    /// The socket, when it is one.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// How many subscribers are in which state.
@@ -55,6 +67,7 @@ pub struct Hub<C> {
     window: Window,
     derived: Derived,
     subscribers: Slab<Subscriber<C>>,
+    ring: Option<Ring>,
     serial: u64,
     reads_wanted: VecDeque<Who>,
     reads_in_flight: usize,
@@ -91,6 +104,7 @@ impl<C: Connection> Hub<C> {
             inbox: Inbox::default(),
             derived: Derived::default(),
             subscribers: Slab::new(),
+            ring: None,
             serial: 0,
             reads_wanted: VecDeque::new(),
             reads_in_flight: 0,
@@ -122,6 +136,11 @@ impl<C: Connection> Hub<C> {
 
     pub(super) fn config(&self) -> &StreamConfig {
         &self.config
+    }
+
+    /// Sends by it what goes to many, from the thread that opened it.
+    pub(super) fn use_ring(&mut self, ring: Ring) {
+        self.ring = Some(ring);
     }
 
     /// From here on it is that late, in milliseconds since any moment.
@@ -175,7 +194,7 @@ impl<C: Connection> Hub<C> {
         }
         if !inbox.batches.is_empty() {
             inbox.batches.drain(..).for_each(|batch| self.on_batch(&batch));
-            self.turn_all(|subscriber, world| subscriber.advance(world));
+            self.advance_all();
             if let Some(published) = inbox.published {
                 self.shared.delivered(published);
             }
@@ -336,6 +355,45 @@ impl<C: Connection> Hub<C> {
             if next != Next::Wait {
                 wants.push((Who { key, serial: subscriber.serial }, next));
             }
+        }
+        for (who, next) in wants {
+            self.settle(who, next);
+        }
+    }
+
+    /// Gives every subscriber a turn to send: those who are owed the window's bytes with one system call for many
+    /// of them, where that can be had and is worth it.
+    fn advance_all(&mut self) {
+        let from = self.config.ring_from;
+        let Some(mut ring) = self.ring.take_if(|_| self.subscribers.len() >= from) else {
+            return self.turn_all(|subscriber, world| subscriber.advance(world));
+        };
+        let (subscribers, mut world) = self.split();
+        let (mut wants, mut state) = (Vec::new(), Ok(()));
+        for first in (0..subscribers.capacity()).step_by(RING_SENDS) {
+            let keys = first..first + RING_SENDS;
+            let owed = |key| Some((key, subscribers.get(key)?.owed(&world)?));
+            let (owing, sends): (Vec<_>, Vec<_>) = keys.clone().filter_map(owed).unzip();
+            let mut written = Vec::new();
+            if sends.len() >= from && state.is_ok() {
+                (written, state) = ring.send(&sends);
+                world.metrics.ring_writes.add(u64::try_from(written.len()).unwrap_or(u64::MAX));
+            }
+            let mut written = owing.into_iter().zip(written).peekable();
+            for key in keys {
+                let Some(subscriber) = subscribers.get_mut(key) else { continue };
+                let next = match written.next_if(|(owing, _)| *owing == key) {
+                    Some((_, written)) => subscriber.advance_written(written, &mut world),
+                    None => subscriber.advance(&mut world),
+                };
+                if next != Next::Wait {
+                    wants.push((Who { key, serial: subscriber.serial }, next));
+                }
+            }
+        }
+        match state {
+            Ok(()) => self.ring = Some(ring),
+            Err(error) => tracing::warn!(%error, "io_uring failed: each stream has its own send"),
         }
         for (who, next) in wants {
             self.settle(who, next);

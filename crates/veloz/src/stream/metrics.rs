@@ -99,6 +99,8 @@ pub struct StreamMetrics {
     pub sent_bytes: Count,
     /// Writes to sockets.
     pub writes: Count,
+    /// Of these, made by io_uring.
+    pub ring_writes: Count,
     /// Gaps told.
     pub gaps: Count,
     /// Snapshots sent.
@@ -140,12 +142,13 @@ impl StreamMetrics {
         ]
     }
 
-    fn counters(&self) -> [(&'static str, &'static str, &Count); 10] {
+    fn counters(&self) -> [(&'static str, &'static str, &Count); 11] {
         [
             ("attached", "Streams opened", &self.attached),
             ("delivered_events", "Events sent, once for each stream", &self.delivered_events),
             ("sent_bytes", "Bytes sent", &self.sent_bytes),
             ("writes", "Writes to sockets", &self.writes),
+            ("ring_writes", "Writes to sockets by io_uring", &self.ring_writes),
             ("gaps", "Gaps told", &self.gaps),
             ("snapshots", "Snapshots sent", &self.snapshots),
             ("keep_alives", "Keep-alives sent", &self.keep_alives),

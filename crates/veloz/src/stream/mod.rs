@@ -10,7 +10,7 @@
 //!
 //! To read it in one sitting, in this order: `request` (what a client may ask), `filter`, `control` (the
 //! frames that are no events), `tail` (the ways in), `window` (the newest bytes, shared), `subscriber` (one
-//! connection), `hub` (who gets a turn), `event_loop` (the thread that drives it), `catchup` (reads of the log),
+//! connection), `hub` (who gets a turn), `ring` (many sends at once), `event_loop` (the thread that drives it), `catchup` (reads of the log),
 //! `desk` (snapshots and books).
 //!
 //! Known limits: Linux and other systems that mio knows; plain sockets (TLS ends in front); the body
@@ -28,6 +28,7 @@ mod derive;
 mod desk;
 mod event_loop;
 mod hub;
+mod ring;
 mod subscriber;
 mod tail;
 #[cfg(test)]
@@ -43,8 +44,8 @@ use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use veloz_core::event::Event;
 use veloz_core::limits::{
-    STREAM_BLOCK_BYTES, STREAM_DRAIN_MS, STREAM_KEEP_ALIVE_MS, STREAM_RETRY_MS, STREAM_STALL_MS,
-    STREAM_TURN_BYTES, STREAM_WINDOW_BYTES,
+    STREAM_BLOCK_BYTES, STREAM_DRAIN_MS, STREAM_KEEP_ALIVE_MS, STREAM_RETRY_MS, STREAM_RING_FROM,
+    STREAM_STALL_MS, STREAM_TURN_BYTES, STREAM_WINDOW_BYTES,
 };
 use veloz_core::types::{EventId, Symbol};
 
@@ -75,6 +76,8 @@ pub struct StreamConfig {
     pub block_bytes: usize,
     /// What one subscriber is given in one turn.
     pub turn_bytes: usize,
+    /// From how many sends at once on they are made by io_uring, where the kernel permits it.
+    pub ring_from: usize,
 }
 
 impl Default for StreamConfig {
@@ -87,6 +90,7 @@ impl Default for StreamConfig {
             window_bytes: STREAM_WINDOW_BYTES,
             block_bytes: STREAM_BLOCK_BYTES,
             turn_bytes: STREAM_TURN_BYTES,
+            ring_from: STREAM_RING_FROM,
         }
     }
 }

@@ -14,7 +14,7 @@
 
 mod delivery;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 use bytes::Bytes;
 use veloz_core::event::EventKind;
@@ -415,11 +415,24 @@ impl<C: Connection> Subscriber<C> {
         if bytes.is_empty() {
             return Ok(Sent::All);
         }
+        let written = self.socket.write(bytes);
+        self.account(bytes, written, world)
+    }
+
+    /// What came of a write.
+    fn account(
+        &mut self,
+        bytes: &[u8],
+        mut written: io::Result<usize>,
+        world: &World<'_>,
+    ) -> Result<Sent, CloseReason> {
         let sent = loop {
-            match self.socket.write(bytes) {
+            match written {
                 Ok(sent) => break sent,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break 0,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    written = self.socket.write(bytes);
+                }
                 Err(error) => return Err(reason_of(&error)),
             }
         };
@@ -434,7 +447,7 @@ impl<C: Connection> Subscriber<C> {
     }
 }
 
-fn reason_of(error: &std::io::Error) -> CloseReason {
+fn reason_of(error: &io::Error) -> CloseReason {
     match error.kind() {
         ErrorKind::TimedOut => CloseReason::Stalled,
         _ => CloseReason::Peer,

@@ -13,6 +13,7 @@ const SEAM: StreamConfig = StreamConfig {
     window_bytes: 1000,
     block_bytes: 300,
     turn_bytes: 500,
+    ring_from: 1,
 };
 
 #[test]

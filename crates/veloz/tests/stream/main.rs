@@ -17,5 +17,7 @@ mod page;
 #[cfg(test)]
 mod rig;
 #[cfg(test)]
+mod ring;
+#[cfg(test)]
 #[path = "../../src/stream/testing.rs"]
 mod testing;

@@ -161,6 +161,8 @@ fn check(seed: u64) {
         window_bytes: rng.usize(200..4000),
         block_bytes: rng.usize(100..1000),
         turn_bytes: rng.usize(100..20_000),
+        // Sends by io_uring, and without it.
+        ring_from: if rng.bool() { 1 } else { usize::MAX },
         ..quiet()
     };
     let mut rig = Rig::on(Arc::clone(&log), config);

@@ -3,7 +3,10 @@
 //! Contract: the next byte sent is always the one behind the last, whichever way it comes. The seam from the log to
 //! the window is an id looked up in the window's own frames, so it cannot be off by one.
 
-use veloz_core::limits::{STREAM_MIN_READ_BYTES, STREAM_TURN_BYTES};
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use veloz_core::limits::{STREAM_MIN_READ_BYTES, STREAM_RING_SEND_BYTES, STREAM_TURN_BYTES};
 use veloz_core::types::EventId;
 
 use super::{Next, Place, Sent, Subscriber, World};
@@ -56,11 +59,48 @@ impl<C: Connection> Subscriber<C> {
         Next::Turn
     }
 
+    /// What [`Subscriber::advance`] would send and where to, when that is nothing but a few bytes of the window.
+    pub(in crate::stream) fn owed<'a>(
+        &'a self,
+        world: &'a World<'_>,
+    ) -> Option<(BorrowedFd<'a>, &'a [u8])> {
+        let Place::Level(at) = self.place else { return None };
+        if self.blocked || !self.pending.is_empty() || at == world.window.end() || !self.is_raw() {
+            return None;
+        }
+        let bytes = turn_at(at, world);
+        let small = bytes.len() <= STREAM_RING_SEND_BYTES;
+        small.then_some((self.socket.descriptor()?, bytes))
+    }
+
+    /// As [`Subscriber::advance`], when what it owed was written already.
+    pub(in crate::stream) fn advance_written(
+        &mut self,
+        written: io::Result<usize>,
+        world: &mut World<'_>,
+    ) -> Next {
+        let Place::Level(at) = self.place else { return Next::Close(CloseReason::Seam) };
+        let bytes = turn_at(at, world);
+        let sent = self.account(bytes, written, world);
+        self.pass(at, bytes.len(), sent, world)
+    }
+
     fn advance_raw(&mut self, at: u64, world: &mut World<'_>) -> Next {
-        let all = world.window.at(at);
-        let bytes = all.get(..world.config.turn_bytes).unwrap_or(all);
-        let (sent, next) = match self.send(bytes, world) {
-            Ok(Sent::All) => (bytes.len(), Next::Turn),
+        let bytes = turn_at(at, world);
+        let sent = self.send(bytes, world);
+        self.pass(at, bytes.len(), sent, world)
+    }
+
+    /// Moves on from `at` by what was sent of `length` bytes of the window.
+    fn pass(
+        &mut self,
+        at: u64,
+        length: usize,
+        sent: Result<Sent, CloseReason>,
+        world: &World<'_>,
+    ) -> Next {
+        let (sent, next) = match sent {
+            Ok(Sent::All) => (length, Next::Turn),
             Ok(Sent::Part(sent)) => (sent, Next::Wait),
             Err(reason) => return Next::Close(reason),
         };
@@ -218,4 +258,10 @@ impl<C: Connection> Subscriber<C> {
         self.place = Place::Behind;
         Next::Wait
     }
+}
+
+/// The bytes of the window that are sent in one turn.
+fn turn_at<'a>(at: u64, world: &'a World<'_>) -> &'a [u8] {
+    let all = world.window.at(at);
+    all.get(..world.config.turn_bytes).unwrap_or(all)
 }

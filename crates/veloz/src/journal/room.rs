@@ -10,7 +10,8 @@ use std::io;
 #[cfg(doc)]
 use veloz_core::limits::JOURNAL_RESERVE_BYTES;
 use veloz_core::limits::{
-    JOURNAL_FREE_LOW_BYTES, JOURNAL_PREALLOCATE_BYTES, JOURNAL_PREALLOCATE_MIN_BYTES,
+    JOURNAL_FREE_LOW_BYTES, JOURNAL_PREALLOCATE_BYTES, JOURNAL_PREALLOCATE_LOW_BYTES,
+    JOURNAL_PREALLOCATE_MIN_BYTES,
 };
 
 use super::error::JournalError;
@@ -114,7 +115,11 @@ impl Reserve {
         if !self.is_full(end) {
             // What it will never use would only have to be given back.
             let step = full.saturating_sub(end);
-            let step = step.clamp(JOURNAL_PREALLOCATE_MIN_BYTES, JOURNAL_PREALLOCATE_BYTES);
+            let most = match self.is_low {
+                true => JOURNAL_PREALLOCATE_LOW_BYTES,
+                false => JOURNAL_PREALLOCATE_BYTES,
+            };
+            let step = step.clamp(JOURNAL_PREALLOCATE_MIN_BYTES, most);
             let ahead = end.saturating_add(step).saturating_add(self.wanted);
             file.allocate(ahead)?;
             self.allocated = ahead;

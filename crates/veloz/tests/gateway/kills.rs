@@ -54,8 +54,9 @@ fn killed_under_load_again_and_again() {
         for round in 1..=kills() {
             let (orders, seen) = (traders.answered(), followers[0].newest());
             let enough = orders + rng.usize(1..40);
-            eventually("orders are answered, and events seen", || {
-                (traders.answered() >= enough && followers[0].newest() > seen).then_some(())
+            eventually("orders are answered, and everyone sees events", || {
+                let all_see = followers.iter().all(|follower| follower.newest() > seen);
+                (traders.answered() >= enough && all_see).then_some(())
             });
             if round % ROUNDS_BETWEEN_LOOKS == 0 {
                 everyone_reaches(gateway.newest(), &followers, &mut clients);

@@ -51,14 +51,15 @@ def report(result):
     def per_second(name, load_name):
         return median(run[load_name]["requests_per_second"] for run in runs[name])
 
+    def times(name, load_name, part):
+        found = [run[load_name][part] for run in runs[name] if load_name in run]
+        return [micros(median(one[f"{percentile}_us"] for one in found)) if found else "-"
+                for percentile in ("p50", "p99", "p999")]
+
     def row(name):
-        one = runs[name][len(runs[name]) // 2]
-        answer = one["one"]["answer"]
-        cells = [name, number(per_second(name, "one")), number(per_second(name, "many")), micros(answer["p50_us"]),
-                 micros(answer["p99_us"]), micros(answer["p999_us"])]
-        seen = one.get("latency")
-        return cells + ([f"{seen['rate']:,.0f}/s", micros(seen["post_to_event"]["p50_us"]),
-                         micros(seen["post_to_event"]["p99_us"]), micros(seen["post_to_event"]["p999_us"])] if seen else ["-"] * 4)
+        rates = [f"{run['latency']['rate']:,.0f}/s" for run in runs[name] if "latency" in run]
+        return [name, number(per_second(name, "one")), number(per_second(name, "many")), *times(name, "one", "answer"),
+                *(rates[:1] or ["-"]), *times(name, "latency", "post_to_event")]
 
     figures = table(["", "requests/s, 1 connection", "64 connections", "answer p50", "p99", "p99.9", "POST to event at",
                      "p50", "p99", "p99.9"], *[row(name) for name in runs])

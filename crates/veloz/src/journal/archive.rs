@@ -2,8 +2,9 @@
 //!
 //! Contract: what a snapshot leaves to the archive is on the disk before the snapshot has its name, and stays as it is.
 //! Each order has one place, by its position in the order of creation; what is behind the last of the newest snapshot's
-//! is of an archiving that was never finished: cut once a start has its state, and written anew. A record that is not what was written
-//! is told with file and offset. The names can be had from the records too: a damaged file of them is made anew.
+//! is of an archiving that was never finished: cut once a start has its state, and written anew. A record that is not
+//! what was written is told with file and offset. The names can be had from the records too: a damaged file of them is
+//! made anew.
 
 use std::io;
 use std::path::PathBuf;

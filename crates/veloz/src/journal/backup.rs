@@ -33,7 +33,8 @@ pub struct Backup {
 }
 
 impl Backup {
-    /// Copies a log to where nothing is yet, outside its own directory. `progress` is told each number of bytes that was copied.
+    /// Copies a log to where nothing is yet, outside its own directory. `progress` is told each number of bytes that was
+    /// copied.
     ///
     /// # Errors
     /// When there is no log or it is damaged, when `to` is there already, and when the storage fails.

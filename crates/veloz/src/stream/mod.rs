@@ -10,8 +10,8 @@
 //!
 //! To read it in one sitting, in this order: `request` (what a client may ask), `filter`, `control` (the
 //! frames that are no events), `tail` (the ways in), `window` (the newest bytes, shared), `subscriber` (one
-//! connection), `hub` (who gets a turn), `ring` (many sends at once), `event_loop` (the thread that drives it), `catchup` (reads of the log),
-//! `desk` (snapshots and books).
+//! connection), `hub` (who gets a turn), `ring` (many sends at once), `event_loop` (the thread that drives it),
+//! `catchup` (reads of the log), `desk` (snapshots and books).
 //!
 //! Known limits: Linux and other systems that mio knows; plain sockets (TLS ends in front); the body
 //! ends with the connection, so it has neither length nor chunks.

@@ -72,6 +72,17 @@ struct Ready {
     changed: bool,
 }
 
+impl Ready {
+    /// Puts an order into a place, where it is made: it is long to be moved.
+    #[inline(always)]
+    fn put(place: &mut Option<Ready>, changed: bool, order: impl FnOnce() -> Order) {
+        match place {
+            Some(ready) => (*ready.order, ready.changed) = (order(), changed),
+            None => *place = Some(Ready { order: Box::new(order()), changed }),
+        }
+    }
+}
+
 impl Default for Orders {
     fn default() -> Orders {
         Orders {
@@ -163,10 +174,7 @@ impl Orders {
         let place = (self.ready_keys.get_mut(key % READY), self.ready.get_mut(key % READY));
         let (Some(ready_key), Some(place)) = place else { return };
         *ready_key = key;
-        match place {
-            Some(ready) => (*ready.order, ready.changed) = (order(), true),
-            None => *place = Some(Ready { order: Box::new(order()), changed: true }),
-        }
+        Ready::put(place, true, order);
     }
 
     /// The name of an order that lies packed, and nowhere else, and is closed.
@@ -217,13 +225,7 @@ impl Orders {
                 self.make_room(key);
                 *self.ready_keys.get_mut(key % READY)? = key;
                 let (packed, place) = (self.packed.get(key)?, self.ready.get_mut(key % READY)?);
-                match place {
-                    Some(ready) => (*ready.order, ready.changed) = (packed.unpack(symbol), false),
-                    None => {
-                        let order = Box::new(packed.unpack(symbol));
-                        *place = Some(Ready { order, changed: false });
-                    }
-                }
+                Ready::put(place, false, || packed.unpack(symbol));
             }
             _ => {
                 let (order, changed) = match self.whole.remove(&key) {

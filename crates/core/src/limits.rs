@@ -234,11 +234,11 @@ pub const JOURNAL_BACKGROUND_QUEUE_COUNT: usize = 4;
 /// How often a look at a directory that another process changes meanwhile is tried.
 pub const JOURNAL_LOOKS_COUNT: usize = 5;
 
-/// How many snapshots are made while the log grows by a segment, as long as the state is small beside it.
-pub const JOURNAL_SNAPSHOTS_PER_SEGMENT: u64 = 4;
+/// How much the log grows between two snapshots at least, or by a quarter of a segment where those are small.
+pub const JOURNAL_SNAPSHOT_STEP_BYTES: u64 = 16 << 20;
 
-/// Segments that a start may replay so that fewer snapshots are made, as long as a snapshot is smaller.
-pub const JOURNAL_REPLAY_SEGMENTS_COUNT: u64 = 2;
+/// What a start may replay so that fewer snapshots are made, as long as a snapshot is smaller; at most two segments.
+pub const JOURNAL_REPLAY_BYTES: u64 = 64 << 20;
 
 /// Snapshots kept beside the log.
 pub const JOURNAL_SNAPSHOTS_COUNT: usize = 2;

@@ -205,9 +205,8 @@ pub fn facts_from_json(json: &[u8]) -> Result<Vec<Fact>, serde_json::Error> {
 /// By hand, as every trade of a market has one: a position alone, in exactly the form in which it is written.
 fn read_position(json: &[u8]) -> Option<Fact> {
     let text = std::str::from_utf8(json).ok()?;
-    let (symbol, rest) =
-        text.strip_prefix("[{\"Position\":{\"symbol\":\"")?.split_once("\",\"position\":")?;
-    let position = rest.strip_suffix("}}]")?;
+    let (symbol, rest) = text.strip_prefix("[{\"Position\":{\"symbol\":\"")?.split_once('"')?;
+    let position = rest.strip_prefix(",\"position\":")?.strip_suffix("}}]")?;
     if (position.starts_with('0') && position.len() > 1) || position.starts_with('+') {
         return None; // no number of JSON
     }

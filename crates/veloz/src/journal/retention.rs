@@ -13,9 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use veloz_core::event::EventKind;
-use veloz_core::limits::{
-    JOURNAL_READ_MAX_BYTES, JOURNAL_REPLAY_SEGMENTS_COUNT, JOURNAL_SNAPSHOTS_COUNT,
-};
+use veloz_core::limits::{JOURNAL_READ_MAX_BYTES, JOURNAL_REPLAY_BYTES, JOURNAL_SNAPSHOTS_COUNT};
 use veloz_core::state::ArchivedOrders;
 
 use super::archive::Archived;
@@ -91,7 +89,7 @@ impl Keeper {
             active: Arc::clone(active),
             config: config.retention,
             snapshot_step: snapshot_step(config.segment_bytes),
-            most_replayed: config.segment_bytes.saturating_mul(JOURNAL_REPLAY_SEGMENTS_COUNT),
+            most_replayed: JOURNAL_REPLAY_BYTES.min(config.segment_bytes.saturating_mul(2)),
             archive_from: config.archive_from,
             archived: Arc::clone(archived),
             snapshots,
@@ -110,7 +108,7 @@ impl Keeper {
         self.fold = Some(fold);
     }
 
-    /// Makes a snapshot when the log has grown by a part of a segment and by four times what the last one holds,
+    /// Makes a snapshot when the log has grown by a step and by four times what the last one holds,
     /// or by as much where that is more than a start should replay: so a start reads little, and snapshots cost
     /// little beside the log. Then retention.
     pub(super) fn tend(&mut self, position: Position, wall_ns: i64) -> Result<(), JournalError> {

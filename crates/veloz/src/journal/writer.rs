@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 use veloz_core::limits::{
     JOURNAL_ARCHIVE_FROM_ORDERS, JOURNAL_BATCH_MAX_BYTES, JOURNAL_INDEX_STRIDE_BYTES,
     JOURNAL_REMOVED_MS, JOURNAL_RESERVE_BYTES, JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MAX_BYTES,
-    JOURNAL_SNAPSHOTS_PER_SEGMENT, JOURNAL_SYNC_BYTES, JOURNAL_SYNC_MIN_BYTES,
+    JOURNAL_SNAPSHOT_STEP_BYTES, JOURNAL_SYNC_BYTES, JOURNAL_SYNC_MIN_BYTES,
 };
 use veloz_core::state::ArchivedOrders;
 use veloz_core::types::EventId;
@@ -530,7 +530,7 @@ fn first_segment(storage: &dyn Storage) -> Result<Arc<Segment>, JournalError> {
 
 /// A snapshot is due when the log has grown by that.
 pub(super) fn snapshot_step(segment_bytes: u64) -> u64 {
-    segment_bytes / JOURNAL_SNAPSHOTS_PER_SEGMENT
+    JOURNAL_SNAPSHOT_STEP_BYTES.min(segment_bytes / 4)
 }
 
 /// Where a replay begins: behind the newest snapshot, or at the first event.

@@ -29,13 +29,13 @@ use crate::http::{
     self, ConfigView, HttpConfig, HttpMetrics, HttpParts, HttpServer, MarketControl,
 };
 use crate::journal::{
-    Batch, DataDir, Durability, Journal, JournalConfig, JournalReader, Lineage, Recovery,
-    RetentionConfig, Stamp,
+    Batch, DataDir, Durability, Journal, JournalConfig, JournalReader, Lineage, LogReader,
+    Recovery, RetentionConfig, Stamp,
 };
 use crate::market::{self, MarketSource, ReplayControl, SourceMonitor};
 use crate::plan::MarketPlan;
 use crate::restore::{self, StateFold};
-use crate::service::{self, Clock, HealthBoard, Parts, ServiceHandle, ServiceMetrics};
+use crate::service::{self, Clock, HealthBoard, Parts, ServiceHandle, ServiceMetrics, WatchedLog};
 use crate::stream::page::Pages;
 use crate::stream::{Stream, StreamConfig};
 use crate::venue::VenueMessage;
@@ -135,7 +135,8 @@ async fn serve(config: Config) -> Result<()> {
     let health = Arc::new(HealthBoard::default());
     let board = Arc::clone(&health);
     let (handle, inbox) = service::channel(Arc::clone(&health));
-    let stream = start_stream(&config, &store.reader, &handle)?;
+    let log: Arc<dyn LogReader> = Arc::new(WatchedLog::new(store.reader, Arc::clone(&health)));
+    let stream = start_stream(&config, &log, &handle)?;
     stream.handle().register_metrics(&mut registry);
     store.journal.register_metrics(&mut registry);
 
@@ -168,7 +169,7 @@ async fn serve(config: Config) -> Result<()> {
         http_config(&config, &plan, store.lineage, max_connections),
         HttpParts {
             service: handle.clone(),
-            pages: Pages::new(store.reader),
+            pages: Pages::new(log),
             stream: stream.handle(),
             market: Arc::new(control),
             registry: Arc::new(registry),
@@ -195,7 +196,7 @@ fn ended_well(board: &HealthBoard) -> Result<()> {
 
 fn start_stream(
     config: &Config,
-    reader: &Arc<JournalReader>,
+    log: &Arc<dyn LogReader>,
     handle: &ServiceHandle,
 ) -> Result<Stream> {
     let default = StreamConfig::default();
@@ -206,8 +207,7 @@ fn start_stream(
         ring_from: if config.io_uring { default.ring_from } else { usize::MAX },
         ..default
     };
-    let reader = Arc::<JournalReader>::clone(reader);
-    Stream::start(stream_config, reader, Arc::new(handle.clone()))
+    Stream::start(stream_config, Arc::clone(log), Arc::new(handle.clone()))
         .context("cannot start the stream")
 }
 

@@ -1,7 +1,11 @@
 //! What is wrong now, told by whoever notices, read by `/health` without asking the service.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use veloz_core::types::EventId;
+
+use crate::journal::{Bounds, LogError, LogReader, Read};
 
 /// One thing that does not work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,5 +57,36 @@ impl HealthBoard {
             told.iter().map(|(code, message)| Problem { code, message: message.clone() }).collect()
         };
         Health { problems: all(&self.problems), warnings: all(&self.warnings) }
+    }
+}
+
+/// Events that are stored cannot be read.
+const LOG_UNAVAILABLE: &str = "log_unavailable";
+
+/// The log for readers; a read that fails is told in `/health` until the next start: what is stored there is lost to
+/// them, or the disk is failing.
+pub struct WatchedLog {
+    log: Arc<dyn LogReader>,
+    health: Arc<HealthBoard>,
+}
+
+impl WatchedLog {
+    /// Of this log.
+    pub fn new(log: Arc<dyn LogReader>, health: Arc<HealthBoard>) -> WatchedLog {
+        WatchedLog { log, health }
+    }
+}
+
+impl LogReader for WatchedLog {
+    fn bounds(&self) -> Bounds {
+        self.log.bounds()
+    }
+
+    fn read(&self, from: EventId, max_bytes: usize) -> Result<Read, LogError> {
+        let read = self.log.read(from, max_bytes);
+        if let Err(error) = &read {
+            self.health.raise(LOG_UNAVAILABLE, error.to_string());
+        }
+        read
     }
 }

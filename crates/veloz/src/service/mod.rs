@@ -43,7 +43,7 @@ use crate::venue::{VenueMessage, VenuePort};
 pub(crate) use clock::SteadyClock;
 pub use driver::start;
 pub use handle::{Inbox, Reply, ServiceError, ServiceHandle, channel};
-pub use health::{Health, HealthBoard, Problem};
+pub use health::{Health, HealthBoard, Problem, WatchedLog};
 pub use metrics::ServiceMetrics;
 
 pub(crate) use handle::{Look, Message};

@@ -17,17 +17,17 @@ const LEFT: u64 = 10_000;
 const PLACE_BYTES: usize = 132;
 
 /// A market of nobody, and a snapshot as often as can be.
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options::quiet().env("VELOZ_RETENTION_BYTES", "64MiB")
 }
 
-fn order(number: usize) -> Value {
+pub(crate) fn order(number: usize) -> Value {
     json!({"side": "BUY", "symbol": "BTCUSDT", "qty": "0.001", "price": "20000", "time_in_force": "IOC",
            "client_order_id": format!("f-{number}")})
 }
 
 /// Places orders that end at once.
-fn flood(gateway: &Gateway, numbers: std::ops::Range<usize>) {
+pub(crate) fn flood(gateway: &Gateway, numbers: std::ops::Range<usize>) {
     let numbers: Vec<_> = numbers.collect();
     for some in numbers.chunks(200) {
         let mut requests = String::new();

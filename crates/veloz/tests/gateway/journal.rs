@@ -9,6 +9,7 @@ use veloz::frame::write_frame;
 use veloz::journal::{Batch, DataDir, Journal, JournalConfig, Stamp};
 use veloz_core::event::{ErrorEvent, Event};
 
+use crate::archive;
 use crate::startup::refused;
 use crate::support::{Gateway, Options, eventually};
 
@@ -262,6 +263,32 @@ fn a_state_that_is_not_lost_is_not_cut_off_by_the_way() {
     check(&["journal", "repair", text(&dir), "--cut-after", "0"], 0, &["ends at event 0"]);
     let gateway = gateway.again();
     assert_eq!(gateway.json("/api/events?after=0&limit=1")["oldest"], 1);
+}
+
+/// A start reads the last segment, and what is behind the snapshot: other damage is met by those who read there.
+#[test]
+fn damage_that_only_readers_meet_is_told_and_orders_go_on() {
+    let mut gateway = Gateway::start(archive::options());
+    archive::flood(&gateway, 0..6_000);
+    let newest = gateway.newest();
+    assert!(gateway.terminate().success());
+    let segment = gateway.dir().join("00000000000000000001.vlz");
+    flip(&segment, 200);
+    let mut gateway = gateway.again();
+    assert_eq!(gateway.get("/health").status, 200);
+    let stream = gateway.get("/api/stream?last_id=0");
+    assert!(!stream.text().contains("id:"), "nothing is sent of it: {}", stream.text());
+    let health = gateway.get("/health");
+    assert_eq!((health.status, health.error().as_str()), (503, "log_unavailable"));
+    let page = gateway.get("/api/events?after=0");
+    assert_eq!((page.status, page.error().as_str()), (500, "log_unavailable"));
+    for told in [page.text(), health.text()] {
+        assert!(told.contains(text(&segment)) && told.contains("offset 64"), "{told}");
+    }
+    assert_eq!(gateway.post("/api/order", &archive::order(6_000)).status, 200);
+    let page = gateway.json(&format!("/api/events?after={newest}"));
+    assert_eq!(page["items"][0]["id"], newest + 1, "{page}");
+    assert!(!gateway.terminate().success(), "whoever looks at the exit code alone is told as well");
 }
 
 #[test]

@@ -211,20 +211,15 @@ impl Reader {
         }
     }
 
-    /// Whether it has all that there is for it, and is told so.
-    pub(crate) fn check_level(&self, truth: &Truth, oldest: EventId) -> Check {
+    /// Whether it has all that there is for it, or was told of what is gone.
+    pub(crate) fn check_level(&self, world: &World<'_>) -> Check {
         let (Some(open), Some(cursor)) = (&self.connection, self.cursor) else {
             return Err(format!("reader {} is not connected, at {:?}", self.name, self.cursor));
         };
-        let filter = &open.request.filter;
-        let first = if open.from_oldest { oldest.max(cursor + 1) } else { cursor + 1 };
-        match (first..=truth.newest()).find(|id| truth.passes(*id, filter)) {
-            None => Ok(()),
-            Some(id) => {
-                let (name, query, pipe) = (self.name, &self.query, open.pipe.borrow());
-                Err(format!("reader {name} ({query}) at {cursor} never gets event {id}: {pipe:?}"))
-            }
-        }
+        self.check_skipped(cursor + 1, world.truth.newest() + 1, world).map_err(|error| {
+            let (name, query, pipe) = (self.name, &self.query, open.pipe.borrow());
+            format!("reader {name} ({query}) at {cursor} stands still: {error}: {pipe:?}")
+        })
     }
 
     fn take(&mut self, bytes: usize, world: &World<'_>) -> Check {

@@ -489,10 +489,9 @@ impl World {
         self.rot.mend(&self.disk);
         self.settle()?;
         self.check_replay()?;
-        let oldest = self.gateway.as_ref().map_or(1, |gateway| gateway.reader.bounds().oldest);
-        for reader in &self.readers {
-            reader.check_level(&self.truth, oldest)?;
-        }
+        let log = self.gateway.as_ref().map(|gateway| &*gateway.reader as &dyn LogReader);
+        let world = readers::World { truth: &self.truth, log, failed: false };
+        self.disk.look(|| self.readers.iter().try_for_each(|reader| reader.check_level(&world)))?;
         if self.traders.waits() > 0 {
             return Err(format!("{} requests are never answered", self.traders.waits()));
         }

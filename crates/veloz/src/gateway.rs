@@ -270,7 +270,9 @@ async fn stop(
     tokio::select! {
         done = all => done.context("the shutdown panicked"),
         () = signals.again() => {
-            anyhow::bail!("stopped before everything was sent: a second signal came")
+            tracing::error!("stopped before everything was sent: a second signal came");
+            // At once, and not by the way up: threads may still write the journal, and its lock must end with them.
+            std::process::exit(1)
         }
     }
 }

@@ -57,7 +57,7 @@ pub(super) async fn config(State(app): Shared) -> Answered {
 
 /// `GET /api/execution/ping`
 pub(super) async fn ping(State(app): Shared) -> Answered {
-    match app.service.health().problems.first() {
+    match app.service.health().stops_orders() {
         None => json(&serde_json::json!({ "ok": true, "result": {} })),
         Some(problem) => {
             let error = format!("{}: {}", problem.code, problem.message);

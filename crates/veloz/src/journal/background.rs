@@ -32,6 +32,10 @@ pub(super) struct Active {
     /// Held by who syncs.
     syncing: Mutex<()>,
     failed: OnceLock<String>,
+    /// Why the last snapshot was not made, or retention not done.
+    upkeep_failed: Mutex<Option<String>>,
+    /// Somebody waits for the end of the background's work.
+    ending: AtomicBool,
     sync_time: Histogram,
     /// The next segment, as soon as it is made.
     spare: Mutex<Option<Spare>>,
@@ -61,6 +65,8 @@ impl Active {
             state: Mutex::new(state),
             syncing: Mutex::new(()),
             failed: OnceLock::new(),
+            upkeep_failed: Mutex::new(None),
+            ending: AtomicBool::new(false),
             sync_time: Histogram::default(),
             spare: Mutex::new(None),
         }
@@ -142,6 +148,14 @@ impl Active {
         }
     }
 
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    pub(super) fn upkeep_failure(&self) -> Option<String> {
+        lock(&self.upkeep_failed).clone()
+    }
+
     pub(super) fn failure(&self) -> Option<String> {
         self.failed.get().cloned()
     }
@@ -176,6 +190,7 @@ pub(super) struct Background {
     tend_waits: Arc<AtomicBool>,
     /// What went to the archive.
     archived: Arc<Mutex<Vec<ArchivedOrders>>>,
+    active: Arc<Active>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -193,12 +208,14 @@ impl Background {
         let archived = Arc::default();
         let keeper = Keeper::new(log, active, config, snapshots, &archived);
         let segment_bytes = config.segment_bytes;
-        let (log, active) = (Arc::clone(log), Arc::clone(active));
-        let syncer = Syncer { log, active, segment_bytes, ready: Ready::default() };
+        let log = Arc::clone(log);
+        let (active, of_syncer) = (Arc::clone(active), Arc::clone(active));
+        let syncer = Syncer { log, active: of_syncer, segment_bytes, ready: Ready::default() };
         let syncs = config.durability == Durability::Process;
         let upkeep = Upkeep { keeper, jobs: received, tend_waits, syncer, syncs };
         let (jobs, threads) = (Some(jobs), Vec::new());
-        let background = Background { jobs, syncs: None, tend_waits: waits, archived, threads };
+        let (syncs, tend_waits) = (None, waits);
+        let background = Background { jobs, syncs, tend_waits, archived, active, threads };
         (background, upkeep)
     }
 
@@ -265,8 +282,9 @@ impl Background {
 }
 
 impl Background {
-    /// Ends the threads, after finishing what waits.
+    /// Ends the threads, after finishing what waits: nothing gives way any more, and retention is for the next start.
     pub(super) fn end(&mut self) {
+        self.active.ending.store(true, Ordering::Release);
         self.jobs = None;
         self.syncs = None;
         for thread in self.threads.drain(..) {
@@ -290,21 +308,22 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
 /// Does a job.
 fn keep(keeper: &mut Keeper, job: Job, tend_waits: &AtomicBool) {
     let done = match job {
-        Job::Fold(fold) => {
-            keeper.fold_by(fold);
-            Ok(())
-        }
-        Job::Wait(_) => Ok(()),
+        Job::Fold(fold) => return keeper.fold_by(fold),
+        Job::Wait(_) => return,
         Job::Snapshot(position) => keeper.snapshot(position),
         Job::Tend { position, wall_ns } => {
             tend_waits.store(false, Ordering::Release);
+            if keeper.active.is_ending() {
+                return;
+            }
             keeper.tend(position, wall_ns)
         }
     };
-    if let Err(error) = done {
-        // The log itself is as it was: this is tried again with the next segment.
+    if let Err(error) = &done {
+        // The log itself is as it was: this is tried again soon.
         tracing::warn!(%error, "the journal's background work failed");
     }
+    *lock(&keeper.active.upkeep_failed) = done.err().map(|error| error.to_string());
 }
 
 /// Brings to the disk what is written, and sees that the space for what comes is ready, and the next segment there, in

@@ -53,7 +53,7 @@ impl Default for RetentionConfig {
 #[derive(Debug)]
 pub(super) struct Keeper {
     log: Arc<Log>,
-    active: Arc<Active>,
+    pub(super) active: Arc<Active>,
     config: RetentionConfig,
     /// How much the log grows between two snapshots at least.
     snapshot_step: u64,
@@ -114,7 +114,7 @@ impl Keeper {
     pub(super) fn tend(&mut self, position: Position, wall_ns: i64) -> Result<(), JournalError> {
         // Whatever becomes of the snapshot: retention takes nothing that it needs.
         let made = self.snapshot_if_due(position);
-        let kept = aside_if(self.gives_way, Way::Low, || self.retain(wall_ns));
+        let kept = aside_if(self.may_give_way(), Way::Low, || self.retain(wall_ns));
         kept.unwrap_or(Ok(())).and(made)
     }
 
@@ -137,7 +137,7 @@ impl Keeper {
         // A snapshot must never know more than the log on the disk.
         self.active.sync(&self.log)?;
         let Some(made) = self.make(position)? else { return Ok(()) };
-        aside_if(self.gives_way, Way::Low, || self.write(position, made)).unwrap_or(Ok(()))
+        aside_if(self.may_give_way(), Way::Low, || self.write(position, made)).unwrap_or(Ok(()))
     }
 
     /// Stores a snapshot, and removes those that it makes one too many.
@@ -156,8 +156,9 @@ impl Keeper {
     /// The snapshot at `position`, but for its file: what it leaves to the archive is there.
     fn make(&mut self, position: Position) -> Result<Option<Made>, JournalError> {
         let Some(known) = self.replay(position)? else { return Ok(None) };
+        let gives_way = self.may_give_way();
         let Some(fold) = self.fold.as_deref_mut() else { return Ok(None) };
-        let (log, least, gives_way) = (&*self.log, self.archive_from, self.gives_way);
+        let (log, least) = (&*self.log, self.archive_from);
         let send = || snapshot::archive(log, known, position, fold, least);
         let Some(archived) = aside_if(gives_way, Way::Low, send).transpose()? else {
             return Ok(None);
@@ -167,21 +168,31 @@ impl Keeper {
         Ok(state.map(|state| Made { state, archived }))
     }
 
+    /// Whether the next snapshot is late: a start would have too much to replay, or somebody waits for it.
+    fn lateness(&self) -> impl Fn() -> bool + use<> {
+        let (log, active) = (Arc::clone(&self.log), Arc::clone(&self.active));
+        let newest = self.snapshots.first();
+        let from = newest.map_or(Position::start_of(1), |newest| newest.position);
+        let bytes_of_newest = newest.map_or(0, |newest| newest.bytes);
+        let too_much = self.most_replayed.max(bytes_of_newest).saturating_mul(2);
+        move || active.is_ending() || log.bytes_behind(from) > too_much
+    }
+
+    fn may_give_way(&self) -> bool {
+        self.gives_way && !self.lateness()()
+    }
+
     /// Makes the state at `position`; what the snapshot that it began with leaves to the archive. Where every processor
-    /// is wanted for so long that a start would have too much to replay, it gives way no longer, and is made like
-    /// anything else.
+    /// is wanted for so long that it is late, it gives way no longer, and is made like anything else.
     fn replay(&mut self, position: Position) -> Result<Option<Archived>, JournalError> {
+        let (gives_way, is_late) = (self.may_give_way(), self.lateness());
         let Some(fold) = self.fold.as_deref_mut() else { return Ok(None) };
         let (log, snapshots) = (&*self.log, &mut self.snapshots);
-        if self.gives_way {
-            let newest = snapshots.first();
-            let from = newest.map_or(Position::start_of(1), |newest| newest.position);
-            let bytes_of_newest = newest.map_or(0, |newest| newest.bytes);
-            let too_much = self.most_replayed.max(bytes_of_newest).saturating_mul(2);
+        if gives_way {
             let is_late = || {
                 // A thread that gives way is still not taken from the processor before its time is over.
                 std::thread::yield_now();
-                log.bytes_behind(from) > too_much
+                is_late()
             };
             let made =
                 aside(Way::Rest, || snapshot::replay_to(log, snapshots, position, fold, is_late));

@@ -123,13 +123,16 @@ pub(super) fn load(storage: &dyn Storage) -> Result<Snapshots, JournalError> {
             break;
         }
         let name = snapshot_name(at);
-        match read(storage, &name, at)? {
-            Ok((position, snapshot)) => {
+        let why = match read(storage, &name, at) {
+            Ok(Ok((position, snapshot))) => {
                 found.kept.push(Kept { position, bytes: len_u64(snapshot.bytes.len()) });
                 found.newest.get_or_insert(snapshot);
+                continue;
             }
-            Err(why) => found.passed_over.push(format!("{}: {why}", storage.path(&name).display())),
-        }
+            Ok(Err(why)) => why.to_owned(),
+            Err(error) => error.to_string(),
+        };
+        found.passed_over.push(format!("{}: {why}", storage.path(&name).display()));
     }
     Ok(found)
 }
@@ -246,22 +249,33 @@ fn begin(
     kept: &mut Vec<Kept>,
     fold: &mut dyn Fold,
 ) -> Result<(Position, Archived), JournalError> {
-    while let Some(Kept { position, .. }) = kept.first().copied() {
+    let (mut next, mut unreadable) = (0, None);
+    while let Some(Kept { position, .. }) = kept.get(next).copied() {
         let at = position.next_id.saturating_sub(1);
         let name = snapshot_name(at);
-        match read(&*log.storage, &name, at)? {
-            Ok((position, snapshot)) => {
+        match read(&*log.storage, &name, at) {
+            Ok(Ok((position, snapshot))) => {
+                // Where this one can be read, the others are lost.
+                kept.drain(..next);
                 fold.begin(Some(&snapshot)).map_err(|source| unmade(source, position.next_id))?;
                 return Ok((position, snapshot.archived.unwrap_or_default()));
             }
-            Err(why) => tracing::warn!(name, why, "a damaged snapshot is passed over"),
+            Ok(Err(why)) => {
+                tracing::warn!(name, why, "a damaged snapshot is passed over");
+                kept.remove(next);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a snapshot that cannot be read is passed over");
+                unreadable = Some(error);
+                next += 1;
+            }
         }
-        kept.remove(0);
     }
     let oldest = log.bounds().oldest;
     if oldest > 1 {
         let what = format!("the log begins at event {oldest} and no snapshot before it is valid");
-        return Err(JournalError::Missing { path: log.storage.path("*.snap"), what });
+        let missing = JournalError::Missing { path: log.storage.path("*.snap"), what };
+        return Err(unreadable.unwrap_or(missing));
     }
     fold.begin(None).map_err(|source| unmade(source, 1))?;
     Ok((Position::start_of(1), Archived::default()))

@@ -212,6 +212,11 @@ impl Journal {
         self.active.failure()
     }
 
+    /// Why the last snapshot was not made, or retention not done, if that is so: it is tried again.
+    pub fn upkeep_failure(&self) -> Option<String> {
+        self.active.upkeep_failure()
+    }
+
     /// What can still be appended, as of the last look or append.
     pub fn room(&self) -> Room {
         self.reserve.room(self.end)
@@ -457,6 +462,8 @@ impl Journal {
             }
         };
         let path = storage.path(&self.segment.name());
+        // Not sealed beside or after a sync that failed: what the seal syncs would be taken for all of it.
+        self.active.sync(&self.log)?;
         self.file.set_len(self.end).map_err(JournalError::io("seal", path))?;
         Spare::place(storage, header)?;
         self.file = next.file;

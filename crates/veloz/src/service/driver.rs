@@ -84,9 +84,12 @@ impl Driver {
         let Driver { service, inbox, .. } = self;
         // From here on whoever asks is told that nobody is there.
         drop(inbox);
-        if service.phase() == Phase::Stopping
-            && tokio::task::spawn_blocking(|| service.close()).await.is_err()
-        {
+        // Both wait for the disk, and a failed one may let them wait long: `/health` has to tell meanwhile.
+        let end = move || match service.phase() {
+            Phase::Stopping => service.close(),
+            _ => drop(service),
+        };
+        if tokio::task::spawn_blocking(end).await.is_err() {
             tracing::error!("closing the journal panicked");
         }
     }

@@ -265,8 +265,8 @@ impl ServiceHandle {
 
     /// Why nobody answers any more.
     fn gone(&self) -> ServiceError {
-        match self.shared.health.read().problems.into_iter().next() {
-            Some(problem) => ServiceError::Unavailable(problem.message),
+        match self.shared.health.read().stops_orders() {
+            Some(problem) => ServiceError::Unavailable(problem.message.clone()),
             None => ServiceError::ShuttingDown,
         }
     }

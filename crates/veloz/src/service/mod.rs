@@ -43,6 +43,7 @@ use crate::venue::{VenueMessage, VenuePort};
 pub(crate) use clock::SteadyClock;
 pub use driver::start;
 pub use handle::{Inbox, Reply, ServiceError, ServiceHandle, channel};
+use health::ARCHIVE_UNREADABLE;
 pub use health::{Health, HealthBoard, Problem, WatchedLog};
 pub use metrics::ServiceMetrics;
 
@@ -54,8 +55,8 @@ pub(crate) use waiters::{Waiters, Wants};
 
 /// The code of what cannot be mended while the program runs.
 const JOURNAL_FAILED: &str = "journal_failed";
-/// A closed order could not be read for somebody who asked for it.
-const ARCHIVE_UNREADABLE: &str = "archive_unreadable";
+/// The log grows, and starts take longer, but nothing is lost.
+const UPKEEP_FAILED: &str = "journal_upkeep_failed";
 
 /// What time it is for events that are not a market's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -434,6 +435,10 @@ impl Service {
         }
         for done in self.journal.take_archived() {
             self.engine.forget_archived(&done);
+        }
+        match self.journal.upkeep_failure() {
+            Some(failure) => self.health.warn(UPKEEP_FAILED, failure),
+            None => self.health.clear(UPKEEP_FAILED),
         }
         self.keep_room_to_end_orders(0);
         if let Err(error) = self.journal.look_after(wall) {

@@ -170,6 +170,53 @@ fn what_is_missing_is_made_anew() {
     assert!(verify(gateway.dir()).0);
 }
 
+fn snapshots(gateway: &Gateway) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(gateway.dir()).expect("a directory");
+    let paths = files.map(|file| file.expect("an entry").path());
+    let mut found: Vec<_> =
+        paths.filter(|path| path.extension().is_some_and(|e| e == "snap")).collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn a_snapshot_that_the_disk_does_not_give_is_passed_over() {
+    let gateway = flooded(options());
+    // The next one is made from the one before.
+    let newest = snapshots(&gateway).pop().expect("one");
+    // The system gives an error for a link to itself.
+    std::fs::remove_file(&newest).expect("it is there");
+    std::os::unix::fs::symlink(&newest, &newest).expect("a link");
+    flood(&gateway, ORDERS..ORDERS + 8_000);
+    eventually("another snapshot", || snapshots(&gateway).pop().filter(|next| *next > newest));
+    assert!(gateway.said().contains("cannot be read is passed over"), "{}", gateway.said());
+    assert_eq!(gateway.json("/health"), json!({"ok": true}));
+    assert_eq!(look(&gateway, "f-7").json()["status"], "EXPIRED");
+}
+
+/// It is no reason to stop, but somebody has to know: the log grows, and starts take longer.
+#[test]
+fn upkeep_that_fails_is_told_until_it_works() {
+    let gateway = Gateway::start(options());
+    std::fs::create_dir(archive(&gateway)).expect("in the archive's place");
+    flood(&gateway, 0..ORDERS);
+    eventually("it is told", || {
+        let health = gateway.json("/health");
+        let warning = health["warnings"].get(0)?.clone();
+        assert_eq!(
+            (&health["ok"], &warning["code"]),
+            (&json!(true), &json!("journal_upkeep_failed"))
+        );
+        let message = warning["message"].as_str()?;
+        assert!(message.contains("orders.archive"), "{message}");
+        Some(())
+    });
+    std::fs::remove_dir(archive(&gateway)).expect("still empty");
+    flood(&gateway, ORDERS..ORDERS + 8_000);
+    eventually("it is over", || (gateway.json("/health") == json!({"ok": true})).then_some(()));
+    archived(&gateway);
+}
+
 #[test]
 fn a_flipped_byte_is_told_and_nothing_made_up() {
     let mut gateway = flooded(options());

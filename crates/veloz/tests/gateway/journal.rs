@@ -285,6 +285,7 @@ fn damage_that_only_readers_meet_is_told_and_orders_go_on() {
     for told in [page.text(), health.text()] {
         assert!(told.contains(text(&segment)) && told.contains("offset 64"), "{told}");
     }
+    assert_eq!(gateway.json("/api/execution/ping")["ok"], true, "orders can be executed");
     assert_eq!(gateway.post("/api/order", &archive::order(6_000)).status, 200);
     let page = gateway.json(&format!("/api/events?after={newest}"));
     assert_eq!(page["items"][0]["id"], newest + 1, "{page}");

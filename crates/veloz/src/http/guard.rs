@@ -18,12 +18,16 @@ use super::error::ApiError;
 pub(super) struct Guard {
     hosts: Vec<String>,
     origins: Vec<String>,
+    /// The loopback names with the gateway's own port, as nearly every request has them: known at a glance.
+    usual: [String; 3],
 }
 
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
 impl Guard {
-    /// The gateway's own names besides the loopback ones, and the origins whose pages may ask.
-    pub(super) fn new(hosts: Vec<String>, origins: Vec<String>) -> Guard {
-        Guard { hosts, origins }
+    /// The gateway's own names besides the loopback ones, the origins whose pages may ask, and the gateway's port.
+    pub(super) fn new(hosts: Vec<String>, origins: Vec<String>, port: u16) -> Guard {
+        Guard { hosts, origins, usual: LOOPBACK.map(|name| format!("{name}:{port}")) }
     }
 
     /// Refuses what may not ask; and what the answer to a page of an allowed origin must carry, so that the page
@@ -62,7 +66,10 @@ impl Guard {
 
     fn check_host(&self, request: &Parts, seen: &Seen<'_>) -> Result<(), ApiError> {
         let host_is_own = match seen.host {
-            Field::Once(host) => host.to_str().is_ok_and(|host| self.is_own(host)),
+            Field::Once(host) => {
+                self.usual.iter().any(|usual| usual == host)
+                    || host.to_str().is_ok_and(|host| self.is_own(host))
+            }
             Field::Again => return Err(ApiError::bad_params("the Host header is given twice")),
             // Without a Host header there is no name that could have been made to point here.
             Field::Missing if request.version < Version::HTTP_11 => true,
@@ -93,7 +100,6 @@ impl Guard {
 
     /// Whether `host`, with or without a port, is a name of this gateway.
     fn is_own(&self, host: &str) -> bool {
-        const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
         // Nothing else is taken apart: what is not a known name and a port is foreign.
         let name = match host.rsplit_once(':') {
             // The colons of an address in brackets are its own.
@@ -120,17 +126,20 @@ impl Guard {
 pub(super) struct Cors(Option<HeaderValue>);
 
 impl Cors {
-    /// The header lines, by name and value.
-    pub(super) fn lines(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let exposed = HeaderValue::from_static("Retry-After, X-Veloz-Log");
+    /// The field that tells caches of this, in every answer.
+    pub(super) const VARY: (HeaderName, HeaderValue) =
+        (header::VARY, HeaderValue::from_static("Origin"));
+
+    /// The fields for that page.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let allowed = self.0.clone().map(|origin| {
+            let exposed = HeaderValue::from_static("Retry-After, X-Veloz-Log");
             [
                 (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin),
                 (header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed),
             ]
         });
-        std::iter::once((header::VARY, HeaderValue::from_static("Origin")))
-            .chain(allowed.into_iter().flatten())
+        allowed.into_iter().flatten()
     }
 }
 
@@ -179,6 +188,9 @@ impl Seen<'_> {
 
     fn is_json(&self) -> bool {
         let Field::Once(value) = self.content_type else { return false };
+        if value == "application/json" {
+            return true;
+        }
         value.to_str().is_ok_and(|value| {
             let media_type = value.split(';').next().unwrap_or_default();
             media_type.trim().eq_ignore_ascii_case("application/json")
@@ -216,6 +228,7 @@ mod tests {
         let guard = Guard::new(
             vec!["desk.example".to_owned(), "pinned.example:8443".to_owned()],
             vec!["https://pages.example".to_owned()],
+            8080,
         );
         let (parts, ()) = request.body(()).unwrap().into_parts();
         let refused = guard.check(&parts).0.err();

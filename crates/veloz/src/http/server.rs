@@ -102,7 +102,7 @@ impl HttpServer {
         let acceptor = Acceptor {
             listener,
             spare: Some(spare),
-            gateway: Arc::new(Gateway::new(config, parts)),
+            gateway: Arc::new(Gateway::new(config, parts, address.port())),
             max_connections,
             connections: JoinSet::new(),
             lingering: JoinSet::new(),

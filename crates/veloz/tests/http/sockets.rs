@@ -134,6 +134,48 @@ async fn a_form_of_a_web_page_places_nothing() {
     assert_eq!(post("Content-Type: application/json\r\n").await, 200);
 }
 
+/// Whoever answers: a handler, the quick way of orders, a refusal, the check of a head.
+#[tokio::test]
+async fn every_answer_has_the_same_fields_once() {
+    let g = gateway().await;
+    let json = "Content-Type: application/json\r\n";
+    let order =
+        r#"{"side":"BUY","symbol":"BTCUSDT","qty":0.001,"price":49000,"client_order_id":"f-1"}"#;
+    for (request, headers, body, expected) in [
+        ("GET /health", "", "", 200),
+        ("GET /nothing", "", "", 404),
+        ("GET /health", "Origin: https://evil.example\r\n", "", 403),
+        ("POST /api/order", json, order, 200),
+        ("POST /api/order", json, "{}", 400),
+        ("POST /api/order", json, "{", 400),
+        ("POST /api/cancel", json, r#"{"client_order_id":"f-1"}"#, 200),
+        ("POST /api/cancel_all", json, "{}", 200),
+    ] {
+        for origin in ["", "Origin: https://pages.example\r\n"] {
+            if headers.contains("Origin") && !origin.is_empty() {
+                continue;
+            }
+            let length = body.len();
+            let answer = g
+                .raw(format!("{request} HTTP/1.1\r\nHost: localhost\r\n{headers}{origin}Content-Length: {length}\r\n\r\n{body}").as_bytes())
+                .await;
+            assert_eq!(status(&answer), expected, "{answer}");
+            let with_origin = usize::from(!origin.is_empty());
+            for (field, times) in [
+                ("content-type: application/json", 1),
+                ("vary: Origin", 1),
+                ("x-content-type-options: nosniff", 1),
+                ("cache-control: no-store", 1),
+                ("content-length: ", 1),
+                ("access-control-allow-origin: https://pages.example", with_origin),
+                ("access-control-expose-headers: Retry-After, X-Veloz-Log", with_origin),
+            ] {
+                assert_eq!(answer.matches(&format!("\r\n{field}")).count(), times, "{answer}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn too_many_connections() {
     let mut config = config();

@@ -101,6 +101,8 @@ const FIELDS_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     fields: RawFields<'a>,
+    /// Whether it is known that no text has an escape.
+    is_plain: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -113,7 +115,7 @@ impl<'a> Fields<'a> {
         // Looked at once, and not again for each field.
         let text = std::str::from_utf8(body).map_err(|error| wrong(&error))?;
         let fields = match plain::fields(text, FIELDS_MAX) {
-            Some(fields) => Fields { fields },
+            Some(fields) => Fields { fields, is_plain: true },
             None => serde_json::from_str(text).map_err(|error| wrong(&error))?,
         };
         let mut seen = 0_u64;
@@ -149,7 +151,7 @@ impl<'a> Fields<'a> {
         let Some(raw) = self.get(name) else { return Ok(None) };
         // Without an escape the text is what stands between the quotes.
         let plain = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        let text = match plain.filter(|text| text.bytes().all(|byte| byte != b'\\')) {
+        let text = match plain.filter(|text| self.is_plain || !text.contains('\\')) {
             Some(plain) => Cow::Borrowed(plain),
             None => serde_json::from_str::<Cow<str>>(raw)
                 .map_err(|_| refused(name, raw, "must be a string"))?,
@@ -264,7 +266,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             }
             fields.push((name, raw.get()));
         }
-        Ok(Fields { fields })
+        Ok(Fields { fields, is_plain: false })
     }
 }
 
@@ -306,6 +308,7 @@ mod tests {
         check(r#"{"qty":null}"#, Err("qty: null is not a decimal number"));
         check(r#"{"qty":[1]}"#, Err("qty: [1] is not a decimal number"));
         check(r#"{"side":1}"#, Err("side: 1 must be a string"));
+        check(r#"{"side":"\u0042U\"Y"}"#, Ok(r#"None Some("BU\"Y") false"#));
         check(r#"{"flag":"yes"}"#, Err(r#"flag: \"yes\" must be true or false"#));
         check(r#"{"qty":1,"qty":1}"#, Err("qty: given twice"));
         check(r#"{"qty":1,"qt\u0079":1}"#, Err("qty: given twice"));

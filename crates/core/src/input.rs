@@ -196,6 +196,7 @@ impl NewOrder {
 }
 
 /// A value out of its domain.
+#[cold]
 pub(crate) fn bad(field: &'static str, message: String) -> Refusal {
     Refusal::BadParams { field, message }
 }

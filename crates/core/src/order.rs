@@ -214,6 +214,63 @@ pub struct Order {
 }
 
 impl Order {
+    /// An order of which nothing is known but what was asked for.
+    pub(crate) fn new(request: NewOrder) -> Order {
+        Order {
+            qty: request.qty,
+            price: request.price,
+            request,
+            triggered: false,
+            queued_at: 0,
+            venue_order_id: None,
+            status: None,
+            executed_qty: Qty::ZERO,
+            cum_quote: Money::ZERO,
+            locked: Money::ZERO,
+            reason: Text::Borrowed(""),
+            last_ts_ns: 0,
+            external: false,
+            adopted: false,
+            sent_ts_ns: None,
+            trades: Vec::new(),
+            first: None,
+            pair: 0,
+        }
+    }
+
+    /// Makes it such an order, in its place: as a whole it would be made elsewhere and moved.
+    #[inline(always)]
+    pub(crate) fn begin(&mut self, request: &NewOrder) {
+        let Order {
+            request: own,
+            qty,
+            price,
+            triggered,
+            queued_at,
+            venue_order_id,
+            status,
+            executed_qty,
+            cum_quote,
+            locked,
+            reason,
+            last_ts_ns,
+            external,
+            adopted,
+            sent_ts_ns,
+            trades,
+            first,
+            pair,
+        } = self;
+        own.clone_from(request);
+        (*qty, *price) = (request.qty, request.price);
+        (*triggered, *external, *adopted) = (false, false, false);
+        (*queued_at, *last_ts_ns, *sent_ts_ns, *pair) = (0, 0, None, 0);
+        (*venue_order_id, *status, *first) = (None, None, None);
+        (*executed_qty, *cum_quote, *locked) = (Qty::ZERO, Money::ZERO, Money::ZERO);
+        *reason = Text::Borrowed("");
+        *trades = Vec::new();
+    }
+
     /// The client's own name for it.
     pub const fn client_order_id(&self) -> ClientOrderId {
         self.request.client_order_id

@@ -291,7 +291,7 @@ impl State {
 
     #[inline(never)]
     fn look_up(&self, id: &ClientOrderId) -> Option<OrderKey> {
-        if self.index.last_missed.get().is_some_and(|missed| missed.is(id)) {
+        if self.index.has_missed(id) {
             return None;
         }
         let is_it = |key| self.data.orders.is_named(key, id);
@@ -430,9 +430,10 @@ impl State {
         let Some(pair) = self.index.pairs.get(&request.symbol) else { return };
         let Some(assets) = self.data.pairs.get(pair) else { return };
         let key = self.data.orders.len();
-        if self.order_key(&request.client_order_id).is_some()
-            || !self.index.insert(&request.client_order_id, key)
-        {
+        let id = &request.client_order_id;
+        // The engine has just looked it up, as a rule, and found none.
+        let is_new = self.index.has_missed(id) || self.order_key(id).is_none();
+        if !is_new || !self.index.insert(id, key) {
             return;
         }
         self.index.last_looked_up.set(key);
@@ -443,29 +444,11 @@ impl State {
         if let Some(at) = request.expire_ts_ns {
             self.index.expiring.insert((at, key));
         }
-        let last_ts_ns = self.data.last_ts_ns;
-        let queued_at = self.data.last_event_id;
-        self.data.orders.push_made(request.client_order_id, || Order {
-            request: request.clone(),
-            qty,
-            price: request.price,
-            triggered: false,
-            queued_at,
-            venue_order_id: None,
-            status: None,
-            executed_qty: Qty::ZERO,
-            cum_quote: Money::ZERO,
-            locked: lock,
-            reason: Text::Borrowed(""),
-            last_ts_ns,
-            external,
-            adopted: false,
-            sent_ts_ns: None,
-            trades: Vec::new(),
-            first: None,
-            pair,
-        });
-        let open = self.data.orders.ready(key).map(OpenOrders::of).unwrap_or_default();
+        let (last_ts_ns, queued_at) = (self.data.last_ts_ns, self.data.last_event_id);
+        let Some(order) = self.data.orders.push_new(request) else { return };
+        (order.qty, order.locked, order.external) = (qty, lock, external);
+        (order.last_ts_ns, order.queued_at, order.pair) = (last_ts_ns, queued_at, pair);
+        let open = OpenOrders::of(order);
         self.index.changed(pair, OpenOrders::default(), open);
     }
 
@@ -475,14 +458,12 @@ impl State {
         let Some(key) = key else { return };
         let Some(order) = self.data.orders.get_mut(key) else { return };
         order.last_ts_ns = update.ts_ns;
-        let status = order.status.replace(update.status);
         // Of an order that stays open, what it comes to changes with what is executed, not with its status.
-        if update.status.is_final() || status.is_some_and(OrderStatus::is_final) {
-            let now = OpenOrders::of(order);
-            order.status = status;
-            let before = OpenOrders::of(order);
-            order.status = Some(update.status);
-            self.index.changed(order.pair, before, now);
+        let counts = update.status.is_final() || order.status.is_some_and(OrderStatus::is_final);
+        let before = counts.then(|| OpenOrders::of(order));
+        order.status = Some(update.status);
+        if let Some(before) = before {
+            self.index.changed(order.pair, before, OpenOrders::of(order));
         }
         if let Some(reason) = &update.reason {
             order.reason.clone_from(reason);

@@ -15,6 +15,7 @@ use crate::state::{Fact, VenueMail};
 use crate::types::{Money, Price, Qty, TsNs};
 
 impl Engine {
+    #[inline(never)]
     pub(super) fn amend(
         &mut self,
         ts: TsNs,

@@ -30,6 +30,7 @@ use crate::types::{ClientOrderId, Money, Price, Qty, Side, Text, TsNs};
 
 impl Engine {
     /// An external venue's report.
+    #[inline(never)]
     pub(super) fn report(&mut self, ts: TsNs, report: &VenueReport, step: &mut Step) -> Answer {
         let id = report.client_order_id;
         let known = self.state.order_key(&id);

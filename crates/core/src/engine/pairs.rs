@@ -15,6 +15,7 @@ use crate::state::{Fact, VenueMail};
 use crate::types::{Money, Side, TsNs};
 
 impl Engine {
+    #[inline(never)]
     pub(super) fn new_pair(
         &mut self,
         ts: TsNs,

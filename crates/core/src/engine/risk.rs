@@ -66,6 +66,7 @@ impl Engine {
         }
     }
 
+    #[inline(never)]
     pub(super) fn change_risk(
         &mut self,
         ts: TsNs,

@@ -116,6 +116,12 @@ impl Index {
         self.orders.find(hash_of(id), found).and_then(|key| usize::try_from(key).ok())
     }
 
+    /// Whether it is known that no order has that name.
+    #[inline]
+    pub(super) fn has_missed(&self, id: &ClientOrderId) -> bool {
+        self.last_missed.get().is_some_and(|missed| missed.is(id))
+    }
+
     /// The hash of a name, to ask for the key of later.
     pub(super) fn hash_of(id: &ClientOrderId) -> u32 {
         hash_of(id)

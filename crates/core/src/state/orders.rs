@@ -20,6 +20,7 @@ use packed::Packed;
 
 use super::archive::OrderArchive;
 use super::index::Index;
+use crate::input::NewOrder;
 use crate::order::Order;
 use crate::store::{Blocks, look};
 use crate::types::{ClientOrderId, Side, Symbol};
@@ -73,12 +74,18 @@ struct Ready {
 }
 
 impl Ready {
-    /// Puts an order into a place, where it is made: it is long to be moved.
-    #[inline(always)]
-    fn put(place: &mut Option<Ready>, changed: bool, order: impl FnOnce() -> Order) {
+    /// Puts an order into a place, where it begins as that request: it is long to be made elsewhere and moved.
+    fn begin<'a>(place: &'a mut Option<Ready>, changed: bool, request: &NewOrder) -> &'a mut Order {
         match place {
-            Some(ready) => (*ready.order, ready.changed) = (order(), changed),
-            None => *place = Some(Ready { order: Box::new(order()), changed }),
+            Some(ready) => {
+                ready.order.begin(request);
+                ready.changed = changed;
+                &mut ready.order
+            }
+            None => {
+                let order = Box::new(Order::new(request.clone()));
+                &mut place.insert(Ready { order, changed }).order
+            }
         }
     }
 }
@@ -162,19 +169,19 @@ impl Orders {
     }
 
     pub(super) fn push(&mut self, order: Order) {
-        self.push_made(order.client_order_id(), || order);
+        if let Some(new) = self.push_new(&order.request) {
+            *new = order;
+        }
     }
 
-    /// An order of that name, made where it lies ready: it is long to be moved.
-    #[inline(always)]
-    pub(super) fn push_made(&mut self, id: ClientOrderId, order: impl FnOnce() -> Order) {
+    /// A new order, where it lies ready.
+    #[inline]
+    pub(super) fn push_new(&mut self, request: &NewOrder) -> Option<&mut Order> {
         let key = self.packed.len();
-        self.packed.push(Packed::named(id));
+        self.packed.push(Packed::named(request.client_order_id));
         self.make_room(key);
-        let place = (self.ready_keys.get_mut(key % READY), self.ready.get_mut(key % READY));
-        let (Some(ready_key), Some(place)) = place else { return };
-        *ready_key = key;
-        Ready::put(place, true, order);
+        *self.ready_keys.get_mut(key % READY)? = key;
+        Some(Ready::begin(self.ready.get_mut(key % READY)?, true, request))
     }
 
     /// The name of an order that lies packed, and nowhere else, and is closed.
@@ -225,7 +232,7 @@ impl Orders {
                 self.make_room(key);
                 *self.ready_keys.get_mut(key % READY)? = key;
                 let (packed, place) = (self.packed.get(key)?, self.ready.get_mut(key % READY)?);
-                Ready::put(place, false, || packed.unpack(symbol));
+                packed.unpack_into(Ready::begin(place, false, &packed.request(symbol)));
             }
             _ => {
                 let (order, changed) = match self.whole.remove(&key) {
@@ -326,7 +333,6 @@ impl Eq for Orders {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::input::NewOrder;
     use crate::order::{FirstAnswer, OrderStatus, Trade};
     use crate::types::{Money, Price, Qty, Side, Text, VenueOrderId};
 

@@ -31,11 +31,18 @@ enum What {
 
 impl Recent {
     pub(super) fn update(&mut self, id: EventId, update: &OrderUpdate) {
-        self.push(Told { id, what: What::Update(update.clone()) });
+        match self.next() {
+            Some(slot) => slot.become_update(id, update),
+            None => self.told.push(Told { id, what: What::Update(update.clone()) }),
+        }
     }
 
     pub(super) fn fill(&mut self, id: EventId, fill: &Fill) {
-        self.push(Told { id, what: What::Fill(fill.clone()) });
+        let told = Told { id, what: What::Fill(fill.clone()) };
+        match self.next() {
+            Some(slot) => *slot = told,
+            None => self.told.push(told),
+        }
     }
 
     /// The oldest first.
@@ -50,16 +57,26 @@ impl Recent {
         })
     }
 
-    // Always, so that it is made where it is kept.
-    #[inline(always)]
-    fn push(&mut self, told: Told) {
+    /// The oldest, whose place the next takes, once there are as many as there may be.
+    fn next(&mut self) -> Option<&mut Told> {
         if self.told.len() < RECENT_ORDER_EVENTS_COUNT {
-            self.told.push(told);
-        } else if let Some(slot) = self.told.get_mut(self.oldest) {
-            *slot = told;
-            let next = self.oldest + 1;
-            self.oldest = if next < RECENT_ORDER_EVENTS_COUNT { next } else { 0 };
+            return None;
         }
+        let slot = self.told.get_mut(self.oldest)?;
+        let next = self.oldest + 1;
+        self.oldest = if next < RECENT_ORDER_EVENTS_COUNT { next } else { 0 };
+        Some(slot)
+    }
+}
+
+impl Told {
+    // A function of its own: there it is known that the two are apart, and it is made where it is kept.
+    #[inline(never)]
+    fn become_update(&mut self, id: EventId, update: &OrderUpdate) {
+        if let What::Update(old) = &mut self.what {
+            old.reason = None;
+        }
+        *self = Told { id, what: What::Update(update.clone()) };
     }
 }
 

@@ -143,56 +143,62 @@ impl Packed {
         Some(())
     }
 
-    /// The order, of an instrument.
-    // Always, so that it is made where it lies from then on.
+    /// What was asked for, of an instrument.
     #[inline(always)]
+    pub(super) fn request(&self, symbol: Symbol) -> NewOrder {
+        NewOrder {
+            client_order_id: self.client_order_id,
+            symbol,
+            side: self.side,
+            order_type: self.order_type,
+            time_in_force: self.time_in_force,
+            qty: self.qty,
+            quote_qty: None,
+            price: self.has(HAS_PRICE).then_some(self.price),
+            stop_price: None,
+            expire_ts_ns: None,
+            reduce_only: self.has(REDUCE_ONLY),
+            oco_with: None,
+        }
+    }
+
+    /// The order, of an instrument.
     pub(super) fn unpack(&self, symbol: Symbol) -> Order {
-        let has = |flag| self.flags & flag != 0;
-        let in_part = has(FIRST_EXECUTED_PART);
-        let price = has(HAS_PRICE).then_some(self.price);
-        let first_executed = match (has(FIRST_EXECUTED_ALL), in_part) {
+        let mut order = Order::new(self.request(symbol));
+        self.unpack_into(&mut order);
+        order
+    }
+
+    /// Puts what became of it into an order that has begun as what was asked for.
+    #[inline(always)]
+    pub(super) fn unpack_into(&self, order: &mut Order) {
+        let in_part = self.has(FIRST_EXECUTED_PART);
+        let first_executed = match (self.has(FIRST_EXECUTED_ALL), in_part) {
             (true, _) => self.executed_qty,
             (false, true) => Qty::of(self.locked),
             (false, false) => Qty::ZERO,
         };
-        Order {
-            request: NewOrder {
-                client_order_id: self.client_order_id,
-                symbol,
-                side: self.side,
-                order_type: self.order_type,
-                time_in_force: self.time_in_force,
-                qty: self.qty,
-                quote_qty: None,
-                price,
-                stop_price: None,
-                expire_ts_ns: None,
-                reduce_only: has(REDUCE_ONLY),
-                oco_with: None,
-            },
-            qty: self.qty,
-            price,
-            triggered: false,
-            queued_at: self.queued_at,
-            venue_order_id: (self.venue_number != 0)
-                .then(|| VenueOrderId::of_number(self.venue_number)),
-            status: self.status,
-            executed_qty: self.executed_qty,
-            cum_quote: self.cum_quote,
-            locked: if in_part { Money::ZERO } else { self.locked },
-            reason: text_of(self.reason),
-            last_ts_ns: self.last_ts_ns,
-            external: has(EXTERNAL),
-            adopted: has(ADOPTED),
-            sent_ts_ns: None,
-            trades: Vec::new(),
-            first: self.first_status.map(|status| FirstAnswer {
-                status,
-                executed_qty: first_executed,
-                reason: text_of(self.first_reason),
-            }),
-            pair: usize::from(self.pair),
-        }
+        order.queued_at = self.queued_at;
+        order.venue_order_id =
+            (self.venue_number != 0).then(|| VenueOrderId::of_number(self.venue_number));
+        order.status = self.status;
+        order.executed_qty = self.executed_qty;
+        order.cum_quote = self.cum_quote;
+        order.locked = if in_part { Money::ZERO } else { self.locked };
+        order.reason = text_of(self.reason);
+        order.last_ts_ns = self.last_ts_ns;
+        order.external = self.has(EXTERNAL);
+        order.adopted = self.has(ADOPTED);
+        order.first = self.first_status.map(|status| FirstAnswer {
+            status,
+            executed_qty: first_executed,
+            reason: text_of(self.first_reason),
+        });
+        order.pair = usize::from(self.pair);
+    }
+
+    const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
     }
 
     /// Appends it as a snapshot holds it: a line of names and whole numbers, a third as long as the order's JSON and

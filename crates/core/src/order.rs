@@ -339,6 +339,8 @@ impl Order {
     // Always, so that it is made in its event, and not copied into it: it is the longest of them.
     #[inline(always)]
     pub fn state_event(&self) -> OrderState {
+        // Before the others: while a text is copied, they would have to be kept somewhere.
+        let reason = Some(self.reason.clone());
         OrderState {
             client_order_id: self.request.client_order_id,
             status: self.status,
@@ -349,7 +351,7 @@ impl Order {
             venue_order_id: self.venue_order_id,
             executed_qty: self.executed_qty,
             avg_price: AvgPrice::of(self.cum_quote, self.executed_qty).unwrap_or_default(),
-            reason: Some(self.reason.clone()),
+            reason,
             last_ts_ns: self.last_ts_ns,
             cum_quote: self.cum_quote,
             order_type: Some(self.request.order_type),

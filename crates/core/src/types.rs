@@ -385,7 +385,10 @@ pub struct NameError {
 macro_rules! name {
     ($(#[$doc:meta])* $vis:vis $name:ident, max $max:expr, $allowed:expr, $check:expr) => {
         $(#[$doc])*
+        // Aligned, so that it is copied in parts that do not overlap: a part that was written as two, and is read at
+        // once, has a processor wait.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(align(8))]
         $vis struct $name {
             bytes: [u8; $max],
             len: u8,
@@ -484,14 +487,6 @@ name! {
 }
 
 impl ClientOrderId {
-    /// The name of no order.
-    pub(crate) const NONE: ClientOrderId = ClientOrderId { bytes: [0; 36], len: 0 };
-
-    /// Whether it is that.
-    pub(crate) const fn is_none(&self) -> bool {
-        self.len == 0
-    }
-
     /// Whether it is that one: in a few instructions, where `==` calls a function for texts of any length.
     #[inline]
     pub(crate) fn is(&self, other: &ClientOrderId) -> bool {
@@ -505,6 +500,34 @@ impl ClientOrderId {
     /// The name, and zeros behind it.
     pub(crate) const fn padded(&self) -> &[u8; 36] {
         &self.bytes
+    }
+
+    /// The same without what aligns it, for what there are many of.
+    pub(crate) const fn dense(&self) -> DenseId {
+        DenseId { bytes: self.bytes, len: self.len }
+    }
+}
+
+/// A [`ClientOrderId`] in no more room than it needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DenseId {
+    bytes: [u8; 36],
+    len: u8,
+}
+
+impl DenseId {
+    /// The name of no order.
+    pub(crate) const NONE: DenseId = DenseId { bytes: [0; 36], len: 0 };
+
+    /// Whether it is that.
+    pub(crate) const fn is_none(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The name.
+    #[inline]
+    pub(crate) const fn id(&self) -> ClientOrderId {
+        ClientOrderId { bytes: self.bytes, len: self.len }
     }
 }
 

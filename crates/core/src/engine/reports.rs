@@ -210,6 +210,8 @@ impl Engine {
 // Always, so that it is made in its event, and not copied into it.
 #[inline(always)]
 fn update(ts_ns: TsNs, order: &Order, status: OrderStatus, touched: &Touched) -> OrderUpdate {
+    // Before the others: while a text is copied, they would have to be kept somewhere.
+    let reason = Some(touched.reason.clone());
     OrderUpdate {
         ts_ns,
         client_order_id: order.client_order_id(),
@@ -219,6 +221,6 @@ fn update(ts_ns: TsNs, order: &Order, status: OrderStatus, touched: &Touched) ->
         side: Some(order.request.side),
         qty: Some(order.qty).filter(|qty| !qty.is_zero()),
         price: order.price,
-        reason: Some(touched.reason.clone()),
+        reason,
     }
 }

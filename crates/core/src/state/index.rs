@@ -88,7 +88,7 @@ impl Index {
         for key in data.orders.in_memory() {
             // Of most only the name counts: they are closed.
             if let Some(id) = data.orders.closed(key) {
-                index.insert(id, key);
+                index.insert(&id, key);
                 continue;
             }
             let Some(order) = data.orders.get(key) else { continue };

@@ -178,14 +178,14 @@ impl Orders {
     #[inline]
     pub(super) fn push_new(&mut self, request: &NewOrder) -> Option<&mut Order> {
         let key = self.packed.len();
-        self.packed.push(Packed::named(request.client_order_id));
+        self.packed.push(Packed::named(request.client_order_id.dense()));
         self.make_room(key);
         *self.ready_keys.get_mut(key % READY)? = key;
         Some(Ready::begin(self.ready.get_mut(key % READY)?, true, request))
     }
 
     /// The name of an order that lies packed, and nowhere else, and is closed.
-    pub(super) fn closed(&self, key: usize) -> Option<&ClientOrderId> {
+    pub(super) fn closed(&self, key: usize) -> Option<ClientOrderId> {
         let packed = self.packed.get(key).filter(|packed| packed.is_closed())?;
         self.ready_at(key).is_none().then_some(packed.client_order_id())
     }

@@ -66,7 +66,7 @@ impl Orders {
         }
         for key in done.from..done.to {
             let name = self.packed.get(key).map(Packed::client_order_id);
-            sink.name(name.map(&name_of).unwrap_or_default())?;
+            sink.name(name.map(|name| name_of(&name)).unwrap_or_default())?;
             match self.record_at(key) {
                 Some(record) => sink.order(key, &record)?,
                 None => done.kept.push(key),
@@ -269,7 +269,7 @@ mod tests {
         let other = *sink.records.last_key_value().unwrap().1;
         for (stored, fails) in [(*record, false), (other, true)] {
             let archive = read_from(&mut orders, BTreeMap::from([(*key, stored)]));
-            let id = *Packed::of_record(record).unwrap().client_order_id();
+            let id = Packed::of_record(record).unwrap().client_order_id();
             assert_eq!(orders.is_named(*key, &id), !fails);
             assert_eq!(archive.failure().is_some(), fails);
         }

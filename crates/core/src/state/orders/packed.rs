@@ -4,7 +4,7 @@ use crate::input::NewOrder;
 use crate::order::{FirstAnswer, Order, OrderStatus, OrderType, TimeInForce};
 use crate::risk::Reason;
 use crate::types::{
-    ClientOrderId, EventId, Money, Price, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
+    ClientOrderId, DenseId, EventId, Money, Price, Qty, Side, Symbol, Text, TsNs, VenueOrderId,
 };
 
 /// It has a limit.
@@ -37,7 +37,7 @@ pub(super) struct Packed {
     pub(super) venue_number: u64,
     pub(super) pair: u16,
     pub(super) flags: u8,
-    pub(super) client_order_id: ClientOrderId,
+    pub(super) client_order_id: DenseId,
     pub(super) status: Option<OrderStatus>,
     pub(super) first_status: Option<OrderStatus>,
     pub(super) side: Side,
@@ -49,10 +49,10 @@ pub(super) struct Packed {
 
 impl Packed {
     /// Of an order of which not even the name is here.
-    pub(super) const GONE: Packed = Packed::named(ClientOrderId::NONE);
+    pub(super) const GONE: Packed = Packed::named(DenseId::NONE);
 
     /// Of an order that lies elsewhere.
-    pub(super) const fn named(client_order_id: ClientOrderId) -> Packed {
+    pub(super) const fn named(client_order_id: DenseId) -> Packed {
         Packed {
             cum_quote: Money::ZERO,
             locked: Money::ZERO,
@@ -77,7 +77,7 @@ impl Packed {
 
     /// `None`: the order has more to it.
     pub(super) fn of(order: &Order) -> Option<Packed> {
-        let mut packed = Packed::named(order.client_order_id());
+        let mut packed = Packed::named(order.client_order_id().dense());
         packed.set(order).map(|()| packed)
     }
 
@@ -147,7 +147,7 @@ impl Packed {
     #[inline(always)]
     pub(super) fn request(&self, symbol: Symbol) -> NewOrder {
         NewOrder {
-            client_order_id: self.client_order_id,
+            client_order_id: self.client_order_id(),
             symbol,
             side: self.side,
             order_type: self.order_type,
@@ -206,7 +206,7 @@ impl Packed {
     pub(super) fn write(&self, symbol: Symbol, out: &mut String) {
         let mut number = itoa::Buffer::new();
         let status = |status: Option<OrderStatus>| status.map_or(NONE, OrderStatus::as_str);
-        out.push_str(self.client_order_id.as_str());
+        out.push_str(self.client_order_id().as_str());
         for name in [
             symbol.as_str(),
             self.side.as_str(),
@@ -239,7 +239,7 @@ impl Packed {
     /// What [`Packed::write`] wrote.
     pub(super) fn read(line: &str) -> Option<(Packed, Symbol)> {
         let mut words = words(line);
-        let client_order_id = ClientOrderId::parse(words.next()?).ok()?;
+        let client_order_id = ClientOrderId::parse(words.next()?).ok()?.dense();
         let symbol = Symbol::parse(words.next()?).ok()?;
         let packed = Packed {
             client_order_id,
@@ -265,8 +265,9 @@ impl Packed {
         is_whole.then_some((packed, symbol))
     }
 
-    pub(super) const fn client_order_id(&self) -> &ClientOrderId {
-        &self.client_order_id
+    #[inline]
+    pub(super) const fn client_order_id(&self) -> ClientOrderId {
+        self.client_order_id.id()
     }
 
     pub(super) fn pair(&self) -> usize {

@@ -65,7 +65,7 @@ impl Packed {
         out.put(&self.last_ts_ns.to_le_bytes());
         out.put(&self.venue_number.to_le_bytes());
         out.put(&self.pair.to_le_bytes());
-        let name = &self.client_order_id;
+        let name = self.client_order_id();
         out.put(&[
             self.flags,
             self.status.map_or(0, |status| code(OrderStatus::ALL, status)),
@@ -107,7 +107,7 @@ impl Packed {
                 let len = usize::from(bytes.byte()?);
                 let padded: [u8; ClientOrderId::MAX_BYTES] = bytes.take()?;
                 let name = std::str::from_utf8(padded.get(..len)?).ok()?;
-                ClientOrderId::parse(name).ok()?
+                ClientOrderId::parse(name).ok()?.dense()
             },
         };
         let is_whole = bytes.byte()? == VERSION

@@ -16,8 +16,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 
-// As the gateway has it: in the place of the C library's `malloc`.
-use mimalloc as _;
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ANSWER: &[u8] = br#"{"ok":true,"client_order_id":"b12345-12-12345","venue_order_id":"sim-12345678","status":"ACCEPTED","executed_qty":0.0}"#;
 

@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use veloz::cli::Programs;
 
-// Order entry allocates on several threads: this allocator serves that best. It is linked in the place of the C library's
-// `malloc`.
-use mimalloc as _;
+/// Order entry allocates on several threads: this allocator serves that best.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     veloz::cli::main(Programs {

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
@@ -37,8 +37,6 @@ pub(super) struct Gateway {
     metrics: HttpMetrics,
     timeouts: Timeouts,
     max_connections: usize,
-    /// The fields of an answer with JSON to a command: to copy a table costs half of what it takes to fill one.
-    json_fields: HeaderMap,
 }
 
 /// What an answer says: JSON that is there already, or whatever the router gives.
@@ -53,16 +51,14 @@ pub(super) enum Outcome {
 }
 
 impl Gateway {
-    /// Puts the layer together, for requests to that port.
-    pub(super) fn new(config: HttpConfig, parts: HttpParts, port: u16) -> Gateway {
-        let guard = Guard::new(config.allowed_hosts.clone(), config.allowed_origins.clone(), port);
+    /// Puts the layer together.
+    pub(super) fn new(config: HttpConfig, parts: HttpParts) -> Gateway {
+        let guard = Guard::new(config.allowed_hosts.clone(), config.allowed_origins.clone());
         let (stream, metrics) = (parts.stream.clone(), parts.metrics.clone());
         let (timeouts, max_connections) = (config.timeouts, config.max_connections);
         let app = Arc::new(App::new(config, parts));
         let router = router(Arc::clone(&app));
-        let mut json_fields = HeaderMap::from_iter([(header::CONTENT_TYPE, JSON)]);
-        add_fields(&mut json_fields);
-        Gateway { guard, app, router, stream, metrics, timeouts, max_connections, json_fields }
+        Gateway { guard, app, router, stream, metrics, timeouts, max_connections }
     }
 
     /// Checks, reads and answers a request. (Its head is boxed: it is passed on more often than it is long.)
@@ -78,12 +74,14 @@ impl Gateway {
         let BodyRead { body, whole } = body::read(body, self.timeouts.body).await;
         let mut response = match checked.and(body) {
             Ok(body) => self.route(parts, body).await,
-            Err(error) => refused(error),
+            Err(error) => error.into_response().map(Either::Right),
         };
         let headers = response.headers_mut();
-        for (name, value) in cors.fields() {
+        for (name, value) in cors.lines() {
             headers.append(name, value);
         }
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         if !whole {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -126,23 +124,19 @@ impl Gateway {
             return Err(ApiError::too_many_connections());
         }
         let log = self.app.log.id().map(|id| format!("{LOG_HEADER}: {id}\r\n"));
-        let cors = std::iter::once(Cors::VARY)
-            .chain(cors.fields())
+        let cors = cors
+            .lines()
             .filter_map(|(name, value)| Some(format!("{name}: {}\r\n", value.to_str().ok()?)));
         let extra_headers = log.into_iter().chain(cors).collect();
         Ok(Attach { request, http10: parts.version < Version::HTTP_11, extra_headers })
     }
 
     /// Orders and cancels come by the thousand: a router, and what it needs, cost as much as they do.
-    async fn route(&self, parts: Box<Parts>, body: Bytes) -> Response<AnswerBody> {
+    async fn route(&self, mut parts: Box<Parts>, body: Bytes) -> Response<AnswerBody> {
         let command = match parts.uri.path() {
             "/api/order" if parts.method == Method::POST => Command::order(&body),
             "/api/cancel" if parts.method == Method::POST => Command::cancel(&body),
-            _ => {
-                let mut response = Box::pin(self.route_other(parts, body)).await.map(Either::Right);
-                add_fields(response.headers_mut());
-                return response;
-            }
+            _ => return Box::pin(self.route_other(parts, body)).await.map(Either::Right),
         };
         let answer = match command {
             Ok(command) => orders::obey(&self.app, command).await,
@@ -150,11 +144,14 @@ impl Gateway {
         };
         match answer {
             Ok(json) => {
+                // The request's table of fields serves the answer, and then the next request.
+                parts.headers.clear();
                 let mut response = Response::new(Either::Left(Full::from(json)));
-                *response.headers_mut() = self.json_fields.clone();
+                *response.headers_mut() = std::mem::take(&mut parts.headers);
+                response.headers_mut().insert(header::CONTENT_TYPE, JSON);
                 response
             }
-            Err(error) => refused(error),
+            Err(error) => error.into_response().map(Either::Right),
         }
     }
 
@@ -176,20 +173,6 @@ impl Gateway {
         }
         response
     }
-}
-
-fn refused(error: ApiError) -> Response<AnswerBody> {
-    let mut response = error.into_response().map(Either::Right);
-    add_fields(response.headers_mut());
-    response
-}
-
-/// Adds the fields that every answer has.
-fn add_fields(fields: &mut HeaderMap) {
-    let (vary, origin) = Cors::VARY;
-    fields.append(vary, origin);
-    fields.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    fields.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// The answer to a browser's question before a request; the origin is allowed, or it would not be here.

@@ -32,10 +32,6 @@ pub(super) struct Active {
     /// Held by who syncs.
     syncing: Mutex<()>,
     failed: OnceLock<String>,
-    /// Why the last snapshot was not made, or retention not done.
-    upkeep_failed: Mutex<Option<String>>,
-    /// Somebody waits for the end of the background's work.
-    ending: AtomicBool,
     sync_time: Histogram,
     /// The next segment, as soon as it is made.
     spare: Mutex<Option<Spare>>,
@@ -65,8 +61,6 @@ impl Active {
             state: Mutex::new(state),
             syncing: Mutex::new(()),
             failed: OnceLock::new(),
-            upkeep_failed: Mutex::new(None),
-            ending: AtomicBool::new(false),
             sync_time: Histogram::default(),
             spare: Mutex::new(None),
         }
@@ -148,14 +142,6 @@ impl Active {
         }
     }
 
-    pub(super) fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::Acquire)
-    }
-
-    pub(super) fn upkeep_failure(&self) -> Option<String> {
-        lock(&self.upkeep_failed).clone()
-    }
-
     pub(super) fn failure(&self) -> Option<String> {
         self.failed.get().cloned()
     }
@@ -180,17 +166,36 @@ enum Job {
     Wait(#[expect(dead_code, reason = "its end is the answer")] Sender<()>),
 }
 
+/// What the journal and its [`Keeper`] tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Word {
+    /// A [`Job::Tend`] waits already: one is enough.
+    tend_waits: AtomicBool,
+    /// Somebody waits for the end of the work.
+    ending: AtomicBool,
+    /// What went to the archive.
+    archived: Mutex<Vec<ArchivedOrders>>,
+    /// Why the last snapshot was not made, or retention not done.
+    failure: Mutex<Option<String>>,
+}
+
+impl Word {
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
+    pub(super) fn tell_archived(&self, orders: Option<ArchivedOrders>) {
+        lock(&self.archived).extend(orders);
+    }
+}
+
 /// The threads.
 #[derive(Debug)]
 pub(super) struct Background {
     jobs: Option<Sender<Job>>,
     /// Wakes the thread that syncs; dropping it ends that.
     syncs: Option<Sender<()>>,
-    /// One waits already: one is enough.
-    tend_waits: Arc<AtomicBool>,
-    /// What went to the archive.
-    archived: Arc<Mutex<Vec<ArchivedOrders>>>,
-    active: Arc<Active>,
+    word: Arc<Word>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -203,29 +208,25 @@ impl Background {
         snapshots: Vec<Kept>,
     ) -> (Background, Upkeep) {
         let (jobs, received) = bounded(JOURNAL_BACKGROUND_QUEUE_COUNT);
-        let tend_waits = Arc::new(AtomicBool::new(false));
-        let waits = Arc::clone(&tend_waits);
-        let archived = Arc::default();
-        let keeper = Keeper::new(log, active, config, snapshots, &archived);
+        let word = Arc::default();
+        let keeper = Keeper::new(log, active, config, snapshots, &word);
         let segment_bytes = config.segment_bytes;
-        let log = Arc::clone(log);
-        let (active, of_syncer) = (Arc::clone(active), Arc::clone(active));
-        let syncer = Syncer { log, active: of_syncer, segment_bytes, ready: Ready::default() };
+        let (log, active) = (Arc::clone(log), Arc::clone(active));
+        let syncer = Syncer { log, active, segment_bytes, ready: Ready::default() };
         let syncs = config.durability == Durability::Process;
-        let upkeep = Upkeep { keeper, jobs: received, tend_waits, syncer, syncs };
+        let upkeep = Upkeep { keeper, jobs: received, syncer, syncs };
         let (jobs, threads) = (Some(jobs), Vec::new());
-        let (syncs, tend_waits) = (None, waits);
-        let background = Background { jobs, syncs, tend_waits, archived, active, threads };
+        let background = Background { jobs, syncs: None, word, threads };
         (background, upkeep)
     }
 
     /// Gives the work to threads.
     pub(super) fn start(&mut self, upkeep: Upkeep) -> std::io::Result<()> {
-        let Upkeep { keeper, jobs, tend_waits, syncer, syncs } = upkeep;
+        let Upkeep { keeper, jobs, syncer, syncs } = upkeep;
         let keep = move || {
             let mut keeper = keeper;
             keeper.give_way();
-            jobs.iter().for_each(|job| keep(&mut keeper, job, &tend_waits));
+            jobs.iter().for_each(|job| keep(&mut keeper, job));
         };
         self.threads.push(spawn("journal-jobs", keep)?);
         if syncs {
@@ -247,16 +248,21 @@ impl Background {
 
     /// When one waits already, or too much else, a later call does it.
     pub(super) fn tend(&self, position: Position, wall_ns: i64) {
-        if !self.tend_waits.swap(true, Ordering::AcqRel)
+        if !self.word.tend_waits.swap(true, Ordering::AcqRel)
             && !self.send(Job::Tend { position, wall_ns })
         {
-            self.tend_waits.store(false, Ordering::Release);
+            self.word.tend_waits.store(false, Ordering::Release);
         }
     }
 
     /// What went to the archive since this was asked last, the oldest first.
     pub(super) fn take_archived(&self) -> Vec<ArchivedOrders> {
-        std::mem::take(&mut *lock(&self.archived))
+        std::mem::take(&mut *lock(&self.word.archived))
+    }
+
+    /// Why the last snapshot was not made, or retention not done, if that is so.
+    pub(super) fn failure(&self) -> Option<String> {
+        lock(&self.word.failure).clone()
     }
 
     /// The next sync is not to wait for its time. One that was told so already need not be told again.
@@ -284,7 +290,7 @@ impl Background {
 impl Background {
     /// Ends the threads, after finishing what waits: nothing gives way any more, and retention is for the next start.
     pub(super) fn end(&mut self) {
-        self.active.ending.store(true, Ordering::Release);
+        self.word.ending.store(true, Ordering::Release);
         self.jobs = None;
         self.syncs = None;
         for thread in self.threads.drain(..) {
@@ -306,14 +312,14 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<Jo
 }
 
 /// Does a job.
-fn keep(keeper: &mut Keeper, job: Job, tend_waits: &AtomicBool) {
+fn keep(keeper: &mut Keeper, job: Job) {
     let done = match job {
         Job::Fold(fold) => return keeper.fold_by(fold),
         Job::Wait(_) => return,
         Job::Snapshot(position) => keeper.snapshot(position),
         Job::Tend { position, wall_ns } => {
-            tend_waits.store(false, Ordering::Release);
-            if keeper.active.is_ending() {
+            keeper.word.tend_waits.store(false, Ordering::Release);
+            if keeper.word.is_ending() {
                 return;
             }
             keeper.tend(position, wall_ns)
@@ -323,7 +329,7 @@ fn keep(keeper: &mut Keeper, job: Job, tend_waits: &AtomicBool) {
         // The log itself is as it was: this is tried again soon.
         tracing::warn!(%error, "the journal's background work failed");
     }
-    *lock(&keeper.active.upkeep_failed) = done.err().map(|error| error.to_string());
+    *lock(&keeper.word.failure) = done.err().map(|error| error.to_string());
 }
 
 /// Brings to the disk what is written, and sees that the space for what comes is ready, and the next segment there, in
@@ -390,7 +396,6 @@ impl Syncer {
 pub struct Upkeep {
     keeper: Keeper,
     jobs: Receiver<Job>,
-    tend_waits: Arc<AtomicBool>,
     syncer: Syncer,
     /// Whether anything is synced in the background.
     syncs: bool,
@@ -416,7 +421,7 @@ impl Upkeep {
         let job = self.jobs.try_recv();
         let worked = job.is_ok();
         if let Ok(job) = job {
-            keep(&mut self.keeper, job, &self.tend_waits);
+            keep(&mut self.keeper, job);
         }
         worked
     }

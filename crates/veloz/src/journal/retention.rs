@@ -9,23 +9,22 @@
 //! Order under a crash: a rewritten segment is synced before it takes the old one's place; segments are
 //! removed from the oldest on, each made durable before the next.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use veloz_core::event::EventKind;
 use veloz_core::limits::{JOURNAL_READ_MAX_BYTES, JOURNAL_REPLAY_BYTES, JOURNAL_SNAPSHOTS_COUNT};
-use veloz_core::state::ArchivedOrders;
 
 use super::archive::Archived;
 use super::aside::{Way, aside, aside_if};
-use super::background::Active;
+use super::background::{Active, Word};
 use super::error::JournalError;
 use super::format::{
     RECORD_HEADER_BYTES, RecordHead, RecordRef, SEGMENT_RECORDS_START, SegmentHeader, len_u64,
     seal_record,
 };
 use super::scan::{Next, Scanner};
-use super::segment::{Log, Segment, TEMPORARY_SUFFIX, lock};
+use super::segment::{Log, Segment, TEMPORARY_SUFFIX};
 use super::snapshot::{self, Fold, Kept, Made, Position};
 use super::storage::StorageFile;
 use super::writer::{JournalConfig, snapshot_step};
@@ -53,7 +52,7 @@ impl Default for RetentionConfig {
 #[derive(Debug)]
 pub(super) struct Keeper {
     log: Arc<Log>,
-    pub(super) active: Arc<Active>,
+    active: Arc<Active>,
     config: RetentionConfig,
     /// How much the log grows between two snapshots at least.
     snapshot_step: u64,
@@ -61,8 +60,7 @@ pub(super) struct Keeper {
     most_replayed: u64,
     /// From how many orders on closed ones go to the archive.
     archive_from: u64,
-    /// What went there, for whoever has the state.
-    archived: Arc<Mutex<Vec<ArchivedOrders>>>,
+    pub(super) word: Arc<Word>,
     /// The valid snapshots on the disk, newest first.
     snapshots: Vec<Kept>,
     /// How they are made; none are without it.
@@ -79,7 +77,7 @@ impl Keeper {
         active: &Arc<Active>,
         config: &JournalConfig,
         snapshots: Vec<Kept>,
-        archived: &Arc<Mutex<Vec<ArchivedOrders>>>,
+        word: &Arc<Word>,
     ) -> Keeper {
         if let Some(newest) = snapshots.first() {
             log.counts.snapshot_stands_at(newest.position.next_id);
@@ -91,7 +89,7 @@ impl Keeper {
             snapshot_step: snapshot_step(config.segment_bytes),
             most_replayed: JOURNAL_REPLAY_BYTES.min(config.segment_bytes.saturating_mul(2)),
             archive_from: config.archive_from,
-            archived: Arc::clone(archived),
+            word: Arc::clone(word),
             snapshots,
             fold: None,
             removal_is_pending: false,
@@ -114,7 +112,7 @@ impl Keeper {
     pub(super) fn tend(&mut self, position: Position, wall_ns: i64) -> Result<(), JournalError> {
         // Whatever becomes of the snapshot: retention takes nothing that it needs.
         let made = self.snapshot_if_due(position);
-        let kept = aside_if(self.may_give_way(), Way::Low, || self.retain(wall_ns));
+        let kept = aside_if(self.gives_way, Way::Low, || self.retain(wall_ns));
         kept.unwrap_or(Ok(())).and(made)
     }
 
@@ -145,7 +143,7 @@ impl Keeper {
         let (archived, orders) = made.archived.unzip();
         let state = made.state;
         snapshot::write(&*self.log.storage, position, archived, &state)?;
-        lock(&self.archived).extend(orders);
+        self.word.tell_archived(orders);
         self.snapshots.retain(|kept| kept.position.next_id != position.next_id);
         self.snapshots.insert(0, Kept { position, bytes: len_u64(state.len()) });
         self.snapshots.truncate(JOURNAL_SNAPSHOTS_COUNT);
@@ -170,12 +168,12 @@ impl Keeper {
 
     /// Whether the next snapshot is late: a start would have too much to replay, or somebody waits for it.
     fn lateness(&self) -> impl Fn() -> bool + use<> {
-        let (log, active) = (Arc::clone(&self.log), Arc::clone(&self.active));
+        let (log, word) = (Arc::clone(&self.log), Arc::clone(&self.word));
         let newest = self.snapshots.first();
         let from = newest.map_or(Position::start_of(1), |newest| newest.position);
         let bytes_of_newest = newest.map_or(0, |newest| newest.bytes);
         let too_much = self.most_replayed.max(bytes_of_newest).saturating_mul(2);
-        move || active.is_ending() || log.bytes_behind(from) > too_much
+        move || word.is_ending() || log.bytes_behind(from) > too_much
     }
 
     fn may_give_way(&self) -> bool {

@@ -214,7 +214,7 @@ impl Journal {
 
     /// Why the last snapshot was not made, or retention not done, if that is so: it is tried again.
     pub fn upkeep_failure(&self) -> Option<String> {
-        self.active.upkeep_failure()
+        self.background.failure()
     }
 
     /// What can still be appended, as of the last look or append.

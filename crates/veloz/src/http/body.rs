@@ -101,8 +101,6 @@ const FIELDS_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     fields: RawFields<'a>,
-    /// Whether it is known that no text has an escape.
-    is_plain: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -115,7 +113,7 @@ impl<'a> Fields<'a> {
         // Looked at once, and not again for each field.
         let text = std::str::from_utf8(body).map_err(|error| wrong(&error))?;
         let fields = match plain::fields(text, FIELDS_MAX) {
-            Some(fields) => Fields { fields, is_plain: true },
+            Some(fields) => Fields { fields },
             None => serde_json::from_str(text).map_err(|error| wrong(&error))?,
         };
         let mut seen = 0_u64;
@@ -151,7 +149,7 @@ impl<'a> Fields<'a> {
         let Some(raw) = self.get(name) else { return Ok(None) };
         // Without an escape the text is what stands between the quotes.
         let plain = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        let text = match plain.filter(|text| self.is_plain || !text.contains('\\')) {
+        let text = match plain.filter(|text| text.bytes().all(|byte| byte != b'\\')) {
             Some(plain) => Cow::Borrowed(plain),
             None => serde_json::from_str::<Cow<str>>(raw)
                 .map_err(|_| refused(name, raw, "must be a string"))?,
@@ -266,7 +264,7 @@ impl<'de> Visitor<'de> for FieldsVisitor {
             }
             fields.push((name, raw.get()));
         }
-        Ok(Fields { fields, is_plain: false })
+        Ok(Fields { fields })
     }
 }
 

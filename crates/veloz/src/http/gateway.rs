@@ -51,9 +51,9 @@ pub(super) enum Outcome {
 }
 
 impl Gateway {
-    /// Puts the layer together.
-    pub(super) fn new(config: HttpConfig, parts: HttpParts) -> Gateway {
-        let guard = Guard::new(config.allowed_hosts.clone(), config.allowed_origins.clone());
+    /// Puts the layer together, for requests to that port.
+    pub(super) fn new(config: HttpConfig, parts: HttpParts, port: u16) -> Gateway {
+        let guard = Guard::new(config.allowed_hosts.clone(), config.allowed_origins.clone(), port);
         let (stream, metrics) = (parts.stream.clone(), parts.metrics.clone());
         let (timeouts, max_connections) = (config.timeouts, config.max_connections);
         let app = Arc::new(App::new(config, parts));

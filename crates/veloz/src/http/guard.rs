@@ -126,20 +126,17 @@ impl Guard {
 pub(super) struct Cors(Option<HeaderValue>);
 
 impl Cors {
-    /// The field that tells caches of this, in every answer.
-    pub(super) const VARY: (HeaderName, HeaderValue) =
-        (header::VARY, HeaderValue::from_static("Origin"));
-
-    /// The fields for that page.
-    pub(super) fn fields(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    /// The header lines, by name and value.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let exposed = HeaderValue::from_static("Retry-After, X-Veloz-Log");
         let allowed = self.0.clone().map(|origin| {
-            let exposed = HeaderValue::from_static("Retry-After, X-Veloz-Log");
             [
                 (header::ACCESS_CONTROL_ALLOW_ORIGIN, origin),
                 (header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed),
             ]
         });
-        allowed.into_iter().flatten()
+        std::iter::once((header::VARY, HeaderValue::from_static("Origin")))
+            .chain(allowed.into_iter().flatten())
     }
 }
 

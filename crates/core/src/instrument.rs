@@ -126,7 +126,7 @@ const DEFAULT_DECIMALS: u32 = 8;
 /// The finest price and quantity step there is.
 const FINEST: i64 = 1;
 
-/// Quote assets, those first whose name ends in another's.
+/// Quote assets. A name may end in two of them: in USD, and in one whose own name ends in it.
 const QUOTES: &[&str] = &[
     "FDUSD", "TUSD", "BUSD", "USDT", "USDC", "USDP", "USDS", "BIDR", "IDRT", "BKRW", "BVND", "DAI",
     "PAX", "VAI", "EUR", "TRY", "BRL", "AUD", "GBP", "RUB", "NGN", "UAH", "ZAR", "JPY", "PLN",
@@ -163,7 +163,8 @@ const COMMON: &[Filters] = &[
 ];
 
 impl Instrument {
-    /// The instrument of that name: a common pair, or one split by its quote asset.
+    /// The instrument of that name: a common pair, or one split by its quote asset. `None` for a name that can be split
+    /// in more than one way, unless only one of them has a base that is known: a guess would put money into a wrong asset.
     pub fn for_symbol(symbol: Symbol) -> Option<Instrument> {
         Instrument::common(symbol).or_else(|| Instrument::split(symbol))
     }
@@ -205,10 +206,19 @@ impl Instrument {
 
     fn split(symbol: Symbol) -> Option<Instrument> {
         let text = symbol.as_str();
-        let (base, quote) = QUOTES
+        let mut ways = QUOTES
             .iter()
             .filter_map(|quote| text.strip_suffix(quote).map(|base| (base, *quote)))
-            .find(|(base, _)| !base.is_empty())?;
+            .filter(|(base, _)| !base.is_empty());
+        let first = ways.next()?;
+        let (base, quote) = match ways.next() {
+            None => first,
+            Some(second) => match (is_known(first.0), is_known(second.0)) {
+                (true, false) => first,
+                (false, true) => second,
+                _ => return None,
+            },
+        };
         let (base, quote) = (Asset::parse(base).ok()?, Asset::parse(quote).ok()?);
         Some(Instrument::unfiltered(symbol, base, quote))
     }
@@ -241,6 +251,11 @@ impl Instrument {
     }
 }
 
+/// Whether an asset is one of the common pairs', or a quote.
+fn is_known(asset: &str) -> bool {
+    QUOTES.contains(&asset) || COMMON.iter().any(|(base, ..)| *base == asset)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,6 +282,12 @@ mod tests {
         check("WIFUSDT", Some(("WIF", "USDT", "0.00000001", "0.0")));
         check("BTCFDUSD", Some(("BTC", "FDUSD", "0.00000001", "0.0")));
         check("BTCTUSD", Some(("BTC", "TUSD", "0.00000001", "0.0")));
+        check("BNBUSD", Some(("BNB", "USD", "0.00000001", "0.0")));
+        check("SHIBUSD", Some(("SHIB", "USD", "0.00000001", "0.0")));
+        check("DOTUSD", Some(("DOT", "USD", "0.00000001", "0.0")));
+        check("USDTUSD", None);
+        check("SHIBBUSD", Some(("SHIB", "BUSD", "0.00000001", "0.0")));
+        check("ARBUSD", None);
         check("USDTTRY", Some(("USDT", "TRY", "0.00000001", "0.0")));
         check("USDT", None);
         check("ABC", None);

@@ -318,6 +318,13 @@ impl State {
         self.index.expiring.range(..=(ts, usize::MAX)).map(|&(_, key)| key)
     }
 
+    /// The base and the quote asset that a symbol's orders are booked in; `None` before its first order.
+    pub fn assets_of(&self, symbol: &Symbol) -> Option<(Asset, Asset)> {
+        let pair = self.data.pairs.get(self.index.pairs.get(symbol)?)?;
+        let asset = |index: AssetIndex| Some(self.ledger().balances().get(index)?.asset);
+        Some((asset(pair.base)?, asset(pair.quote)?))
+    }
+
     pub(crate) fn has_pair(&self, symbol: &Symbol) -> bool {
         self.index.pairs.get(symbol).is_some()
     }

@@ -15,6 +15,7 @@ use prometheus_client::registry::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
 use veloz_core::input::Input;
+use veloz_core::instrument::Instrument;
 use veloz_core::limits::{
     ENGINE_UP_MS, JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENTS_COUNT,
     SERVICE_MARKET_QUEUE_BATCHES, VENUE_QUEUE_MESSAGES,
@@ -461,6 +462,7 @@ fn first_steps(
     clock: Clock,
     journal: &mut Journal,
 ) -> Result<()> {
+    refuse_other_assets(config, plan, engine.state())?;
     let now = match clock {
         Clock::Wall => service::wall_ns(),
         Clock::Replay(now) => now,
@@ -486,6 +488,22 @@ fn first_steps(
     engine.begin_source(&plan.name, config.from_start, &mut step);
     service::record(&step, first_id, &mut facts, &mut batch);
     journal.append(&mut batch, service::wall_ns())?;
+    Ok(())
+}
+
+/// What a symbol's orders pay and receive is booked in the assets that the log has of it: they must be those that are
+/// looked at before an order.
+fn refuse_other_assets(config: &Config, plan: &MarketPlan, state: &State) -> Result<()> {
+    for Instrument { symbol, base, quote, .. } in &plan.instruments {
+        let (stored_base, stored_quote) = state.assets_of(symbol).unwrap_or((*base, *quote));
+        if (stored_base, stored_quote) != (*base, *quote) {
+            anyhow::bail!(
+                "orders of {symbol} are booked in {stored_base} and {stored_quote} in {}, and it is made of {base} \
+                 and {quote} now: start with the VELOZ_EXCHANGE_INFO of before, or use another VELOZ_DATA_DIR",
+                config.data_dir.display()
+            );
+        }
+    }
     Ok(())
 }
 

@@ -111,7 +111,7 @@ fn instruments(config: &Config, symbols: &[Symbol]) -> Result<Vec<Instrument>> {
             .map_err(|why| anyhow::anyhow!("VELOZ_EXCHANGE_INFO: {why}")),
         None => Instrument::for_symbol(*symbol).with_context(|| {
             format!(
-                "{symbol} ends in no quote asset that is known here: VELOZ_EXCHANGE_INFO can tell it"
+                "which assets {symbol} is made of is not known here, or not for sure: VELOZ_EXCHANGE_INFO can tell it"
             )
         }),
     }

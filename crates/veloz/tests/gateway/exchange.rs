@@ -124,3 +124,31 @@ fn a_list_that_cannot_be_used_is_named() {
     let words = ["FINEUSDT cannot be traded here", "tickSize 0.0000000001", "more than 8 decimals"];
     refused(&fine, &dir, &words);
 }
+
+/// What is booked in some assets cannot be looked at in others: an order would be checked against a balance that it never
+/// takes from.
+#[test]
+fn a_symbol_keeps_its_assets() {
+    let home = tempfile::tempdir().unwrap();
+    let list = |assets: &str| {
+        let text = format!(
+            r#"{{"symbols":[{{"symbol":"BNBUSD","status":"TRADING",{assets},"filters":[]}}]}}"#
+        );
+        stored(home.path(), "list.json", text.as_bytes())
+    };
+    let options = |list: &Path| {
+        Options::quiet()
+            .env("VELOZ_EXCHANGE_INFO", list.display())
+            .env("VELOZ_MARKET_SYMBOL", "BNBUSD")
+            .env("VELOZ_SIM_BALANCES", "USD=1000,BUSD=1000")
+    };
+    let mut gateway = Gateway::start(options(&list(r#""baseAsset":"BN","quoteAsset":"BUSD""#)));
+    let order = json!({"side": "BUY", "symbol": "BNBUSD", "qty": "1", "price": "500"});
+    assert_eq!(gateway.post("/api/order", &order).status, 200);
+    assert!(gateway.terminate().success());
+    let other = list(r#""baseAsset":"BNB","quoteAsset":"USD""#);
+    let words = ["BNBUSD", "BN and BUSD", "BNB and USD", "VELOZ_EXCHANGE_INFO"];
+    refused(&options(&other), gateway.dir(), &words);
+    let same = list(r#""baseAsset":"BN","quoteAsset":"BUSD""#);
+    assert_eq!(open_orders(&gateway.again_with(options(&same))).len(), 1);
+}

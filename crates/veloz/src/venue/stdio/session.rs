@@ -6,7 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::io::{Read, Write};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,8 @@ pub(super) struct Session {
     answers: AtomicBool,
     /// It has no words for questions.
     is_mute: AtomicBool,
+    /// How many of the questions it seems to have refused.
+    refusals: AtomicUsize,
     start: Instant,
 }
 
@@ -63,6 +65,7 @@ impl Session {
             heard_at: AtomicU64::new(0),
             answers: AtomicBool::new(false),
             is_mute: AtomicBool::new(false),
+            refusals: AtomicUsize::new(0),
             start: Instant::now(),
         }
     }
@@ -139,15 +142,17 @@ impl Session {
     }
 
     /// It refused something. One that has never answered a question has no words for them: whether it was
-    /// a question that it refused.
+    /// a question that it refused. That stays asked: an answer shows that it was an order that was refused, and belongs to
+    /// the first question.
     fn refused(&self) -> bool {
         if self.answers.load(Ordering::SeqCst) {
             return false;
         }
-        let mut asked = self.questions();
-        let was_question = matches!(asked.front(), Some(Question::Sign | Question::List(_)));
+        let asked = self.questions();
+        let refused = self.refusals.load(Ordering::SeqCst);
+        let was_question = matches!(asked.get(refused), Some(Question::Sign | Question::List(_)));
         if was_question {
-            asked.pop_front();
+            self.refusals.store(refused + 1, Ordering::SeqCst);
             self.is_mute.store(true, Ordering::SeqCst);
         }
         was_question
@@ -373,5 +378,29 @@ pub(super) fn log(output: impl Read) {
         if faults.may_log() {
             tracing::info!("engine: {}", String::from_utf8_lossy(text).escape_debug());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The error of an order, written before the answer to the first question, looks like a refusal of that question.
+    #[test]
+    fn an_answer_after_a_refusal_belongs_to_the_first_question() {
+        let (session, id) = (Session::new(), ClientOrderId::parse("a").unwrap());
+        assert!(session.ask(Question::List(HashSet::new())));
+        assert!(session.ask(Question::Order(id, false)));
+        assert!(session.refused());
+        assert!(!session.refused(), "an order is never refused by an error without its name");
+        assert!(!session.ask(Question::Sign), "it is not asked while it seems to have no words");
+        session.named(id);
+        let listed = session.answered(Some(1));
+        assert!(
+            matches!(&listed, Some(VenueMessage::Listed(ids)) if ids[..] == [id]),
+            "{listed:?}"
+        );
+        assert!(session.answered(Some(1)).is_none(), "it was named");
+        assert!(session.ask(Question::Sign));
     }
 }

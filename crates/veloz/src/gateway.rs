@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use crossbeam_channel::Receiver;
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
+use veloz_core::engine::{Engine, EngineConfig, Step, Venue, VenueCommand};
 use veloz_core::input::Input;
 use veloz_core::instrument::Instrument;
 use veloz_core::limits::{
@@ -152,6 +152,7 @@ async fn serve(config: Config) -> Result<()> {
             tail: stream.tail(),
             market: source.is_some().then_some(market_in),
             venue: venue.as_ref().map(StdioVenue::port).zip(reports),
+            first_commands: store.first_commands,
             clock,
             metrics: ServiceMetrics::register(&mut registry),
             health,
@@ -383,6 +384,7 @@ struct Store {
     journal: Journal,
     reader: Arc<JournalReader>,
     engine: Engine,
+    first_commands: Vec<VenueCommand>,
     clock: Clock,
 }
 
@@ -420,8 +422,8 @@ impl Store {
         let engine_config = EngineConfig { venue, ..plan.engine(config) };
         let mut engine = Engine::restore(engine_config, state);
         let clock = clock(config, &engine)?;
-        first_steps(config, plan, &mut engine, clock, &mut journal)?;
-        Ok(Store { dir, lineage, journal, reader, engine, clock })
+        let first_commands = first_steps(config, plan, &mut engine, clock, &mut journal)?;
+        Ok(Store { dir, lineage, journal, reader, engine, first_commands, clock })
     }
 }
 
@@ -454,14 +456,14 @@ fn clock(config: &Config, engine: &Engine) -> Result<Clock> {
 }
 
 /// What has to be in the log before anything else: the account of a new one, the source that speaks,
-/// the end of what was open if so asked.
+/// the end of what was open if so asked. Gives what an external venue is to be told for it.
 fn first_steps(
     config: &Config,
     plan: &MarketPlan,
     engine: &mut Engine,
     clock: Clock,
     journal: &mut Journal,
-) -> Result<()> {
+) -> Result<Vec<VenueCommand>> {
     refuse_other_assets(config, plan, engine.state())?;
     let now = match clock {
         Clock::Wall => service::wall_ns(),
@@ -473,10 +475,12 @@ fn first_steps(
         engine.start(now, &mut step);
         first_id += u64::from(service::record(&step, first_id, &mut facts, &mut batch));
     }
+    let mut commands = Vec::new();
     if config.cancel_open {
         engine
             .step(now, &Input::CancelAll { symbol: None }, &mut step)
             .context("cannot cancel the open orders")?;
+        commands.append(&mut step.commands);
         first_id += u64::from(service::record(&step, first_id, &mut facts, &mut batch));
         // A venue that is away: the cancels arrive, and what became of them is known, before anything else.
         while let Some(at) = engine.arrives_ns() {
@@ -484,11 +488,14 @@ fn first_steps(
             first_id += u64::from(service::record(&step, first_id, &mut facts, &mut batch));
         }
     }
-    refuse_another_market(config, plan, engine.state())?;
+    // What an external venue is to take back stands there until it has heard of it.
+    if commands.is_empty() {
+        refuse_another_market(config, plan, engine.state())?;
+    }
     engine.begin_source(&plan.name, config.from_start, &mut step);
     service::record(&step, first_id, &mut facts, &mut batch);
     journal.append(&mut batch, service::wall_ns())?;
-    Ok(())
+    Ok(commands)
 }
 
 /// What a symbol's orders pay and receive is booked in the assets that the log has of it: they must be those that are

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, TryRecvError, never};
-use veloz_core::engine::{Engine, Step};
+use veloz_core::engine::{Engine, Step, VenueCommand};
 use veloz_core::event::{ErrorEvent, Event};
 use veloz_core::input::{Answer, Input, MarketBody, Refusal};
 use veloz_core::limits::{
@@ -79,6 +79,8 @@ pub struct Parts {
     pub market: Option<Receiver<SourceMessage>>,
     /// Where orders go, and where what became of them comes from; `None` is the built-in venue.
     pub venue: Option<(VenuePort, Receiver<VenueMessage>)>,
+    /// What an external venue is to be told before anything else.
+    pub first_commands: Vec<VenueCommand>,
     /// What time it is.
     pub clock: Clock,
     /// Counters.
@@ -139,10 +141,11 @@ enum After {
 impl Service {
     /// A service at work. The market data in `parts` is the driver's to hand over.
     pub fn new(parts: Parts) -> Service {
-        let Parts { engine, journal, tail, market: _, venue, clock, metrics, health } = parts;
+        let Parts { engine, journal, tail, venue, first_commands, clock, metrics, health, .. } =
+            parts;
         let venue = venue.map(|(port, reports)| {
             health.raise(STARTING, "the venue has not said yet that it works".to_owned());
-            ExternalVenue::new(port, reports)
+            ExternalVenue::new(port, reports, first_commands)
         });
         Service {
             engine,

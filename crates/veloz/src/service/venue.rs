@@ -6,7 +6,7 @@
 //! work, new orders are refused before anything is stored of them; the open ones stay as they are, and are
 //! asked about when it is back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crossbeam_channel::Receiver;
 use veloz_core::engine::{Engine, VenueCommand};
@@ -33,6 +33,11 @@ pub(crate) struct ExternalVenue {
     reports: Receiver<VenueMessage>,
     /// Commands of the batch, told once it is stored.
     outgoing: Vec<VenueOrder>,
+    /// Orders that are to be taken back, each with its command, until they are closed, or the venue was told and says
+    /// that they are open all the same: what one that is away, or busy, could not be told is told as soon as it can be.
+    cancels: BTreeMap<ClientOrderId, Cancel>,
+    /// Those of them that the running process was not told of.
+    untold: VecDeque<ClientOrderId>,
     /// Orders whose fate is asked for.
     asked: BTreeMap<ClientOrderId, Asked>,
     /// The last step asked about an order.
@@ -42,6 +47,13 @@ pub(crate) struct ExternalVenue {
     trouble: Option<&'static str>,
 }
 
+#[derive(Debug)]
+struct Cancel {
+    command: VenueCommand,
+    /// The process that runs was told.
+    told: bool,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Asked {
     at: TsNs,
@@ -49,12 +61,19 @@ struct Asked {
 }
 
 impl ExternalVenue {
-    /// A venue behind a port, and an engine that may have orders there from an earlier run.
-    pub(super) fn new(port: VenuePort, reports: Receiver<VenueMessage>) -> ExternalVenue {
+    /// A venue behind a port, and an engine that may have orders there from an earlier run; with what it is to be told
+    /// before anything else.
+    pub(super) fn new(
+        port: VenuePort,
+        reports: Receiver<VenueMessage>,
+        first: Vec<VenueCommand>,
+    ) -> ExternalVenue {
         ExternalVenue {
             port,
             reports,
-            outgoing: Vec::new(),
+            outgoing: first.into_iter().map(VenueOrder::Command).collect(),
+            cancels: BTreeMap::new(),
+            untold: VecDeque::new(),
             asked: BTreeMap::new(),
             was_asked: false,
             list_at: TsNs::MAX,
@@ -73,6 +92,33 @@ impl ExternalVenue {
     fn ask_all_now(&mut self, now: TsNs) {
         for asked in self.asked.values_mut() {
             asked.at = asked.at.min(now);
+        }
+    }
+
+    fn cancel(&mut self, id: ClientOrderId, command: VenueCommand) {
+        let before = self.cancels.insert(id, Cancel { command, told: false });
+        if before.is_none_or(|before| before.told) {
+            self.untold.push_back(id);
+        }
+    }
+
+    /// What the process before was told may have gone with it.
+    fn cancel_again(&mut self, engine: &Engine) {
+        self.cancels.retain(|id, _| engine.state().order(id).is_some_and(|order| order.is_open()));
+        self.cancels.values_mut().for_each(|cancel| cancel.told = false);
+        self.untold = self.cancels.keys().copied().collect();
+    }
+
+    /// Sends the cancels that the running process was not told of, as long as there is room.
+    fn send_cancels(&mut self) {
+        while let Some(id) = self.untold.front() {
+            if let Some(cancel) = self.cancels.get_mut(id) {
+                if self.port.send(VenueOrder::Command(cancel.command.clone())).is_err() {
+                    return;
+                }
+                cancel.told = true;
+            }
+            self.untold.pop_front();
         }
     }
 
@@ -160,13 +206,21 @@ impl Service {
     pub(super) fn tell_venue(&mut self, now: TsNs) -> bool {
         let Some(venue) = &mut self.venue else { return false };
         let mut untold = Vec::new();
-        for order in venue.outgoing.drain(..) {
-            if let (Err(_), VenueOrder::Command(VenueCommand::Place(order))) =
+        let mut outgoing = std::mem::take(&mut venue.outgoing);
+        for order in outgoing.drain(..) {
+            if let VenueOrder::Command(command @ VenueCommand::Cancel { client_order_id, .. }) =
+                order
+            {
+                venue.cancel(client_order_id, command);
+            } else if let (Err(_), VenueOrder::Command(VenueCommand::Place(order))) =
                 (venue.port.send(order.clone()), order)
             {
                 untold.push(order.client_order_id);
             }
         }
+        venue.outgoing = outgoing;
+        // Before the questions: both wait for room in one queue.
+        venue.send_cancels();
         venue.ask_what_is_due(now);
         let any = !untold.is_empty();
         for client_order_id in untold {
@@ -219,6 +273,7 @@ impl Service {
                     .collect();
                 let Some(venue) = &mut self.venue else { return };
                 venue.list_at = now;
+                venue.cancel_again(&self.engine);
                 for id in unknown {
                     venue.ask(id, now + VENUE_ASK_MS * MS);
                 }
@@ -256,6 +311,11 @@ impl Service {
             tracing::error!(%refusal, "a report was refused");
         }
         let (Some(venue), Input::Report(report)) = (&mut self.venue, input) else { return };
+        let is_open = self.engine.state().order(&id).is_some_and(|order| order.is_open());
+        let is_told = venue.cancels.get(&id).is_some_and(|cancel| cancel.told);
+        if !is_open || (is_told && matches!(report.body, ReportBody::State(_))) {
+            venue.cancels.remove(&id);
+        }
         // What leads to a question answers none.
         if !venue.was_asked {
             venue.settle(&self.engine, id, &report.body);

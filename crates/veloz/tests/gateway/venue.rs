@@ -400,3 +400,82 @@ fn a_log_belongs_to_its_venue() {
     let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(complaint.contains("VELOZ_ENGINE_CMD: cannot start no-such-engine"), "{complaint}");
 }
+
+impl Rig {
+    fn halt(&self) {
+        let all = json!({"state": "HALTED", "cancel_all": true});
+        let reply = self.gateway.post("/api/risk", &all);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+
+    #[track_caller]
+    fn wait_until_nothing_is_open(&self) {
+        eventually("nothing is open", || {
+            let open = self.gateway.json("/api/orders_state?status=open&limit=1");
+            (open["items"] == json!([])).then_some(())
+        });
+    }
+}
+
+/// The stub as the engine, which does not start before there is a file.
+fn away_until(home: &Path, there: &Path) -> Options {
+    let stub = root().join("tests/clients/stub_engine.py");
+    let (there, stub, state) = (there.display(), stub.display(), home.join("state"));
+    let script = format!("test -e '{there}' && exec python3 '{stub}' '{}' good", state.display());
+    Options::quiet().env("VELOZ_ENGINE_CMD", format!("sh -c \"{script}\""))
+}
+
+/// A halt, and a cancel, while the engine is away: the orders stand there, and are taken back when it has come.
+#[test]
+fn what_is_cancelled_while_the_engine_is_away_is_cancelled_when_it_is_back() {
+    let mut rig = Rig::start("good");
+    for id in ["a", "b", "c"] {
+        assert_eq!(rig.place(id).status, 200);
+    }
+    let there = rig.home.path().join("there");
+    rig.gateway = rig.gateway.again_with(away_until(rig.home.path(), &there));
+    let reply = rig.gateway.post("/api/cancel", &json!({"client_order_id": "a"}));
+    assert_eq!((reply.status, reply.error().as_str()), (504, "unknown_outcome"));
+    std::fs::write(&there, "").expect("written");
+    rig.wait_for_state("a", "CANCELLED");
+    assert_eq!(rig.state("b")["status"], "ACCEPTED", "nobody cancelled it");
+    std::fs::remove_file(&there).expect("removed");
+    rig.gateway = rig.gateway.again();
+    rig.halt();
+    assert_eq!(rig.state("b")["status"], "ACCEPTED", "it stands where nobody was told");
+    std::fs::write(&there, "").expect("written");
+    rig.wait_until_nothing_is_open();
+}
+
+/// More cancels at once than wait for an engine.
+#[test]
+fn a_halt_takes_back_more_than_waits_for_an_engine() {
+    const ORDERS: usize = 3_000;
+    let engine = env!("CARGO_BIN_EXE_veloz");
+    let command = format!("'{engine}' engine --sim-interval-ms 1000 --sim-seed 7");
+    let gateway = Gateway::start(Options::quiet().env("VELOZ_ENGINE_CMD", command));
+    let rig = Rig { gateway, home: tempfile::tempdir().expect("a temporary directory") };
+    eventually("there is a market", || {
+        (rig.gateway.get("/api/market?symbol=BTCUSDT").status == 200).then_some(())
+    });
+    for n in 0..ORDERS {
+        let order = json!({"side": "BUY", "symbol": "BTCUSDT", "qty": "0.001", "price": "20000",
+            "client_order_id": format!("o{n}")});
+        let reply = rig.gateway.post("/api/order", &order);
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    rig.halt();
+    rig.wait_until_nothing_is_open();
+}
+
+#[test]
+fn a_start_takes_back_what_is_open_at_an_engine() {
+    let mut rig = Rig::start("good");
+    for id in ["a", "b"] {
+        assert_eq!(rig.place(id).status, 200);
+    }
+    let options = options(rig.home.path(), "good");
+    rig.gateway = rig.gateway.again_with(options.flag("--cancel-open"));
+    rig.wait_until_nothing_is_open();
+    assert_eq!(rig.state("a")["status"], "CANCELLED");
+}

@@ -227,6 +227,7 @@ impl Gateway {
             tail: hub.tail(),
             market: None,
             venue: None,
+            first_commands: Vec::new(),
             clock: Clock::Wall,
             metrics: ServiceMetrics::register(&mut Registry::default()),
             health: settings.plant.health(health),

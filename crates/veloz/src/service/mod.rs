@@ -458,6 +458,13 @@ impl Service {
 
     /// Brings all to the disk, and writes a snapshot for a quick start. Waits for the disk.
     pub fn close(mut self) {
+        // What an external venue said last.
+        let mut more_waits = true;
+        while more_waits && self.phase == Phase::Stopping {
+            let now = self.now(wall_ns());
+            more_waits = self.take_venue_messages(now);
+            self.finish_batch(now);
+        }
         self.forget_room();
         // What it takes to end the orders that stand is kept for the next start.
         self.keep_room_to_end_orders(0);

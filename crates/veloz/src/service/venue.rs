@@ -244,6 +244,8 @@ impl Service {
     fn take_venue(&mut self, message: VenueMessage, now: TsNs) {
         match message {
             VenueMessage::Report(report) => self.report(report, now),
+            // What is reserved is for what must not wait: a later price makes this one void.
+            VenueMessage::Market(_) if !self.takes_market() => {}
             VenueMessage::Market(data) => self.venue_market(data, now),
             VenueMessage::Listed(ids) => self.ask_about_the_rest(&ids, now),
             VenueMessage::Fault { code, detail } => {

@@ -12,7 +12,7 @@ use memchr::memmem;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Events, Follower, Frame, Gateway, Options, Reply, eventually, fixed_port, seeded,
+    Events, Follower, Frame, Gateway, Options, Reply, eventually, fixed_port, root, seeded,
 };
 
 /// A small file system, there as long as this is.
@@ -376,4 +376,26 @@ fn a_data_directory_that_is_removed() {
     while !later.line().expect("a line").starts_with(shown) {}
     assert_eq!(gateway.terminate().code(), Some(1), "a supervisor hears of it");
     assert_eq!(only_fills.next(), None);
+}
+
+/// Prices that an external engine tells are let go: what is reserved is for its reports, and for cancels.
+#[test]
+fn prices_of_an_engine_take_nothing_of_what_is_reserved() {
+    // Of prices alone several times what is reserved.
+    const LINES: f64 = 150_000.0;
+    let (disk, home) = (SmallDisk::mount(), tempfile::tempdir().expect("a directory"));
+    let stub = root().join("tests/clients/stub_engine.py");
+    let state = home.path().join("state");
+    let command = format!("python3 '{}' '{}' flood", stub.display(), state.display());
+    let options = Options::quiet().env("VELOZ_ENGINE_CMD", command);
+    let gateway = Gateway::start_on(&disk.root.join("data"), options);
+    assert_eq!(gateway.post("/api/order", &order("first")).status, 200);
+    disk.fill();
+    eventually("health tells it", || (gateway.get("/health").status == 503).then_some(()));
+    check_health(&gateway, "storage_full");
+    let lines = || metric(&gateway, "veloz_engine_lines_total{kind=\"taken\"}");
+    let before = lines();
+    eventually("as many lines", || (lines() > before + LINES).then_some(()));
+    check_health(&gateway, "storage_full");
+    assert_eq!(cancel(&gateway, "first").status, 200);
 }

@@ -4,8 +4,9 @@
 //! what is received less its fee comes in. Nothing else adds or takes. Amounts saturate at the range of
 //! [`Money`] (1.7e22 units), which no balance that can be configured comes near.
 //!
-//! A balance may only go below zero by an execution that an external venue reports late, after its lock
-//! was given back, and by a fee in a third asset: the venue's word counts, and it is shown.
+//! A balance may only go below zero by an execution at an external venue: one that it reports late, after its lock
+//! was given back, a MARKET BUY that cost more than the best or last price it was locked at, and a fee in a third
+//! asset. The venue's word counts, and it is shown.
 
 use serde::{Deserialize, Serialize};
 

@@ -20,6 +20,7 @@ use veloz_core::types::{ClientOrderId, TsNs};
 use super::handle::{Reply, ServiceError};
 use super::waiters::Wants;
 use super::{After, Service};
+use crate::venue::stdio::ENGINE_EXITED;
 use crate::venue::{NotSent, VenueMessage, VenueOrder, VenuePort};
 
 const MS: TsNs = 1_000_000;
@@ -102,7 +103,7 @@ impl ExternalVenue {
         }
     }
 
-    /// What the process before was told may have gone with it.
+    /// Another process is there: it is told all that is still wanted.
     fn cancel_again(&mut self, engine: &Engine) {
         self.cancels.retain(|id, _| engine.state().order(id).is_some_and(|order| order.is_open()));
         self.cancels.values_mut().for_each(|cancel| cancel.told = false);
@@ -208,14 +209,21 @@ impl Service {
         let mut untold = Vec::new();
         let mut outgoing = std::mem::take(&mut venue.outgoing);
         for order in outgoing.drain(..) {
-            if let VenueOrder::Command(command @ VenueCommand::Cancel { client_order_id, .. }) =
-                order
-            {
-                venue.cancel(client_order_id, command);
-            } else if let (Err(_), VenueOrder::Command(VenueCommand::Place(order))) =
-                (venue.port.send(order.clone()), order)
-            {
-                untold.push(order.client_order_id);
+            match order {
+                VenueOrder::Command(command @ VenueCommand::Cancel { client_order_id, .. }) => {
+                    venue.cancel(client_order_id, command);
+                }
+                VenueOrder::Command(VenueCommand::Place(order)) => {
+                    // In the order in which they were wanted: a cancel may free what the next order needs.
+                    venue.send_cancels();
+                    let client_order_id = order.client_order_id;
+                    let place = VenueOrder::Command(VenueCommand::Place(order));
+                    if !venue.untold.is_empty() || venue.port.send(place).is_err() {
+                        untold.push(client_order_id);
+                    }
+                }
+                // Asked by `ask_what_is_due`, never from here.
+                VenueOrder::Command(VenueCommand::Query { .. }) | VenueOrder::List => {}
             }
         }
         venue.outgoing = outgoing;
@@ -261,6 +269,10 @@ impl Service {
                 self.health.raise(code, detail.clone());
                 self.tell_fault(code, detail, now);
                 self.set_trouble(Some(code));
+                if let (Some(venue), ENGINE_EXITED) = (&mut self.venue, code) {
+                    // What it was told may have gone with it.
+                    venue.cancels.values_mut().for_each(|cancel| cancel.told = false);
+                }
             }
             VenueMessage::Up { detail, again } => {
                 if again {

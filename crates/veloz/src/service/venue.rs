@@ -6,7 +6,7 @@
 //! work, new orders are refused before anything is stored of them; the open ones stay as they are, and are
 //! asked about when it is back.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crossbeam_channel::Receiver;
 use veloz_core::engine::{Engine, VenueCommand};
@@ -33,12 +33,11 @@ pub(crate) struct ExternalVenue {
     port: VenuePort,
     reports: Receiver<VenueMessage>,
     /// Commands of the batch, told once it is stored.
-    outgoing: Vec<VenueOrder>,
-    /// Orders that are to be taken back, each with its command, until they are closed, or the venue was told and says
-    /// that they are open all the same: what one that is away, or busy, could not be told is told as soon as it can be.
-    cancels: BTreeMap<ClientOrderId, Cancel>,
-    /// Those of them that the running process was not told of.
-    untold: VecDeque<ClientOrderId>,
+    outgoing: Vec<VenueCommand>,
+    /// Cancels that the venue is to be told as soon as it is there and has room.
+    untold: BTreeMap<ClientOrderId, VenueCommand>,
+    /// Cancels that the running process was told, until their orders are closed, or it says that they are open all the same.
+    told: BTreeMap<ClientOrderId, VenueCommand>,
     /// Orders whose fate is asked for.
     asked: BTreeMap<ClientOrderId, Asked>,
     /// The last step asked about an order.
@@ -46,13 +45,6 @@ pub(crate) struct ExternalVenue {
     list_at: TsNs,
     /// The problem that `/health` shows because of it.
     trouble: Option<&'static str>,
-}
-
-#[derive(Debug)]
-struct Cancel {
-    command: VenueCommand,
-    /// The process that runs was told.
-    told: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,9 +64,9 @@ impl ExternalVenue {
         ExternalVenue {
             port,
             reports,
-            outgoing: first.into_iter().map(VenueOrder::Command).collect(),
-            cancels: BTreeMap::new(),
-            untold: VecDeque::new(),
+            outgoing: first,
+            untold: BTreeMap::new(),
+            told: BTreeMap::new(),
             asked: BTreeMap::new(),
             was_asked: false,
             list_at: TsNs::MAX,
@@ -96,30 +88,28 @@ impl ExternalVenue {
         }
     }
 
-    fn cancel(&mut self, id: ClientOrderId, command: VenueCommand) {
-        let before = self.cancels.insert(id, Cancel { command, told: false });
-        if before.is_none_or(|before| before.told) {
-            self.untold.push_back(id);
+    /// Sends the cancels that the running process was not told of, as long as there is room.
+    fn send_cancels(&mut self) {
+        while let Some(cancel) = self.untold.first_entry() {
+            if self.port.send(VenueOrder::Command(cancel.get().clone())).is_err() {
+                return;
+            }
+            let (id, command) = cancel.remove_entry();
+            self.told.insert(id, command);
         }
     }
 
-    /// Another process is there: it is told all that is still wanted.
-    fn cancel_again(&mut self, engine: &Engine) {
-        self.cancels.retain(|id, _| engine.state().order(id).is_some_and(|order| order.is_open()));
-        self.cancels.values_mut().for_each(|cancel| cancel.told = false);
-        self.untold = self.cancels.keys().copied().collect();
-    }
-
-    /// Sends the cancels that the running process was not told of, as long as there is room.
-    fn send_cancels(&mut self) {
-        while let Some(id) = self.untold.front() {
-            if let Some(cancel) = self.cancels.get_mut(id) {
-                if self.port.send(VenueOrder::Command(cancel.command.clone())).is_err() {
-                    return;
-                }
-                cancel.told = true;
-            }
-            self.untold.pop_front();
+    /// Wants no cancel any more that is done, or that the venue knows of and did not do.
+    fn forget_cancel(&mut self, engine: &Engine, id: ClientOrderId, report: &ReportBody) {
+        if !self.told.contains_key(&id) && !self.untold.contains_key(&id) {
+            return;
+        }
+        let is_open = engine.state().order(&id).is_some_and(|order| order.is_open());
+        if !is_open {
+            self.untold.remove(&id);
+        }
+        if !is_open || matches!(report, ReportBody::State(_)) {
+            self.told.remove(&id);
         }
     }
 
@@ -198,7 +188,7 @@ impl Service {
                     venue.ask(client_order_id, now);
                     venue.was_asked = true;
                 }
-                command => venue.outgoing.push(VenueOrder::Command(command)),
+                command => venue.outgoing.push(command),
             }
         }
     }
@@ -206,32 +196,33 @@ impl Service {
     /// Tells the venue what is stored. What it cannot be told was taken by nobody: that is a step of its own.
     pub(super) fn tell_venue(&mut self, now: TsNs) -> bool {
         let Some(venue) = &mut self.venue else { return false };
-        let mut untold = Vec::new();
+        let mut not_taken = Vec::new();
         let mut outgoing = std::mem::take(&mut venue.outgoing);
-        for order in outgoing.drain(..) {
-            match order {
-                VenueOrder::Command(command @ VenueCommand::Cancel { client_order_id, .. }) => {
-                    venue.cancel(client_order_id, command);
+        for command in outgoing.drain(..) {
+            match command {
+                VenueCommand::Cancel { client_order_id, .. } => {
+                    venue.told.remove(&client_order_id);
+                    venue.untold.insert(client_order_id, command);
                 }
-                VenueOrder::Command(VenueCommand::Place(order)) => {
+                VenueCommand::Place(order) => {
                     // In the order in which they were wanted: a cancel may free what the next order needs.
                     venue.send_cancels();
                     let client_order_id = order.client_order_id;
                     let place = VenueOrder::Command(VenueCommand::Place(order));
                     if !venue.untold.is_empty() || venue.port.send(place).is_err() {
-                        untold.push(client_order_id);
+                        not_taken.push(client_order_id);
                     }
                 }
                 // Asked by `ask_what_is_due`, never from here.
-                VenueOrder::Command(VenueCommand::Query { .. }) | VenueOrder::List => {}
+                VenueCommand::Query { .. } => {}
             }
         }
         venue.outgoing = outgoing;
         // Before the questions: both wait for room in one queue.
         venue.send_cancels();
         venue.ask_what_is_due(now);
-        let any = !untold.is_empty();
-        for client_order_id in untold {
+        let any = !not_taken.is_empty();
+        for client_order_id in not_taken {
             let body = ReportBody::Rejected { reason: Reason::NotTaken.as_str().into() };
             self.report(VenueReport { client_order_id, venue_order_id: None, body }, now);
         }
@@ -270,8 +261,8 @@ impl Service {
                 self.tell_fault(code, detail, now);
                 self.set_trouble(Some(code));
                 if let (Some(venue), ENGINE_EXITED) = (&mut self.venue, code) {
-                    // What it was told may have gone with it.
-                    venue.cancels.values_mut().for_each(|cancel| cancel.told = false);
+                    // What it was told may have gone with it: the next process is told again.
+                    venue.untold.append(&mut venue.told);
                 }
             }
             VenueMessage::Up { detail, again } => {
@@ -287,7 +278,6 @@ impl Service {
                     .collect();
                 let Some(venue) = &mut self.venue else { return };
                 venue.list_at = now;
-                venue.cancel_again(&self.engine);
                 for id in unknown {
                     venue.ask(id, now + VENUE_ASK_MS * MS);
                 }
@@ -325,11 +315,7 @@ impl Service {
             tracing::error!(%refusal, "a report was refused");
         }
         let (Some(venue), Input::Report(report)) = (&mut self.venue, input) else { return };
-        let is_open = self.engine.state().order(&id).is_some_and(|order| order.is_open());
-        let is_told = venue.cancels.get(&id).is_some_and(|cancel| cancel.told);
-        if !is_open || (is_told && matches!(report.body, ReportBody::State(_))) {
-            venue.cancels.remove(&id);
-        }
+        venue.forget_cancel(&self.engine, id, &report.body);
         // What leads to a question answers none.
         if !venue.was_asked {
             venue.settle(&self.engine, id, &report.body);

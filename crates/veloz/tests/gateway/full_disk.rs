@@ -12,8 +12,9 @@ use memchr::memmem;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Events, Follower, Frame, Gateway, Options, Reply, eventually, fixed_port, root, seeded,
+    Events, Follower, Frame, Gateway, Options, Reply, eventually, fixed_port, seeded,
 };
+use crate::venue::options as engine;
 
 /// A small file system, there as long as this is.
 struct SmallDisk {
@@ -384,11 +385,7 @@ fn prices_of_an_engine_take_nothing_of_what_is_reserved() {
     // Of prices alone several times what is reserved.
     const LINES: f64 = 150_000.0;
     let (disk, home) = (SmallDisk::mount(), tempfile::tempdir().expect("a directory"));
-    let stub = root().join("tests/clients/stub_engine.py");
-    let state = home.path().join("state");
-    let command = format!("python3 '{}' '{}' flood", stub.display(), state.display());
-    let options = Options::quiet().env("VELOZ_ENGINE_CMD", command);
-    let gateway = Gateway::start_on(&disk.root.join("data"), options);
+    let gateway = Gateway::start_on(&disk.root.join("data"), engine(home.path(), "flood"));
     assert_eq!(gateway.post("/api/order", &order("first")).status, 200);
     disk.fill();
     eventually("health tells it", || (gateway.get("/health").status == 503).then_some(()));

@@ -71,7 +71,8 @@ impl Rig {
     }
 }
 
-fn options(home: &Path, trick: &str) -> Options {
+/// The stub as the engine.
+pub(crate) fn options(home: &Path, trick: &str) -> Options {
     let stub = root().join("tests/clients/stub_engine.py");
     let command =
         format!("python3 '{}' '{}' {trick}", stub.display(), home.join("state").display());

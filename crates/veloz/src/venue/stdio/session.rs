@@ -40,9 +40,7 @@ pub(super) struct Session {
     heard_at: AtomicU64,
     /// It has answered a question.
     answers: AtomicBool,
-    /// It has no words for questions.
-    is_mute: AtomicBool,
-    /// How many of the questions it seems to have refused.
+    /// How many questions it seems to have refused, before it answered any.
     refusals: AtomicUsize,
     start: Instant,
 }
@@ -64,7 +62,6 @@ impl Session {
             waits_since: AtomicU64::new(0),
             heard_at: AtomicU64::new(0),
             answers: AtomicBool::new(false),
-            is_mute: AtomicBool::new(false),
             refusals: AtomicUsize::new(0),
             start: Instant::now(),
         }
@@ -94,8 +91,13 @@ impl Session {
     pub(super) fn wants_sign(&self) -> bool {
         let quiet = self.now_ms().saturating_sub(self.heard_at.load(Ordering::SeqCst));
         quiet > ENGINE_SIGN_MS
-            && !self.is_mute.load(Ordering::SeqCst)
+            && !self.is_mute()
             && !self.questions().iter().any(|question| matches!(question, Question::Sign))
+    }
+
+    /// It has no words for questions.
+    fn is_mute(&self) -> bool {
+        self.refusals.load(Ordering::SeqCst) > 0 && !self.answers.load(Ordering::SeqCst)
     }
 
     fn now_ms(&self) -> u64 {
@@ -122,7 +124,7 @@ impl Session {
     /// Notes a question; whether it may be asked.
     fn ask(&self, question: Question) -> bool {
         let mut questions = self.questions();
-        let may = questions.len() < ENGINE_QUESTIONS_COUNT && !self.is_mute.load(Ordering::SeqCst);
+        let may = questions.len() < ENGINE_QUESTIONS_COUNT && !self.is_mute();
         if may {
             questions.push_back(question);
         }
@@ -153,7 +155,6 @@ impl Session {
         let was_question = matches!(asked.get(refused), Some(Question::Sign | Question::List(_)));
         if was_question {
             self.refusals.store(refused + 1, Ordering::SeqCst);
-            self.is_mute.store(true, Ordering::SeqCst);
         }
         was_question
     }
@@ -161,7 +162,6 @@ impl Session {
     /// What a whole answer says besides its lines.
     fn answered(&self, lines: Option<u64>) -> Option<VenueMessage> {
         self.answers.store(true, Ordering::SeqCst);
-        self.is_mute.store(false, Ordering::SeqCst);
         match self.questions().pop_front()? {
             Question::Order(client_order_id, false) if lines == Some(0) => {
                 let body = ReportBody::NotFound;

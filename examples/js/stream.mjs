@@ -5,7 +5,14 @@
 //   node stream.mjs [URL]        e.g. 'http://127.0.0.1:8080/api/stream?last_id=0' for all that is kept
 import { EventSource } from 'eventsource';
 
-const source = new EventSource(process.argv[2] ?? 'http://127.0.0.1:8080/api/stream');
+const url = new URL(process.argv[2] ?? 'http://127.0.0.1:8080/api/stream');
+if (!url.searchParams.has('last_id')) {
+  // Where "from now on" is, so that a connection cut before its first event loses nothing either:
+  // the stream says so in a block without data, which this library (unlike browsers) lets go.
+  const answer = await fetch(new URL('events?limit=1', url));
+  url.searchParams.set('last_id', (await answer.json()).newest);
+}
+const source = new EventSource(url);
 
 // Named events do not reach `onmessage`: listen for each type (or add ?named=0 to the URL).
 const types = ['market', 'order_update', 'fill', 'order_state', 'account', 'error', 'gap'];

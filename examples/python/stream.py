@@ -11,6 +11,7 @@ import json
 import random
 import sys
 import time
+from urllib.parse import urljoin
 
 import requests
 import sseclient
@@ -34,10 +35,14 @@ def follow(url, last_id=None):
     """Yields (id, type, data) of every event, each once, for ever."""
     wait = 0.1
     while True:
-        headers = {"Accept": "text/event-stream"}
-        if last_id is not None:
-            headers["Last-Event-ID"] = str(last_id)
         try:
+            if last_id is None:
+                # Where "from now on" is: a connection cut before its first event loses nothing
+                # either. The stream says so in a block without data, which the library lets go.
+                page = requests.get(urljoin(url, "events?limit=1"), timeout=(5, 30))
+                page.raise_for_status()
+                last_id = page.json()["newest"]
+            headers = {"Accept": "text/event-stream", "Last-Event-ID": str(last_id)}
             # The gateway is never silent for more than 10 s: 30 s of silence is a dead connection.
             with requests.get(url, headers=headers, stream=True, timeout=(5, 30)) as response:
                 if 400 <= response.status_code < 500 and response.status_code != 429:

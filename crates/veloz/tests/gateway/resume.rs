@@ -5,7 +5,7 @@
 //! killed with -9, or stopped and started again. `VELOZ_CUTS` sets how often: 40 without it.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
 use serde_json::json;
@@ -70,6 +70,46 @@ fn own_client() {
 /// Two symbols, a trade of each every few milliseconds.
 fn market() -> Options {
     Options::busy().env("VELOZ_MARKET_SYMBOLS", "BTCUSDT,ETHUSDT")
+}
+
+/// Cut off before its first event, on a stream that is quiet: what happened meanwhile comes all the same.
+#[test]
+fn a_cut_before_the_first_event() {
+    let mut gateway = Gateway::start(Options::quiet());
+    let proxy = Proxy::start(gateway.address(), true);
+    let base = format!("http://{}", proxy.address());
+    let url = format!("{base}/api/stream?types=order_update");
+    let script = |program: &str, script: &str| {
+        let mut command = Command::new(program);
+        command.arg(root().join(script)).arg(&url);
+        command
+    };
+    let mut curl = Command::new(needed("examples/curl/resume.sh"));
+    curl.arg(&url);
+    let python = needed(".venv/bin/python");
+    let mut tail = Command::new(env!("CARGO_BIN_EXE_veloz"));
+    tail.args(["--url", &base, "tail", "--json", "--types", "order_update"]);
+    let mut commands = [
+        curl,
+        script(&python.to_string_lossy(), "examples/python/stream.py"),
+        script("node", "examples/js/stream.mjs"),
+        script("node", "tests/clients/browser_resume.mjs"),
+        tail,
+    ];
+    let clients = commands.each_mut().map(ClientProcess::start);
+    let streams = || gateway.metrics().value("veloz_stream_connections");
+    eventually("all of them are there", || (streams() >= 5.0).then_some(()));
+    // An end in order: what was sent arrives, which is where the stream starts.
+    let nowhere = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port");
+    proxy.set_target(nowhere);
+    assert!(gateway.terminate().success(), "exit code after SIGTERM");
+    let gateway = gateway.again();
+    place_order(&gateway, "meanwhile", 0);
+    proxy.set_target(gateway.address());
+    for (client, command) in clients.iter().zip(&commands) {
+        let seen = eventually(&format!("{command:?} shows it"), || client.lines().first().cloned());
+        assert!(seen.contains("order_update"), "{command:?}: {seen}");
+    }
 }
 
 fn check(client: &str, command: impl Fn(&str) -> Command) {

@@ -101,7 +101,7 @@ impl Engine {
         let is_held = settings.max_position.contains_key(&instrument.base);
         let position = || {
             let bought = self.state.bought_of(instrument.base);
-            let bought = bought.saturating_sub(old_open.bought.into());
+            let bought = bought.saturating_sub(old_open.bought);
             let bought = bought.saturating_sub(executed.into());
             self.state.held(instrument.base).saturating_add(bought)
         };

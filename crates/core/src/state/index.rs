@@ -7,7 +7,7 @@ use super::Data;
 use crate::order::Order;
 use crate::sim::OrderKey;
 use crate::store::{KeySet, SymbolIndex, Table};
-use crate::types::{ClientOrderId, Money, Qty, Side, TsNs};
+use crate::types::{ClientOrderId, Money, Side, TsNs};
 
 /// Places in the state's data.
 #[derive(Debug, Clone, Default)]
@@ -35,8 +35,8 @@ pub(crate) struct OpenOrders {
     /// What they would be worth, each at its limit or else its stop. Of two of which one is executed the
     /// limit order counts, until the other is woken.
     pub(crate) notional: Money,
-    /// What the BUY orders among them would bring.
-    pub(crate) bought: Qty,
+    /// What the BUY orders among them would bring: more than a [`Qty`] holds, of what is counted in billions.
+    pub(crate) bought: Money,
 }
 
 impl OpenOrders {
@@ -54,7 +54,7 @@ impl OpenOrders {
         OpenOrders {
             count: 1,
             notional: price.map(|price| Money::notional(price, remaining)).unwrap_or_default(),
-            bought: if is_buy { remaining } else { Qty::ZERO },
+            bought: if is_buy { remaining.into() } else { Money::ZERO },
         }
     }
 

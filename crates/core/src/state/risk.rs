@@ -6,7 +6,7 @@ use super::State;
 use super::index::OpenOrders;
 use crate::event::Balance;
 use crate::limits;
-use crate::types::{Asset, Money, Qty, Symbol, TsNs};
+use crate::types::{Asset, Money, Symbol, TsNs};
 
 /// A second, in nanoseconds.
 const SECOND_NS: TsNs = 1_000_000_000;
@@ -62,7 +62,7 @@ impl State {
         let Some(base) = self.data.ledger.find(&asset) else { return Money::ZERO };
         let pairs = self.data.pairs.iter().zip(&self.index.open_of_pair);
         let bought = pairs.filter(|(pair, _)| pair.base == base).map(|(_, open)| open.bought);
-        bought.fold(Qty::ZERO, Qty::saturating_add).into()
+        bought.fold(Money::ZERO, Money::saturating_add)
     }
 
     /// How many orders were sent within the second before `ts`.

@@ -150,7 +150,12 @@ impl Rig {
     }
 
     pub(crate) fn begin(venue: Venue, latency: Latency) -> Rig {
-        let engine = Engine::new(EngineConfig { latency, ..config(venue) });
+        Rig::of(EngineConfig { latency, ..config(venue) })
+    }
+
+    pub(crate) fn of(config: EngineConfig) -> Rig {
+        let latency = config.latency;
+        let engine = Engine::new(config);
         let (step, journal) = (Step::default(), Vec::new());
         let mut rig = Rig { engine, step, journal, now: 1_000, latency };
         rig.engine.start(rig.now, &mut rig.step);

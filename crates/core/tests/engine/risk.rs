@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{Rig, id, price, qty, snapshot, trade};
-use veloz_core::engine::Venue;
+use crate::common::{Rig, config, id, price, qty, snapshot, symbol, trade};
+use veloz_core::engine::{EngineConfig, Venue};
 use veloz_core::input::{Answer, AssetLimits, Input, Refusal, RiskChange, TradingState};
+use veloz_core::instrument::Instrument;
 use veloz_core::risk::Reason;
 use veloz_core::types::{Asset, Money};
 
@@ -148,6 +149,31 @@ fn how_much_of_an_asset_there_may_be() {
             ("h BUY 4.9 @ 90", ""),
         ],
     );
+}
+
+/// Open orders may bring more of a token than one order can be for.
+#[test]
+fn a_position_is_counted_beyond_the_largest_quantity() {
+    let instruments = vec![Instrument::for_symbol(symbol("PEPEUSDT")).unwrap()];
+    let mut rig = Rig::of(EngineConfig { instruments, ..config(Venue::Simulated) });
+    let max_position = by_asset("PEPE", "184400000001");
+    set(&mut rig, RiskChange { max_position, ..RiskChange::default() });
+    let pepe: Asset = "PEPE".parse().unwrap();
+    let mut used = vec![("", "0")];
+    for (name, sum) in
+        [("a", "46100000000"), ("b", "92200000000"), ("c", "138300000000"), ("d", "184400000000")]
+    {
+        rig.order(&format!("PEPEUSDT:{name} BUY 46100000000 @ 0.00000001"));
+        assert_eq!(rig.engine.risk_use().position[&pepe], money(sum), "{name}");
+        used.push((name, sum));
+    }
+    let refused = rig.order("PEPEUSDT:e BUY 1000000000 @ 0.00000001");
+    assert!(refused.contains("max_position"), "{refused}");
+    for names in used.windows(2).rev() {
+        let [(_, left), (name, _)] = names else { panic!() };
+        rig.cancel(name).unwrap();
+        assert_eq!(rig.engine.risk_use().position[&pepe], money(left), "{name}");
+    }
 }
 
 #[test]

@@ -50,12 +50,10 @@ fn print_log(log: &dyn LogReader, args: &EventsArgs, output: &mut Output) -> Res
     while left > 0 {
         match log.read(from, EVENTS_READ_BYTES)? {
             Read::Frames { bytes, next, compacted } => {
-                if compacted && args.types.is_empty() {
+                if compacted && wants(args, EventKind::Market) {
                     tell_gap(&gap(GapReason::Compacted, from, log.bounds()), output)?;
                 }
-                let wanted =
-                    |frame: &Frame<'_>| args.types.is_empty() || args.types.contains(&frame.kind);
-                for frame in frames(&bytes).filter(wanted).take(left) {
+                for frame in frames(&bytes).filter(|frame| wants(args, frame.kind)).take(left) {
                     print_event(&owned(&frame), output)?;
                     left -= 1;
                 }
@@ -76,6 +74,10 @@ fn print_log(log: &dyn LogReader, args: &EventsArgs, output: &mut Output) -> Res
         }
     }
     Ok(())
+}
+
+fn wants(args: &EventsArgs, kind: EventKind) -> bool {
+    args.types.is_empty() || args.types.contains(&kind)
 }
 
 fn gap(reason: GapReason, from: EventId, Bounds { oldest, newest }: Bounds) -> Gap {

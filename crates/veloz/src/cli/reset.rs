@@ -4,14 +4,15 @@
 //! A directory in use, or one that holds no log, is left alone. Only the journal's own files go.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::json;
 
 use super::error::CliError;
 use super::output::{Align, Column, Output, notice};
 use crate::config::{Config, Layers};
-use crate::journal::{DataDir, JournalReader, LogReader as _};
+use crate::journal::{Bounds, DataDir, JournalReader, LogReader as _};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -33,24 +34,40 @@ pub(super) fn reset(args: &ResetArgs, output: &mut Output) -> Result<(), CliErro
     };
     let dir = DataDir::open_existing(&path)?;
     let files = dir.files()?;
-    const COLUMNS: &[Column] = &[("FILE", Align::Left), ("BYTES", Align::Right)];
-    let rows: Vec<_> = files
-        .iter()
-        .map(|(path, bytes)| vec![path.display().to_string(), bytes.to_string()])
-        .collect();
-    output.table(COLUMNS, &rows)?;
-    output.line(&match JournalReader::open_offline(&path).map(|log| log.bounds()) {
-        Ok(bounds) if bounds.newest == 0 => "no events".to_owned(),
-        Ok(bounds) => format!("events {} to {}", bounds.oldest, bounds.newest),
-        Err(error) => format!("events that cannot be read: {error}"),
-    })?;
-    output.flush()?;
+    show(&path, &files, output)?;
     if !args.yes && !confirmed()? {
         return Err(CliError::Usage("nothing was changed".to_owned()));
     }
     dir.remove(&files)?;
     notice(&format!("{} is empty: the next start begins with event 1", path.display()));
     Ok(())
+}
+
+/// What would go.
+fn show(dir: &Path, files: &[(PathBuf, u64)], output: &mut Output) -> Result<(), CliError> {
+    let bounds = JournalReader::open_offline(dir).map(|log| log.bounds());
+    if output.json {
+        let file = |(path, bytes): &(PathBuf, u64)| json!({"file": path, "bytes": bytes});
+        let mut told = json!({"dir": dir, "files": files.iter().map(file).collect::<Vec<_>>()});
+        match bounds {
+            Ok(Bounds { oldest, newest }) => {
+                told["events"] = json!({"oldest": oldest, "newest": newest})
+            }
+            Err(error) => told["error"] = error.to_string().into(),
+        }
+        output.json(&told)?;
+    } else {
+        const COLUMNS: &[Column] = &[("FILE", Align::Left), ("BYTES", Align::Right)];
+        let row =
+            |(path, bytes): &(PathBuf, u64)| vec![path.display().to_string(), bytes.to_string()];
+        output.table(COLUMNS, &files.iter().map(row).collect::<Vec<_>>())?;
+        output.line(&match bounds {
+            Ok(Bounds { newest: 0, .. }) => "no events".to_owned(),
+            Ok(Bounds { oldest, newest }) => format!("events {oldest} to {newest}"),
+            Err(error) => format!("events that cannot be read: {error}"),
+        })?;
+    }
+    Ok(output.flush()?)
 }
 
 /// The directory that `serve` would use without flags.

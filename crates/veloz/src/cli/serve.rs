@@ -1,5 +1,6 @@
 //! `veloz serve`: its flags are the table of variables, one flag each.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
@@ -42,10 +43,9 @@ pub(super) fn run(
     serve(Config::from_layers(&layers)?).map_err(CliError::Serve)
 }
 
-/// The environment; a name or value that is not UTF-8 is none of ours.
-pub(super) fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+/// The environment; a name that is not UTF-8 is none of ours.
+pub(super) fn environment() -> impl Iterator<Item = (String, OsString)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
 }
 
 /// The flag of a variable: `VELOZ_SIM_SEED` is `--sim-seed`.

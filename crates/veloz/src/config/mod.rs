@@ -7,6 +7,7 @@ mod parse;
 mod variables;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -192,10 +193,10 @@ impl Layers {
     /// Collects the layers; `flags` are (variable, value) pairs, `environment` all of the process's.
     ///
     /// # Errors
-    /// When the file cannot be read, or sets what does not exist.
+    /// When the file cannot be read, or sets what does not exist, or a value is not UTF-8.
     pub fn collect(
         flags: impl IntoIterator<Item = (&'static str, String)>,
-        environment: impl IntoIterator<Item = (String, String)>,
+        environment: impl IntoIterator<Item = (String, OsString)>,
         file: Option<&Path>,
     ) -> Result<Layers, ConfigError> {
         let mut layers = Layers::default();
@@ -204,6 +205,12 @@ impl Layers {
         }
         for (name, value) in environment {
             if let Some(variable) = variables::find(&name) {
+                let value = value.into_string().map_err(|value| ConfigError::Value {
+                    variable: variable.name,
+                    value: value.to_string_lossy().into_owned(),
+                    origin: Origin::Environment,
+                    rule: "must be UTF-8".to_owned(),
+                })?;
                 layers.values.insert(variable.name, (value, Origin::Environment));
             } else if name.starts_with("VELOZ_") && !variables::NOT_SERVE.contains(&name.as_str()) {
                 layers.unknown_environment.push(name);
@@ -368,7 +375,7 @@ fn symbols(layers: &Layers) -> Result<Vec<Symbol>, ConfigError> {
     Ok(all)
 }
 
-/// Settings of the contract whose feature is not built yet are refused, not ignored.
+/// What asks for a feature of the contract that is not built yet is refused, not ignored.
 fn refuse_what_is_to_come(layers: &Layers) -> Result<(), ConfigError> {
     layers.get("VELOZ_EXECUTION_MODE", |v| match v {
         "sim_engine" => Ok(()),

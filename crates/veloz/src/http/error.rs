@@ -175,7 +175,7 @@ impl From<ServiceError> for ApiError {
             ServiceError::UnknownOutcome => ApiError::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "unknown_outcome",
-                "no answer in time: the order may be placed or not; send the same client_order_id again",
+                "no answer in time: it may have been done or not; ask how it stands, or send the same request again",
             ),
         }
     }

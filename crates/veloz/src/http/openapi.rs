@@ -25,5 +25,11 @@ mod tests {
         described.sort_unstable();
         routed.sort_unstable();
         assert_eq!(described, routed);
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            for (method, operation) in operations.as_object().unwrap() {
+                let others = &operation["responses"]["default"]["$ref"];
+                assert_eq!(others, "#/components/responses/Other", "{method} {path}");
+            }
+        }
     }
 }

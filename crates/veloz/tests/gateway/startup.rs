@@ -1,7 +1,9 @@
 //! A start that cannot work ends with one clear line that says what to do, and an exit code not 0.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -73,6 +75,25 @@ fn a_wrong_variable_is_named() {
         let words: Vec<&str> = [name].into_iter().chain(words.iter().copied()).collect();
         refused(&Options::default().env(name, value), &dir, &words);
         assert!(!dir.exists(), "{name}={value}: nothing is made before the settings are checked");
+    }
+}
+
+/// Nothing else is opened, or emptied, in the place of a directory whose name cannot be read.
+#[test]
+fn a_variable_that_is_not_text_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    for command in ["serve", "reset"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_veloz"))
+            .arg(command)
+            .env("XDG_STATE_HOME", home.path())
+            .env("VELOZ_PORT", "0")
+            .env("VELOZ_DATA_DIR", OsStr::from_bytes(b"/tmp/d\xff"))
+            .output()
+            .expect("the program starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("VELOZ_DATA_DIR"), "{command}: {said}");
+        assert!(said.contains("UTF-8"), "{command}: {said}");
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0, "{command}");
     }
 }
 

@@ -5,6 +5,7 @@
 mod tests {
     use std::ops::ControlFlow;
     use std::path::Path;
+    use std::process::Command;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
     use std::time::Duration;
 
@@ -145,5 +146,39 @@ mod tests {
     #[test]
     fn a_log_is_whole_while_it_is_written_to_the_disk() {
         check(Durability::Disk);
+    }
+
+    /// What `veloz events` tells of a log whose market events are gone, of these types.
+    fn gaps_told(dir: &Path, types: &str) -> Vec<String> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_veloz"));
+        let output = command.args(["--json", "events"]).arg(dir).args(["--types", types]).output();
+        let output = output.expect("it starts");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && said.lines().count() > 1, "{types}: {output:?}");
+        said.lines().filter(|line| line.contains("gap")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_was_compacted_is_told_to_whoever_asks_for_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut journal = Journal::open(dir.path(), config(Durability::Process)).expect("opens").0;
+        journal.fold_by(NewestId::as_text("{\"at\":#}"));
+        let (mut next_id, mut batch) = (1, Batch::new());
+        for n in 0..4000 {
+            batch.clear();
+            add_step(&mut batch, &mut next_id, n);
+            if journal.append(&mut batch, 1).expect("appends").rolled {
+                journal.wait_for_background();
+            }
+        }
+        journal.tend(1);
+        journal.wait_for_background();
+        drop(journal);
+        assert_eq!(gaps_told(dir.path(), "error"), [""; 0]);
+        for types in ["market", "error,market"] {
+            let told = gaps_told(dir.path(), types);
+            let first = told.first().expect("it is told");
+            assert!(first.contains("\"reason\":\"compacted\""), "{types}: {first}");
+        }
     }
 }

@@ -205,6 +205,12 @@ async function unsure(page, { shows, row, order, tab }) {
   await shows('#ticket-answer', 'Not known whether it was placed');
   await accessible(page, 'an order whose outcome is not known');
   await page.unroute('**/api/order');
+  // That it is too busy to be asked again says nothing of the first time.
+  await page.route('**/api/order', (route) => route.fulfill({ status: 503, json: { error: 'overloaded', message: 'busy' } }));
+  await page.getByRole('button', { name: 'Send the same order again' }).click();
+  await shows('#ticket-answer', 'Not known whether it was placed: The gateway is busy');
+  assert.equal(await page.locator('.send').isDisabled(), true);
+  await page.unroute('**/api/order');
   await page.reload();
   await shows('#ticket-answer', 'Not known whether the last order was placed');
   await page.getByRole('button', { name: 'Send the same order again' }).click();

@@ -154,10 +154,41 @@ async function hiddenPage(page, { shows }) {
   await shows('#seen', 'none missing');
 }
 
-/** A connection that stands open and says nothing is not called live. */
-async function still(page, { shows }) {
+/** A large order is asked about; says how many were sent since. */
+async function question(page, { shows, order }) {
+  let sent = 0;
+  page.on('request', (request) => { sent += request.url().endsWith('/api/order') ? 1 : 0; });
+  await order('Buy', '0.5', '40000');
+  await page.keyboard.press('Enter');
+  await shows('dialog', '40,000');
+  return async (told) => {
+    await shows('dialog', told);
+    await page.keyboard.press('Enter');
+    await shows('dialog', told);
+    await page.keyboard.press('Escape');
+    await page.locator('dialog').waitFor({ state: 'detached' });
+    assert.equal(sent, 0, told);
+  };
+}
+
+/** The order that was asked about is not sent for another symbol. */
+async function otherSymbol(page, look) {
+  const choose = (name) => page.evaluate((hash) => { location.hash = hash; }, name);
+  await choose('BTCUSDT');
+  await look.shows('.send', 'BTC');
+  const refuses = await question(page, look);
+  await choose('ETHUSDT');
+  await refuses('The page shows ETHUSDT now, the order is for BTCUSDT');
+  await choose('BTCUSDT');
+}
+
+/** A connection that stands open and says nothing is not called live, and no order goes into it. */
+async function still(page, look) {
+  const { shows } = look;
+  const refuses = await question(page, look);
   console.log('stop');
   await shows('#connection', 'CONNECTION LOST');
+  await refuses('The page is not live');
   await shows('.book .stale', 'stale, as of');
   await accessible(page, 'lost');
   console.log('go on');
@@ -173,5 +204,6 @@ await story(url, async (page, look) => {
   await pause(page, look);
   await find(page, look);
   await hiddenPage(page, look);
+  await otherSymbol(page, look);
   await still(page, look);
 });

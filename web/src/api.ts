@@ -26,32 +26,50 @@ export interface Problem {
 /** No answer that can be trusted: what was asked may have happened, or not. */
 export class Unknown extends Error {}
 
-export async function get<T>(path: string): Promise<T> {
-  return parseExact(await ask(path)) as T;
+export async function get<T extends object>(path: string): Promise<T> {
+  return read<T>(await ask(path));
 }
 
 /** `body` goes out as it is: decimals in it are strings. */
-export async function post<T>(path: string, body: Record<string, unknown>): Promise<T> {
+export async function post<T extends object>(path: string, body: Record<string, unknown>): Promise<T> {
   const headers = { 'content-type': 'application/json' };
-  return parseExact(await ask(path, { method: 'POST', headers, body: JSON.stringify(body) })) as T;
+  return read<T>(await ask(path, { method: 'POST', headers, body: JSON.stringify(body) }));
 }
 
 /** The text of an answer that says yes. */
 export async function ask(path: string, init: RequestInit = {}, patienceMs = REQUEST_MS): Promise<string> {
-  let [text, answer, response]: [string, unknown, Response | undefined] = ['', undefined, undefined];
+  let [text, response]: [string, Response | undefined] = ['', undefined];
   try {
     response = await fetch(path, { cache: 'no-store', ...init, signal: AbortSignal.timeout(patienceMs) });
     text = await response.text();
-    if (response.ok) return text;
-    answer = parseExact(text);
   } catch (error) {
     throw new Unknown(`the gateway did not answer (${String(error)})`);
   }
-  const told = answer as { error?: unknown; message?: unknown; reason?: unknown; problems?: Problem[] };
-  const code = String(told.error ?? response.status);
-  const message = String(told.message ?? `the gateway answered ${response.status}`);
-  if (response.status === 504 || code === 'unknown_outcome') throw new Unknown(message);
-  throw new Refusal(response.status, code, message, String(told.reason ?? ''), told.problems);
+  if (response.ok) return text;
+  throw failure(response.status, text);
+}
+
+/** The gateway, or what is between, failed in the midst of it: that is no refusal. */
+const FAILED_MIDWAY = new Set([500, 502, 504]);
+
+function failure(status: number, text: string): Error {
+  // What cannot be read is not the gateway's.
+  const told = read<{ error?: unknown; message?: unknown; reason?: unknown; problems?: Problem[] }>(text);
+  const code = String(told.error ?? status);
+  const message = String(told.message ?? `the gateway answered ${status}`);
+  if (FAILED_MIDWAY.has(status) || code === 'unknown_outcome') return new Unknown(message);
+  return new Refusal(status, code, message, String(told.reason ?? ''), told.problems);
+}
+
+function read<T extends object>(text: string): T {
+  let answer: unknown;
+  try {
+    answer = parseExact(text);
+  } catch {
+    // Told below.
+  }
+  if (typeof answer !== 'object' || answer === null) throw new Unknown('the answer cannot be read');
+  return answer as T;
 }
 
 export function messageOf(error: unknown): string {

@@ -33,17 +33,37 @@ export function Dialog({ title, close, children, class: kind = '' }: Props) {
   );
 }
 
+interface Question {
+  title: string;
+  children: ComponentChildren;
+  yes: string;
+  /** Why yes cannot be said now; empty when it can. */
+  wrong?: string;
+  danger?: boolean;
+  buy?: boolean;
+  sell?: boolean;
+  onYes: () => void;
+  close: () => void;
+}
+
 /** Enter says yes, unless it is still held down from before. */
-export function Ask(props: { title: string; children: ComponentChildren; yes: string; danger?: boolean; buy?: boolean; sell?: boolean; onYes: () => void; close: () => void }) {
+export function Ask(props: Question) {
   const first = useRef<HTMLButtonElement>(null);
   useLayoutEffect(() => first.current?.focus(), []);
+  const wrong = props.wrong ?? '';
+  const yes = () => {
+    if (wrong !== '') return;
+    props.close();
+    props.onYes();
+  };
   const kind = props.buy ? 'send buy' : props.sell ? 'send sell' : props.danger ? 'danger solid' : 'solid';
   return (
     <Dialog title={props.title} close={props.close} class="question">
       {props.children}
+      <p class="answer bad" role="status">{wrong}</p>
       <div class="buttons end">
         <button onClick={props.close}>Back <kbd>Esc</kbd></button>
-        <button ref={first} class={kind} onKeyDown={(event) => event.repeat && event.preventDefault()} onClick={() => { props.close(); props.onYes(); }}>{props.yes} <kbd>Enter</kbd></button>
+        <button ref={first} class={kind} aria-disabled={wrong !== ''} onKeyDown={(event) => event.repeat && event.preventDefault()} onClick={yes}>{props.yes} <kbd>Enter</kbd></button>
       </div>
     </Dialog>
   );

@@ -1,15 +1,14 @@
-// The order ticket: checks while one types, says what it costs, and never sends one order twice. An order
-// whose outcome is not known is sent again under its own id, which places nothing if it was placed.
+// The order ticket: checks while one types, says what the order costs, and asks before it sends what could be a
+// mistake. What it sends is what was shown, and nothing while the page is not live.
 
 import { computed, signal, type Signal } from '@preact/signals';
-import { messageOf, post, Refusal, Unknown } from '../api';
 import { compare, decimal, divide, floorTo, places, print, shown, subtract } from '../decimal';
-import { inWords } from '../reasons';
+import { answer, busy, leave, place, unsure } from '../placing';
 import { confirmFrom } from '../settings';
 import { balances, book, choose, config, instrument, instruments, live, markets, symbol } from '../store';
 import * as rules from '../ticket';
-import { TIFS, TYPES, type Draft, type Field, type OrderType, type Tif } from '../ticket';
-import type { Side } from '../types';
+import { TIFS, TYPES, type Around, type Draft, type Field, type OrderType, type Tif } from '../ticket';
+import type { Instrument, Side } from '../types';
 import { modeOf } from './Banner';
 import { Ask } from './Dialog';
 
@@ -17,32 +16,14 @@ const FRESH: Draft = { side: 'BUY', type: 'LIMIT', tif: 'GTC', qty: '', inQuote:
 const PORTIONS = [25, 50, 75, 100];
 /** A limit so many percent through the market is asked about. */
 const FAR_PERCENT = 5;
-const UNSURE_KEY = 'veloz.unsure';
 
 const draft = signal<Draft>(FRESH);
-const busy = signal(false);
-const answer = signal<{ good: boolean; text: string } | undefined>(undefined);
-/** Sent, and not known to have been taken or refused; kept over a reload. */
-const unsure = signal<Record<string, unknown> | undefined>(recall());
-const confirming = signal<string | undefined>(undefined);
+/** An order that waits for a yes, as it was when it was asked about. */
+const asked = signal<Asked | undefined>(undefined);
 
-function recall(): Record<string, unknown> | undefined {
-  try {
-    const kept: unknown = JSON.parse(sessionStorage.getItem(UNSURE_KEY) ?? 'null');
-    return typeof kept === 'object' && kept !== null ? (kept as Record<string, unknown>) : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function doubt(body: Record<string, unknown> | undefined): void {
-  unsure.value = body;
-  try {
-    if (body) sessionStorage.setItem(UNSURE_KEY, JSON.stringify(body));
-    else sessionStorage.removeItem(UNSURE_KEY);
-  } catch {
-    // Storage is switched off: it is known as long as the page stands.
-  }
+interface Asked {
+  readonly draft: Draft;
+  readonly symbol: string;
 }
 
 export function change(part: Partial<Draft>): void {
@@ -80,12 +61,15 @@ export function closePosition(name: string, held: string): void {
   document.getElementById('qty')?.focus();
 }
 
-const around = computed(() => {
+const around = computed(() => aroundOf(draft.value.side));
+
+function aroundOf(side: Side): Around | undefined {
   const of = instrument.value;
   if (!of) return undefined;
-  const asset = draft.value.side === 'BUY' ? of.quote : of.base;
+  const asset = side === 'BUY' ? of.quote : of.base;
   return { of, free: decimal(balances.read().get(asset)?.free), book: book.read(), last: decimal(markets.read().get(symbol.value)?.price) };
-});
+}
+
 const problem = computed(() => around.value && rules.problem(draft.value, around.value));
 /** Only what a person sees of it: a market that moves does not draw the form anew. */
 const check = computed(() => problem.value?.text ?? '');
@@ -102,56 +86,37 @@ function gatewayMs(): number {
   return config.value?.market_source === 'replay' && at ? Number(at.slice(0, -6)) : Date.now();
 }
 
-interface Placed {
-  status: string;
-  executed_qty: string;
-  reason?: string;
-}
-
-async function send(body: Record<string, unknown>): Promise<void> {
-  busy.value = true;
-  try {
-    const placed = await post<Placed & { orders?: Placed[] }>(rules.pathOf(body), body);
-    doubt(undefined);
-    const why = placed.reason ? ` ${inWords(placed.reason, instrument.value)}` : '';
-    answer.value = placed.orders ? { good: true, text: 'Both are ACCEPTED; the first that is executed ends the other.' } : { good: true, text: `${placed.status}, executed ${shown(placed.executed_qty)}.${why}` };
-  } catch (error) {
-    const refused = error instanceof Refusal;
-    doubt(error instanceof Unknown ? body : undefined);
-    answer.value = { good: false, text: refused ? refusal(error) : `Not known whether it was placed: ${messageOf(error)}` };
-  } finally {
-    busy.value = false;
-  }
-}
-
-/** In words, and the gateway's own code or message. */
-function refusal(error: Refusal): string {
-  const code = error.reason || error.code;
-  const words = inWords(code, instrument.value);
-  return words === code ? `Refused: ${error.message}` : `Refused: ${words} (${code})`;
+/** Why it cannot be sent now; empty when it can. */
+function hindrance({ draft: what, symbol: name }: Asked): string {
+  if (name !== symbol.value) return `The page shows ${symbol.value} now, the order is for ${name}.`;
+  if (!live.value) return 'The page is not live: nothing is sent.';
+  if (busy.value || unsure.value) return 'What became of the last order is not known yet.';
+  const now = aroundOf(what.side);
+  return now ? (rules.problem(what, now)?.text ?? '') : 'What is traded is not known yet.';
 }
 
 function submit(event: Event): void {
   event.preventDefault();
-  if (busy.value || unsure.value || problem.value || !live.value || !around.value) return;
-  const why = doubts();
-  if (why === '') go();
-  else confirming.value = why;
+  const what = { draft: draft.value, symbol: symbol.value };
+  if (hindrance(what) !== '') return;
+  if (doubts(what.draft) === '') go(what);
+  else asked.value = what;
 }
 
-function go(): void {
-  void send(rules.body(draft.value, symbol.value, freshId(), gatewayMs()));
+function go(what: Asked): void {
+  if (hindrance(what) === '') void place(rules.body(what.draft, what.symbol, freshId(), gatewayMs()), instrument.value);
 }
 
 /** Why it is asked about before it is sent; empty when it is not. */
-function doubts(): string {
-  if (!around.value) return '';
-  const { total } = rules.estimate(draft.value, around.value);
+function doubts(what: Draft): string {
+  const now = aroundOf(what.side);
+  if (!now) return '';
+  const { total } = rules.estimate(what, now);
   const from = decimal(confirmFrom.value);
-  const far = rules.through(draft.value, around.value.last);
+  const far = rules.through(what, now.last);
   const reasons = [];
   if (!total) reasons.push('What it costs is not known: the book does not tell.');
-  else if (from && compare(total, from) >= 0) reasons.push(`It is worth ${shown(confirmFrom.value)} ${around.value.of.quote} or more.`);
+  else if (from && compare(total, from) >= 0) reasons.push(`It is worth ${shown(confirmFrom.value)} ${now.of.quote} or more.`);
   if (far >= FAR_PERCENT) reasons.push(`Its price is ${far} % through the market.`);
   return reasons.join(' ');
 }
@@ -160,7 +125,7 @@ export function Ticket() {
   const of = instrument.value;
   if (!of) return null;
   const { side, type, tif, reduceOnly } = draft.value;
-  const label = `${side === 'BUY' ? 'Buy' : 'Sell'} ${of.base}`;
+  const label = labelOf(side, of);
   const mode = config.value && modeOf(config.value);
   const quoted = rules.inQuote(draft.value);
   return (
@@ -195,7 +160,7 @@ export function Ticket() {
         {rules.hasLimit(type) ? <PriceInput /> : null}
         {rules.hasTif(type) && tif === 'GTD' ? <Input field="minutes" label="For how many minutes" hint="60" /> : null}
         {side === 'SELL' && type !== 'OCO' ? <label class="check"><input id="reduce-only" type="checkbox" checked={reduceOnly} onChange={(e) => change({ reduceOnly: e.currentTarget.checked })} />Reduce only: no more than is free</label> : null}
-        <Estimated />
+        <Estimated draft={draft.value} />
         <p id="ticket-check" class="check-text" aria-live="polite">{check.value}</p>
         <button class={`send ${side === 'BUY' ? 'buy' : 'sell'}`} disabled={busy.value || unsure.value !== undefined || problem.value !== undefined || !live.value}>{label}</button>
       </form>
@@ -204,30 +169,35 @@ export function Ticket() {
       <label class="threshold">Confirm from ({of.quote})
         <input id="confirm-from" inputMode="decimal" value={confirmFrom.value} title="Orders worth as much or more are asked about first; 0: every order" onChange={(e) => { if (decimal(e.currentTarget.value)) confirmFrom.value = e.currentTarget.value; else e.currentTarget.value = confirmFrom.value; }} />
       </label>
-      {confirming.value !== undefined ? <Confirm why={confirming.value} label={label} /> : null}
+      {asked.value ? <Confirm asked={asked.value} /> : null}
     </section>
   );
 }
 
+const labelOf = (side: Side, of: Instrument | undefined) => `${side === 'BUY' ? 'Buy' : 'Sell'} ${of?.base ?? ''}`;
+
 function Unsure({ body }: { body: Record<string, unknown> }) {
   return (
     <div class="buttons">
-      <button class="again" disabled={busy.value} onClick={() => void send(body)} title="Under its own id: it is placed once, however often it is sent">Send the same order again</button>
-      <button onClick={() => { doubt(undefined); answer.value = undefined; }} title="See under Open and History whether it is there">Leave it</button>
+      <button class="again" disabled={busy.value} onClick={() => void place(body, instrument.value)} title="Under its own id: it is placed once, however often it is sent">Send the same order again</button>
+      <button disabled={busy.value} onClick={leave} title="See under Open and History whether it is there">Leave it</button>
     </div>
   );
 }
 
-function Confirm({ why, label }: { why: string; label: string }) {
-  const { side, type, price, stop, stopLimit, qty } = draft.value;
-  const of = instrument.value;
-  const unit = rules.inQuote(draft.value) ? of?.quote : of?.base;
+/** What is sent is what is shown: the order as it was typed, and why it is asked about as of now. */
+function Confirm({ asked: what }: { asked: Asked }) {
+  const { side, type, price, stop, stopLimit, qty } = what.draft;
+  const of = instruments.value.get(what.symbol);
+  const mode = config.value && modeOf(config.value);
+  const unit = rules.inQuote(what.draft) ? of?.quote : of?.base;
   const at = [rules.hasStop(type) ? `stop ${shown(stop)}` : '', type === 'OCO' && stopLimit !== '' ? `then at ${shown(stopLimit)}` : '', rules.hasLimit(type) ? `at ${shown(price)}` : ''].filter(Boolean).join(', ');
   return (
-    <Ask title="Send this order?" yes={label} buy={side === 'BUY'} sell={side === 'SELL'} onYes={go} close={() => { confirming.value = undefined; }}>
+    <Ask title="Send this order?" yes={labelOf(side, of)} wrong={hindrance(what)} buy={side === 'BUY'} sell={side === 'SELL'} onYes={() => go(what)} close={() => { asked.value = undefined; }}>
+      {mode?.kind === 'real' ? <p><strong class="real">{mode.money}</strong></p> : null}
       <p class="big"><span class={side === 'BUY' ? 'buy' : 'sell'}>{side}</span> {shown(qty)} {unit} <span class="muted">{TYPES[type]}</span> {at}</p>
-      <Estimated />
-      <p>{why}</p>
+      <Estimated draft={what.draft} />
+      <p>{doubts(what.draft)}</p>
     </Ask>
   );
 }
@@ -281,11 +251,12 @@ function Portions() {
   );
 }
 
-function Estimated() {
-  if (!around.value) return null;
-  const { of, free } = around.value;
-  const { side, type } = draft.value;
-  const { total, qty, needed, asset, fee, feeAsset, thin } = rules.estimate(draft.value, around.value);
+function Estimated({ draft: what }: { draft: Draft }) {
+  const now = aroundOf(what.side);
+  if (!now) return null;
+  const { of, free } = now;
+  const { side, type } = what;
+  const { total, qty, needed, asset, fee, feeAsset, thin } = rules.estimate(what, now);
   const short = needed && free && compare(needed, free) > 0;
   const digits = places(of.tick);
   const average = type === 'MARKET' && total && qty ? divide(total, qty, digits + 2) : undefined;

@@ -1,0 +1,92 @@
+// Orders on their way. None is placed twice: one whose outcome is not known is kept, over a reload too, until an
+// answer decides it. It is sent again under its own id, which places nothing if it was placed.
+
+import { signal } from '@preact/signals';
+import { messageOf, post, Refusal, Unknown } from './api';
+import { shown } from './decimal';
+import { inWords } from './reasons';
+import { pathOf } from './ticket';
+import type { Instrument } from './types';
+
+type Order = Record<string, unknown>;
+
+const UNSURE_KEY = 'veloz.unsure';
+/** Refusals that say what became of an order which was sent before; any other speaks of its own request alone. */
+const DECIDES = new Set([409, 422]);
+
+export const busy = signal(false);
+export const answer = signal<{ good: boolean; text: string } | undefined>(undefined);
+/** Sent, and not known to have been taken or refused. */
+export const unsure = signal<Order | undefined>(recall());
+
+function recall(): Order | undefined {
+  try {
+    const kept: unknown = JSON.parse(sessionStorage.getItem(UNSURE_KEY) ?? 'null');
+    return typeof kept === 'object' && kept !== null ? (kept as Order) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a page that is loaded anew is in doubt about. */
+function keep(order: Order | undefined): void {
+  try {
+    if (order) sessionStorage.setItem(UNSURE_KEY, JSON.stringify(order));
+    else sessionStorage.removeItem(UNSURE_KEY);
+  } catch {
+    // Storage is switched off: it is known as long as the page stands.
+  }
+}
+
+/** Forgets the order that is in doubt. */
+export function leave(): void {
+  settle(undefined);
+  answer.value = undefined;
+}
+
+function settle(doubted: Order | undefined): void {
+  unsure.value = doubted;
+  keep(doubted);
+}
+
+/** Sends an order; while one is in doubt, only that one. `of` is what it trades. */
+export async function place(order: Order, of: Instrument | undefined): Promise<void> {
+  if (busy.value || (unsure.value ?? order) !== order) return;
+  const again = unsure.value !== undefined;
+  busy.value = true;
+  // A page that is left before the answer is here does not know it.
+  keep(order);
+  try {
+    const text = taken(await post<Placed>(pathOf(order), order), of);
+    settle(undefined);
+    answer.value = { good: true, text };
+  } catch (error) {
+    const decided = error instanceof Refusal && (!again || DECIDES.has(error.status));
+    settle(decided ? undefined : order);
+    const why = error instanceof Refusal ? refusal(error, of) : messageOf(error);
+    answer.value = { good: false, text: decided ? `Refused: ${why}` : `Not known whether it was placed: ${why}` };
+  } finally {
+    busy.value = false;
+  }
+}
+
+interface Placed {
+  status?: unknown;
+  executed_qty?: unknown;
+  reason?: string;
+  /** Of a pair. */
+  orders?: unknown;
+}
+
+function taken({ status, executed_qty: executed, reason, orders }: Placed, of: Instrument | undefined): string {
+  if (Array.isArray(orders)) return 'Both are ACCEPTED; the first that is executed ends the other.';
+  if (typeof status !== 'string' || typeof executed !== 'string') throw new Unknown('the answer does not say');
+  return `${status}, executed ${shown(executed)}.${reason ? ` ${inWords(reason, of)}` : ''}`;
+}
+
+/** In words, and the gateway's own code or message. */
+function refusal(error: Refusal, of: Instrument | undefined): string {
+  const code = error.reason || error.code;
+  const words = inWords(code, of);
+  return words === code ? error.message : `${words} (${code})`;
+}

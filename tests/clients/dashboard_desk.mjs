@@ -173,6 +173,69 @@ async function killSwitch(page, { shows, order }) {
   await page.locator('#stopped').waitFor({ state: 'detached' });
 }
 
+/** No answer to a post comes: before the gateway has it, or after. */
+const lost = (page, path, done) => page.route(path, async (route) => {
+  if (route.request().method() !== 'POST') return route.continue();
+  if (done) await route.fetch();
+  return route.abort();
+});
+
+/** After an answer that did not come nothing is said to have happened, or not to; what can be asked is asked. */
+async function unanswered(page, { shows, row, order, tab }) {
+  const button = (name) => page.getByRole('button', { name }).click();
+  await tab(/^Open/);
+  await order('Buy', '0.01', '1000');
+  await page.keyboard.press('Enter');
+  await row('open-orders', '1,000.00', 'ACCEPTED').waitFor();
+  for (const [path, act, what] of [
+    ['**/api/cancel', () => row('open-orders', '1,000.00').getByRole('button', { name: /^Cancel/ }).click(), /whether web-.* was/],
+    ['**/api/cancel_all', async () => { await page.locator('body').press('Shift+C'); await page.keyboard.press('Enter'); }, 'which orders were'],
+  ]) {
+    await lost(page, path, false);
+    await act();
+    await shows('.orders .told', what);
+    await shows('.orders .told', /^Not known .* cancelled: the gateway did not answer/);
+    await page.unroute(path);
+  }
+
+  await lost(page, '**/api/risk', false);
+  await button('Reduce only');
+  await shows('#switch-failed', 'When the gateway was asked after that, it had not happened');
+  await accessible(page, 'a switch that did not move');
+  await shows('#risk-state', 'ACTIVE');
+  const set = async () => {
+    await page.locator('body').press('Shift+L');
+    await page.locator('#limit-max_open_orders').fill('7');
+    await page.keyboard.press('Enter');
+    await shows('dialog', 'Set this limit?');
+    await page.keyboard.press('Enter');
+  };
+  await set();
+  await shows('#limits-check', 'Not known whether the limits were set');
+  await page.keyboard.press('Escape');
+  await page.route('**/api/risk/use', (route) => route.abort());
+  await set();
+  await shows('#limits-check', 'The gateway does not tell what holds');
+  await page.keyboard.press('Escape');
+  await page.unroute('**/api/risk/use');
+  await page.unroute('**/api/risk');
+
+  await lost(page, '**/api/risk', true);
+  await set();
+  await page.locator('dialog').waitFor({ state: 'detached' });
+  await shows('#limits', '1 of 7');
+  await button('Reduce only');
+  await shows('#risk-state', 'REDUCE_ONLY');
+  await page.locator('#switch-failed').waitFor({ state: 'detached' });
+  await button('Stop and cancel all');
+  await shows('#switch-failed', 'HALTED holds; not known whether every open order was cancelled');
+  await shows('#open-orders', 'No open orders');
+  await page.unroute('**/api/risk');
+  await button('Resume');
+  await shows('#risk-state', 'ACTIVE');
+  await page.locator('#switch-failed').waitFor({ state: 'detached' });
+}
+
 /** Sorted by number, filtered, and saved with every digit. */
 async function balances(page, { shows, row, tab }) {
   await tab('Balances');
@@ -279,5 +342,5 @@ async function externalEngine(page, { shows, row, order }) {
 }
 
 await story([url, engine], async (page, look) => {
-  for (const part of [byKeyboard, pair, limits, killSwitch, balances, unsure, banners, externalEngine]) await part(page, look);
+  for (const part of [byKeyboard, pair, limits, killSwitch, unanswered, balances, unsure, banners, externalEngine]) await part(page, look);
 });

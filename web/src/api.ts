@@ -75,3 +75,8 @@ function read<T extends object>(text: string): T {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** What a request that failed has done: nothing when it was refused, else nobody knows. */
+export function outcome(error: unknown, nothing: string, unknown: string): string {
+  return error instanceof Refusal ? `${nothing}: ${error.message}` : `${unknown}: ${messageOf(error)}`;
+}

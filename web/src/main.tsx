@@ -13,7 +13,7 @@ import { Help } from './panels/Help';
 import { Log, togglePause } from './panels/Log';
 import { askingAll, Orders, tab, TABS } from './panels/Orders';
 import { Replay } from './panels/Replay';
-import { asking, Risk, RiskDialogs, settingLimits, Stop } from './panels/Risk';
+import { asking, Risk, RiskDialogs, settingLimits, Stop, SwitchFailed } from './panels/Risk';
 import { pick, pickType, Ticket } from './panels/Ticket';
 import { config, link, open, start } from './store';
 
@@ -57,6 +57,7 @@ function App() {
     <>
       <Banner tools={<Stop />} />
       {ready.value ? <Notice /> : null}
+      <SwitchFailed />
       <main data-phase={link.value.phase} data-view={view.value} data-replay={config.value?.market_source === 'replay'}>
         {ready.value ? <><Chart /><div class="side"><Ticket /><Balances /><Risk /><Replay /><Health /></div><Book /><Trades /><Orders /><Log /></> : <Waiting />}
       </main>

@@ -2,7 +2,7 @@
 
 import { signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
-import { messageOf, post, Refusal, Unknown } from '../api';
+import { messageOf, post, Refusal } from '../api';
 import { compare, decimal, isMultiple, places, print, shown } from '../decimal';
 import { inWords } from '../reasons';
 import { instruments, open } from '../store';
@@ -24,7 +24,7 @@ function problem(qty: string, price: string, order: OrderState, of: Instrument |
 
 function refused(error: unknown, of: Instrument | undefined): string {
   if (error instanceof Refusal) return `Refused; the order stands as it did. ${inWords(error.reason || error.code, of)}`;
-  return error instanceof Unknown ? `Not known whether it was amended: ${error.message}. Look at the order, then try again.` : messageOf(error);
+  return `Not known whether it was amended: ${messageOf(error)}. Look at the order, then try again.`;
 }
 
 export function Amend({ order }: { order: OrderState }) {

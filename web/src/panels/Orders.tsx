@@ -2,7 +2,7 @@
 // and downloaded as they are shown.
 
 import { computed, signal, type Signal } from '@preact/signals';
-import { messageOf, post } from '../api';
+import { outcome, post } from '../api';
 import { download } from '../csv';
 import { add, decimal, gain, magnitude, multiply, places, print, round, shown, ZERO, type Decimal } from '../decimal';
 import { averageCost, unrealized, type Position } from '../pnl';
@@ -39,7 +39,7 @@ async function cancel(id: string): Promise<void> {
     await post('/api/cancel', { client_order_id: id });
     told.value = `${id} is cancelled.`;
   } catch (error) {
-    told.value = `${id} was not cancelled: ${messageOf(error)}`;
+    told.value = outcome(error, `${id} was not cancelled`, `Not known whether ${id} was cancelled`);
   } finally {
     const left = new Set(leaving.value);
     left.delete(id);
@@ -60,7 +60,7 @@ async function cancelAll(): Promise<void> {
     const { cancelled } = await post<{ cancelled: string[] }>('/api/cancel_all', {});
     told.value = `${cancelled.length} cancelled.`;
   } catch (error) {
-    told.value = `Not cancelled: ${messageOf(error)}`;
+    told.value = outcome(error, 'Not cancelled', 'Not known which orders were cancelled');
   }
 }
 

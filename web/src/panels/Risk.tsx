@@ -2,13 +2,14 @@
 
 import { signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
-import { messageOf, post } from '../api';
+import { messageOf, outcome, post, Refusal } from '../api';
 import { changes, fieldOf, inUse, LIMITS, lossReached, uses, type Changes, type Used } from '../limits';
 import { askRisk, balances, instruments, risk, riskUse } from '../store';
 import type { Risk as Settings } from '../types';
 import { Stale } from './Banner';
 import { Ask, Dialog } from './Dialog';
 
+/** What became of the switch when it was moved last, if not what was wanted. */
 const failed = signal('');
 /** The switch is about to be thrown by key. */
 export const asking = signal(false);
@@ -22,8 +23,28 @@ async function set(state: Settings['state']): Promise<void> {
     failed.value = '';
     void askRisk().catch(() => undefined);
   } catch (error) {
-    failed.value = `The switch did not move: ${messageOf(error)}`;
+    const told = await afterFailure(error, 'The switch did not move', 'Not known whether the switch moved', () => risk.peek()?.state === state);
+    const halted = `HALTED holds; not known whether every open order was cancelled: ${messageOf(error)}`;
+    failed.value = told === '' && state === 'HALTED' ? halted : told;
   }
+}
+
+/** After an answer that did not come the gateway is asked what holds; nothing to tell when that is what was wanted. */
+async function afterFailure(error: unknown, nothing: string, unknown: string, holds: () => boolean): Promise<string> {
+  const told = outcome(error, nothing, unknown);
+  if (error instanceof Refusal) return told;
+  try {
+    await askRisk();
+  } catch {
+    return `${told}. The gateway does not tell what holds.`;
+  }
+  return holds() ? '' : `${told}. When the gateway was asked after that, it had not happened.`;
+}
+
+/** Wherever the page is: a switch that did not move must be seen. */
+export function SwitchFailed() {
+  if (failed.value === '') return null;
+  return <p class="notice bad" role="alert" id="switch-failed">{failed.value} <button class="small" onClick={() => { failed.value = ''; }}>Seen</button></p>;
 }
 
 const MEANS: Record<Settings['state'], string> = {
@@ -54,7 +75,7 @@ export function Risk() {
   return (
     <section class="panel risk" aria-labelledby="risk-title" data-state={state}>
       <h2 id="risk-title">Trading <strong id="risk-state">{state ?? 'unknown'}</strong> <Stale /></h2>
-      <p role="status">{failed.value || meaning(now)}</p>
+      <p role="status">{meaning(now)}</p>
       <div class="buttons">
         <button class="kill" disabled={state === 'HALTED'} onClick={() => void set('HALTED')} title="Takes no order any more and cancels every open one (Shift+K)">Stop and cancel all</button>
         <button disabled={state === 'REDUCE_ONLY'} onClick={() => void set('REDUCE_ONLY')}>Reduce only</button>
@@ -107,33 +128,38 @@ function Limits({ now }: { now: Settings }) {
   );
 }
 
+/** Says why they may not be as wanted; empty when they are. */
+async function setLimits({ body }: Changes, holds: () => boolean): Promise<string> {
+  try {
+    risk.value = await post<Settings>('/api/risk', body);
+  } catch (error) {
+    return afterFailure(error, 'The limits stand as they did', 'Not known whether the limits were set', holds);
+  }
+  void askRisk().catch(() => undefined);
+  return '';
+}
+
 /** First the fields, then the question: what is set is read once more before it holds. */
 function Form({ now }: { now: Settings }) {
   // What was set when the form was opened; another who sets limits meanwhile is seen in the question.
   const [fields, setFields] = useState(() => Object.fromEntries(LIMITS.map((limit) => [limit.key, fieldOf(limit, now)])));
-  const [sure, setSure] = useState(false);
+  const [sure, setSure] = useState<Changes>();
   const [told, setTold] = useState('');
   const [busy, setBusy] = useState(false);
   const traded = [...balances.read().keys(), ...[...instruments.value.values()].flatMap(({ base, quote }) => [base, quote])];
   const made = changes(now, fields, traded);
   const close = () => { settingLimits.value = false; };
-  const send = async () => {
+  const send = async (wanted: Changes) => {
     setBusy(true);
-    try {
-      risk.value = await post<Settings>('/api/risk', made.body);
-      close();
-      void askRisk().catch(() => undefined);
-    } catch (error) {
-      setTold(`The limits stand as they did: ${messageOf(error)}`);
-      setSure(false);
-    } finally {
-      setBusy(false);
-    }
+    const text = await setLimits(wanted, () => changes(risk.peek() ?? now, fields, traded).list.length === 0);
+    setBusy(false);
+    setTold(text);
+    if (text === '') close();
   };
   if (sure) {
     return (
-      <Ask title={made.list.length === 1 ? 'Set this limit?' : 'Set these limits?'} yes="Set" onYes={() => void send()} close={() => setSure(false)}>
-        <Changed made={made} />
+      <Ask title={sure.list.length === 1 ? 'Set this limit?' : 'Set these limits?'} yes="Set" onYes={() => void send(sure)} close={() => setSure(undefined)}>
+        <Changed made={sure} />
         <p class="muted">They hold for every client of this gateway from now on, over restarts too. Open orders stay.</p>
       </Ask>
     );
@@ -142,7 +168,7 @@ function Form({ now }: { now: Settings }) {
     event.preventDefault();
     if (busy || made.wrong || made.list.length === 0) return;
     setTold('');
-    setSure(true);
+    setSure(made);
   };
   return (
     <Dialog title="Limits" close={close} class="question wide">

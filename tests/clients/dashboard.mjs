@@ -59,6 +59,16 @@ async function refused(page, { shows, row, order }) {
   await shows('#ticket-answer', 'Post-only: it would have taken from the book');
   await row('order-history', 'REJECTED', 'Post-only: it would have taken').waitFor();
 
+  // More than the book has: what it costs is not known, and asked about, however little it may be.
+  await page.locator('#type').selectOption('MARKET');
+  await page.locator('#qty').fill('20');
+  await shows('.estimate', 'Cost, at least');
+  await shows('.estimate', 'Beyond the book shown');
+  await page.locator('#qty').press('Enter');
+  await shows('dialog', 'It goes beyond the book that is shown');
+  await page.keyboard.press('Escape');
+  await page.locator('dialog').waitFor({ state: 'detached' });
+
   // An order that sleeps until a price, for a time; a large one is asked about.
   await page.locator('#type').selectOption('STOP_LOSS_LIMIT');
   await page.locator('#tif').selectOption('GTD');

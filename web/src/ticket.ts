@@ -1,7 +1,7 @@
 // What an order ticket knows without a page: which fields a type has, which rule an order breaks, what it
 // costs. All arithmetic is exact.
 
-import { add, compare, decimal, divide, floorTo, isMultiple, multiply, negate, print, roundUp, ZERO, type Decimal } from './decimal';
+import { add, compare, decimal, divide, floorTo, isMultiple, multiply, negate, print, roundUp, shown, ZERO, type Decimal } from './decimal';
 import type { Book, Instrument, Side } from './types';
 
 export const TYPES = {
@@ -58,6 +58,9 @@ export const hasStop = (type: OrderType): boolean => type === 'OCO' || type.star
 /** LIMIT_MAKER and OCO orders always rest until they are cancelled; an order without a limit is always immediate. */
 export const hasTif = (type: OrderType): boolean => hasLimit(type) && type !== 'LIMIT_MAKER' && type !== 'OCO';
 export const inQuote = (draft: Draft): boolean => draft.inQuote && draft.type === 'MARKET';
+
+/** A limit so many percent through the market is asked about. */
+const FAR_PERCENT = 5;
 
 const step = (text: string): Decimal => decimal(text) ?? { units: 1n, scale: 0 };
 
@@ -125,8 +128,8 @@ function pairProblem(draft: Draft, last: Decimal | undefined): Problem | undefin
 
 function worthProblem(draft: Draft, around: Around): Problem | undefined {
   const { of } = around;
-  const { total, needed, asset } = estimate(draft, around);
-  if (total && compare(total, step(of.min_notional)) < 0) {
+  const { total, needed, asset, thin } = estimate(draft, around);
+  if (total && !thin && compare(total, step(of.min_notional)) < 0) {
     return { field: 'qty', text: `The order must be worth ${of.min_notional} ${of.quote} at least.` };
   }
   if (draft.reduceOnly && draft.side === 'BUY') return { field: 'qty', text: 'Reduce-only orders sell.' };
@@ -148,11 +151,11 @@ export interface Estimate {
   asset: string;
   fee: Decimal | undefined;
   feeAsset: string;
-  /** The book ends before the order does. */
+  /** The book that is shown ends before the order does: total, quantity and fee are the least. */
   thin: boolean;
 }
 
-/** What the order costs or brings; a market order walks the book that is shown. */
+/** What the order costs or brings; a market order walks the book that is shown, which may be a part of it. */
 export function estimate(draft: Draft, { of, book }: Around): Estimate {
   const buy = draft.side === 'BUY';
   const amount = decimal(draft.qty);
@@ -164,7 +167,7 @@ export function estimate(draft: Draft, { of, book }: Around): Estimate {
   // The fee is taken from what is received.
   const received = buy ? qty : total;
   const fee = received && rate && roundUp(multiply(received, rate), Number(buy ? of.base_decimals : of.quote_decimals));
-  const needed = buy ? (inQuote(draft) ? amount : total) : qty;
+  const needed = inQuote(draft) ? (buy ? amount : qty) : buy ? total : amount;
   return { total, qty, needed, asset: buy ? of.quote : of.base, fee, feeAsset: buy ? of.base : of.quote, thin: walked?.thin ?? false };
 }
 
@@ -213,6 +216,19 @@ export function through(draft: Draft, last: Decimal | undefined): number {
   const over = draft.side === 'BUY' ? add(price, negate(last)) : add(last, negate(price));
   const share = divide(multiply(over, { units: 100n, scale: 0 }), last, 0);
   return share && share.units > 0n ? Number(share.units) : 0;
+}
+
+/** Why it is asked about before it is sent; empty when it is not. It is from this worth on. */
+export function doubts(draft: Draft, around: Around, askFrom: string): string {
+  const { total, thin } = estimate(draft, around);
+  const from = decimal(askFrom);
+  const far = through(draft, around.last);
+  const reasons = [];
+  if (!total) reasons.push('What it costs is not known: the book does not tell.');
+  else if (from && compare(total, from) >= 0) reasons.push(`It is worth ${shown(askFrom)} ${around.of.quote} or more.`);
+  if (thin) reasons.push('It goes beyond the book that is shown: at what prices is not known.');
+  if (far >= FAR_PERCENT) reasons.push(`Its price is ${far} % through the market.`);
+  return reasons.join(' ');
 }
 
 /** Where a body goes: pairs have an endpoint of their own. */

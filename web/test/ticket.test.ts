@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decimal, print } from '../src/decimal';
-import { body, estimate, pathOf, portion, problem, through, type Around, type Draft } from '../src/ticket';
+import { body, doubts, estimate, pathOf, portion, problem, through, type Around, type Draft } from '../src/ticket';
 
 const OF = {
   symbol: 'BTCUSDT', base: 'BTC', quote: 'USDT', tick: '0.01', lot: '0.001', min_qty: '0.001', max_qty: '9000.0', min_notional: '5.0',
@@ -41,6 +41,7 @@ describe('the ticket checks as one types', () => {
     [{ type: 'MARKET', price: '', qty: '500', inQuote: true }, ''],
     [{ type: 'MARKET', price: '', qty: '1000.1', inQuote: true }, 'not enough USDT free'],
     [{ side: 'SELL', qty: '1001' }, 'not enough BTC free'],
+    [{ type: 'MARKET', price: '', side: 'SELL', qty: '1001' }, 'not enough BTC free'],
     [{ side: 'SELL', qty: '1001', reduceOnly: true }, ''],
   ] as [Partial<Draft>, string][]) {
     it(`${JSON.stringify(part)}: ${text}`, () => (text === '' ? expect(wrong(part)).toBe('') : expect(wrong(part)).toContain(text)));
@@ -70,6 +71,19 @@ describe('what an order costs', () => {
     expect(portion(100, { ...LIMIT, type: 'OCO', price: '99', stop: '125' }, AROUND)).toBe('8');
     expect(portion(25, { ...LIMIT, side: 'SELL' }, { ...AROUND, free: decimal('0.0099') })).toBe('0.002');
     expect(portion(100, { ...LIMIT, type: 'MARKET', inQuote: true }, { ...AROUND, free: decimal('10.129') })).toBe('10.12');
+  });
+  it('is the least of it, and asked about, where the order goes beyond the book that is shown', () => {
+    const asks = (part: Partial<Draft>, from = '1000000') => doubts({ ...LIMIT, type: 'MARKET', price: '', ...part }, AROUND, from);
+    expect([asks({ qty: '5' }), asks({ qty: '509', inQuote: true }), asks({ side: 'SELL', qty: '3' })]).toEqual(['', '', '']);
+    for (const part of [{ qty: '5.001' }, { qty: '509.01', inQuote: true }, { side: 'SELL', qty: '3.001' }, { side: 'SELL', qty: '296', inQuote: true }] as Partial<Draft>[]) {
+      expect(asks(part)).toContain('beyond the book that is shown');
+    }
+    expect(costs({ type: 'MARKET', side: 'SELL', qty: '6' })).toBe('295 3 0.295 6 true');
+    expect(asks({ qty: '1' }, '101')).toBe('It is worth 101 USDT or more.');
+    expect(doubts({ ...LIMIT, type: 'MARKET' }, { ...AROUND, book: undefined }, '1000000')).toContain('not known');
+    // The rest may be worth what is missing here.
+    const thin = { book: { symbol: 'BTCUSDT', ts_ns: '1', bids: [], asks: [['101.0', '0.001']] } } as Partial<Around>;
+    expect(wrong({ type: 'MARKET', price: '', qty: '1' }, thin)).toBe('');
   });
   it('is told when its price is far through the market', () => {
     expect(through({ ...LIMIT, price: '110' }, decimal('100'))).toBe(10);

@@ -14,8 +14,6 @@ import { Ask } from './Dialog';
 
 const FRESH: Draft = { side: 'BUY', type: 'LIMIT', tif: 'GTC', qty: '', inQuote: false, price: '', stop: '', stopLimit: '', minutes: '60', reduceOnly: false };
 const PORTIONS = [25, 50, 75, 100];
-/** A limit so many percent through the market is asked about. */
-const FAR_PERCENT = 5;
 
 const draft = signal<Draft>(FRESH);
 /** An order that waits for a yes, as it was when it was asked about. */
@@ -99,7 +97,7 @@ function submit(event: Event): void {
   event.preventDefault();
   const what = { draft: draft.value, symbol: symbol.value };
   if (hindrance(what) !== '') return;
-  if (doubts(what.draft) === '') go(what);
+  if (doubts(what) === '') go(what);
   else asked.value = what;
 }
 
@@ -107,18 +105,9 @@ function go(what: Asked): void {
   if (hindrance(what) === '') void place(rules.body(what.draft, what.symbol, freshId(), gatewayMs()), instrument.value);
 }
 
-/** Why it is asked about before it is sent; empty when it is not. */
-function doubts(what: Draft): string {
+function doubts({ draft: what }: Asked): string {
   const now = aroundOf(what.side);
-  if (!now) return '';
-  const { total } = rules.estimate(what, now);
-  const from = decimal(confirmFrom.value);
-  const far = rules.through(what, now.last);
-  const reasons = [];
-  if (!total) reasons.push('What it costs is not known: the book does not tell.');
-  else if (from && compare(total, from) >= 0) reasons.push(`It is worth ${shown(confirmFrom.value)} ${now.of.quote} or more.`);
-  if (far >= FAR_PERCENT) reasons.push(`Its price is ${far} % through the market.`);
-  return reasons.join(' ');
+  return now ? rules.doubts(what, now, confirmFrom.value) : '';
 }
 
 export function Ticket() {
@@ -197,7 +186,7 @@ function Confirm({ asked: what }: { asked: Asked }) {
       {mode?.kind === 'real' ? <p><strong class="real">{mode.money}</strong></p> : null}
       <p class="big"><span class={side === 'BUY' ? 'buy' : 'sell'}>{side}</span> {shown(qty)} {unit} <span class="muted">{TYPES[type]}</span> {at}</p>
       <Estimated draft={what.draft} />
-      <p>{doubts(what.draft)}</p>
+      <p>{doubts(what)}</p>
     </Ask>
   );
 }
@@ -260,13 +249,15 @@ function Estimated({ draft: what }: { draft: Draft }) {
   const short = needed && free && compare(needed, free) > 0;
   const digits = places(of.tick);
   const average = type === 'MARKET' && total && qty ? divide(total, qty, digits + 2) : undefined;
+  // Each level further is a worse price.
+  const [roughly, price] = thin ? [', at least', side === 'BUY' ? 'at least' : 'at most'] : [rules.hasLimit(type) ? '' : ', about', 'about'];
   return (
     <dl class="estimate">
-      <div><dt>{side === 'BUY' ? 'Cost' : 'Proceeds'}{type === 'MARKET' ? ', about' : ''}</dt><dd>{total ? `${shown(print(total), digits)} ${of.quote}` : '—'}</dd></div>
-      {average ? <div><dt>Average price, about</dt><dd>{shown(print(average), digits)}</dd></div> : null}
-      <div><dt>Fee, at most</dt><dd>{fee ? `${shown(print(fee))} ${feeAsset}` : '—'}</dd></div>
+      <div><dt>{side === 'BUY' ? 'Cost' : 'Proceeds'}{roughly}</dt><dd>{total ? `${shown(print(total), digits)} ${of.quote}` : '—'}</dd></div>
+      {average ? <div><dt>Average price, {price}</dt><dd>{shown(print(average), digits)}</dd></div> : null}
+      <div><dt>Fee, at {thin ? 'least' : 'most'}</dt><dd>{fee ? `${shown(print(fee))} ${feeAsset}` : '—'}</dd></div>
       <div data-bad={short === true}><dt>Free</dt><dd>{free ? `${shown(print(free), digits)} ${asset}` : '—'}{short ? ' (too little)' : ''}</dd></div>
-      {thin ? <div data-bad="true"><dt>The book shown is smaller</dt><dd>the rest would expire</dd></div> : null}
+      {thin ? <div data-bad="true"><dt>Beyond the book shown</dt><dd>the rest: worse prices, or it expires</dd></div> : null}
     </dl>
   );
 }

@@ -281,6 +281,24 @@ async function unsure(page, { shows, row, order, tab }) {
   assert.equal((await openOrders()).length, 1);
 }
 
+/** What was before the page came is asked for until it is told; nobody is told meanwhile that there was nothing. */
+async function missing(page, { shows, tab }) {
+  await page.route('**/api/orders?*', (route) => route.fulfill({ status: 503, json: { error: 'overloaded', message: 'busy' } }));
+  await page.reload();
+  await shows('#connection', 'Live');
+  for (const panel of ['.orders', '.log']) await shows(`${panel} .stale`, 'earlier ones are missing');
+  await tab('History');
+  await shows('#order-history', 'The log is being read');
+  await tab('Positions');
+  await shows('#positions', 'Not done yet: busy');
+  await accessible(page, 'a past that is missing');
+  await page.unroute('**/api/orders?*');
+  await shows('#positions', 'No position: nothing has been filled yet');
+  await tab('History');
+  await shows('#order-history', 'CANCELLED');
+  await page.locator('.orders .stale, .log .stale').first().waitFor({ state: 'detached' });
+}
+
 /** Only the page's request for its settings, or for health, is answered here: no such venue can be reached. */
 async function banners(page, { shows }) {
   const config = await ask('/api/config');
@@ -342,5 +360,5 @@ async function externalEngine(page, { shows, row, order }) {
 }
 
 await story([url, engine], async (page, look) => {
-  for (const part of [byKeyboard, pair, limits, killSwitch, unanswered, balances, unsure, banners, externalEngine]) await part(page, look);
+  for (const part of [byKeyboard, pair, limits, killSwitch, unanswered, balances, unsure, missing, banners, externalEngine]) await part(page, look);
 });

@@ -159,6 +159,8 @@ async function question(page, { shows, order }) {
   let sent = 0;
   page.on('request', (request) => { sent += request.url().endsWith('/api/order') ? 1 : 0; });
   await order('Buy', '0.5', '40000');
+  // Another symbol's stream may be on its way.
+  await page.locator('.send:enabled').waitFor();
   await page.keyboard.press('Enter');
   await shows('dialog', '40,000');
   return async (told) => {
@@ -174,12 +176,15 @@ async function question(page, { shows, order }) {
 /** The order that was asked about is not sent for another symbol. */
 async function otherSymbol(page, look) {
   const choose = (name) => page.evaluate((hash) => { location.hash = hash; }, name);
-  await choose('BTCUSDT');
-  await look.shows('.send', 'BTC');
+  const choosesBtc = async () => {
+    await choose('BTCUSDT');
+    await look.shows('.send', 'BTC');
+  };
+  await choosesBtc();
   const refuses = await question(page, look);
   await choose('ETHUSDT');
   await refuses('The page shows ETHUSDT now, the order is for BTCUSDT');
-  await choose('BTCUSDT');
+  await choosesBtc();
 }
 
 /** A connection that stands open and says nothing is not called live, and no order goes into it. */

@@ -1,7 +1,7 @@
-// What happened before the page came, read from the log in pages. Each reader stops when `stale` says that
-// its answer is no longer wanted.
+// What happened before the page came, read from the log in pages, up to the event from which on the stream
+// tells. A request that fails is made again until it is answered, or until nobody wants its answer.
 
-import { ask, get } from './api';
+import { ask, get, messageOf } from './api';
 import { parseExact, rawEvents } from './json';
 import { entryOf, type LogEntry, type State } from './state';
 import type { Kind } from './stream';
@@ -12,6 +12,34 @@ const PAGE_EVENTS = 1_000;
 const FIRST_SPAN = 4_000;
 const MOST_PAGES_AT_ONCE = 24;
 
+const RETRY_FIRST_MS = 500;
+const RETRY_MOST_MS = 15_000;
+
+/** Who reads, and how long. */
+export interface Reader {
+  /** The answers are no longer wanted. */
+  stale(): boolean;
+  /** Why there is no answer yet; empty once there is one. */
+  told(why: string): void;
+}
+
+/** The answer, however often it takes, each time later than before; `undefined` once it is not wanted. */
+async function answered<T>(asks: () => Promise<T>, reader: Reader): Promise<T | undefined> {
+  for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(2 * waitMs, RETRY_MOST_MS)) {
+    try {
+      const answer = await asks();
+      if (reader.stale()) return undefined;
+      reader.told('');
+      return answer;
+    } catch (error) {
+      if (reader.stale()) return undefined;
+      reader.told(`${messageOf(error)}; it is asked again`);
+    }
+    await new Promise((next) => { setTimeout(next, waitMs); });
+    if (reader.stale()) return undefined;
+  }
+}
+
 type Recent = { id: string; type: string } & Record<string, unknown>;
 
 interface Page {
@@ -21,10 +49,12 @@ interface Page {
   gap?: unknown;
 }
 
-/** What befell orders lately: at once. */
-export async function recentOrders(state: State, stale: () => boolean): Promise<void> {
-  const { items } = await get<{ items: Recent[] }>('/api/orders?limit=1000');
-  if (stale()) return;
+/** What befell orders lately, up to this event: at once. */
+export async function recentOrders(state: State, upTo: number, reader: Reader): Promise<void> {
+  const page = await answered(() => get<{ items: Recent[] }>('/api/orders?limit=1000'), reader);
+  if (!page) return;
+  // What came since comes from the stream too.
+  const items = page.items.filter((item) => Number(item.id) <= upTo);
   const of = <T>(type: string) => items.filter((item) => item.type === type).map((item) => ({ ...item, id: Number(item.id) }) as unknown as Numbered<T>);
   state.before(of<Fill>('fill'), of<OrderState>('order_state'));
 }
@@ -38,23 +68,25 @@ const NO_MARKET = 'order_update,fill,order_state,account,error';
 const FEW_ORDER_EVENTS = 200;
 
 /** The last events up to this one, and what befell orders last: the log before anything new has come. */
-export async function recentEvents(state: State, upTo: number, stale: () => boolean): Promise<void> {
-  const { items } = await get<{ items: Recent[] }>(`/api/orders?limit=${FEW_ORDER_EVENTS}`);
-  const from = Math.min(upTo, ...items.map((item) => Number(item.id))) - 1;
+export async function recentEvents(state: State, upTo: number, reader: Reader): Promise<void> {
+  const orders = await answered(() => get<{ items: Recent[] }>(`/api/orders?limit=${FEW_ORDER_EVENTS}`), reader);
+  if (!orders) return;
+  const from = Math.min(upTo, ...orders.items.map((item) => Number(item.id))) - 1;
   const page = (types: string, after: number) => ask(`/api/events?limit=${PAGE_EVENTS}&after=${Math.max(0, after)}${types}`);
-  const pages = await Promise.all([page(`&types=${NO_MARKET}`, from), page('', upTo - PAGE_EVENTS)]);
-  if (stale()) return;
+  const pages = await answered(() => Promise.all([page(`&types=${NO_MARKET}`, from), page('', upTo - PAGE_EVENTS)]), reader);
+  if (!pages) return;
   const known = new Map(pages.flatMap(entriesOf).map((entry) => [entry.id, entry]));
   state.logBefore([...known.values()].filter((entry) => entry.id <= upTo).sort((a, b) => a.id - b.id));
 }
 
 /** Every fill and closed order that the log keeps up to this event. */
-export async function wholeAccount(state: State, upTo: number, stale: () => boolean): Promise<void> {
+export async function wholeAccount(state: State, upTo: number, reader: Reader): Promise<void> {
   let after = 0;
   let from = 1;
   while (after < upTo) {
-    const page = await get<Page>(`/api/events?types=fill,order_state&limit=${PAGE_EVENTS}&after=${after}`);
-    if (stale()) return;
+    const path = `/api/events?types=fill,order_state&limit=${PAGE_EVENTS}&after=${after}`;
+    const page = await answered(() => get<Page>(path), reader);
+    if (!page) return;
     if (after === 0) from = Math.max(1, Number(page.oldest));
     const items = page.items.map(({ id, event, data }) => ({ ...(data as object), id: Number(id), event }));
     const due = items.filter((item) => item.id <= upTo);
@@ -71,7 +103,7 @@ export async function wholeAccount(state: State, upTo: number, stale: () => bool
 /** The past of one symbol's trades, read backwards, some of it at a time. */
 export class Past {
   #span = FIRST_SPAN;
-  #busy = false;
+  busy = false;
   done = false;
 
   /** Everything up to this event is still to be read. */
@@ -81,15 +113,15 @@ export class Past {
   ) {}
 
   /** Reads on until there are some hundred trades more, or no past is left. */
-  async more(state: State, stale: () => boolean): Promise<boolean> {
-    if (this.#busy || this.done) return false;
-    this.#busy = true;
+  async more(state: State, reader: Reader): Promise<boolean> {
+    this.busy = true;
     try {
       let found = 0;
       for (let pages = 0; pages < MOST_PAGES_AT_ONCE && found < PAGE_EVENTS && !this.done; pages += 1) {
         const from = Math.max(0, this.upTo - this.#span);
-        const { trades, oldest } = await this.#read(from);
-        if (stale()) return false;
+        const read = await this.#read(from, reader);
+        if (!read) return false;
+        const { trades, oldest } = read;
         state.tradesBefore(trades);
         found += trades.length;
         this.upTo = from;
@@ -98,16 +130,17 @@ export class Past {
       }
       return found > 0;
     } finally {
-      this.#busy = false;
+      this.busy = false;
     }
   }
 
-  async #read(from: number): Promise<{ trades: Numbered<Market>[]; oldest: number }> {
+  async #read(from: number, reader: Reader): Promise<{ trades: Numbered<Market>[]; oldest: number } | undefined> {
     const trades: Numbered<Market>[] = [];
     let [after, oldest] = [from, 0];
     while (after < this.upTo) {
       const query = new URLSearchParams({ types: 'market', symbols: this.symbol, limit: String(PAGE_EVENTS), after: String(after) });
-      const page = await get<Page>(`/api/events?${query}`);
+      const page = await answered(() => get<Page>(`/api/events?${query}`), reader);
+      if (!page) return undefined;
       oldest = Number(page.oldest);
       for (const { id, data } of page.items) {
         if (Number(id) <= this.upTo) trades.push({ ...(data as Market), id: Number(id) });

@@ -2,9 +2,9 @@
 // from the log's pages, what is new from the stream, and settings, limits and health asked now and then.
 // After a gap all of it is dropped and taken anew.
 
-import { computed, effect, signal } from '@preact/signals';
+import { computed, effect, signal, type Signal } from '@preact/signals';
 import { get, messageOf, Refusal, type Problem } from './api';
-import { Past, recentEvents, recentOrders, wholeAccount } from './history';
+import { Past, recentEvents, recentOrders, wholeAccount, type Reader } from './history';
 import { Live, PACE_MS, showAll } from './live';
 import { State, type Slice } from './state';
 import { Stream, type Kind, type Link } from './stream';
@@ -45,8 +45,15 @@ export const { markets, balances, open, closed, fills, positions, trades, log } 
 export const book = new Live<Book | undefined>(undefined, PACE_MS);
 /** Grows when the candles were made anew or got a longer past, and not just by a trade. */
 export const history = signal(0);
-/** False while the symbol's past is being read. */
-export const pastRead = signal(false);
+
+/** How far the past is read: all of what is shown of it at first, and why it is not when a request failed. */
+export interface Reading {
+  done: boolean;
+  why: string;
+}
+const UNREAD: Reading = { done: false, why: '' };
+/** `orders`: those that ended lately, and fills; also tells why positions are not counted yet. `trades`: the symbol's. */
+export const readings = { orders: signal(UNREAD), events: signal(UNREAD), trades: signal(UNREAD) };
 /** When the state shown was last known to be current, in milliseconds since the epoch. */
 export const currentAt = signal(0);
 
@@ -70,6 +77,7 @@ const stream = new Stream({
   reset() {
     epoch += 1;
     past = undefined;
+    for (const reading of Object.values(readings)) reading.value = UNREAD;
     state.clear();
     book.now = undefined;
     book.touch();
@@ -83,9 +91,10 @@ const stream = new Stream({
     count.touch();
     const mine = epoch;
     const stale = () => mine !== epoch;
-    // The live part is whole without it; the next snapshot tries again.
-    void recentEvents(state, id, stale).catch(() => undefined);
-    void recentOrders(state, stale).then(() => wholeAccount(state, id, stale)).catch(() => undefined);
+    // The live part is whole without it.
+    void track(readings.events, stale, (reader) => recentEvents(state, id, reader));
+    void track(readings.orders, stale, (reader) => recentOrders(state, id, reader))
+      .then(() => track(readings.orders, stale, (reader) => wholeAccount(state, id, reader)));
     readPast(id);
   },
   book(data) {
@@ -110,24 +119,31 @@ export function counted() {
   return stream.count;
 }
 
+/** Tells how the reading goes while it is done. */
+async function track(reading: Signal<Reading>, stale: () => boolean, read: (reader: Reader) => Promise<void>): Promise<void> {
+  const told = (why: string) => { reading.value = { ...reading.peek(), why }; };
+  try {
+    await read({ stale, told });
+    if (!stale()) reading.value = { done: true, why: '' };
+  } catch (error) {
+    // An answer that is not what was asked for: to ask again would not help.
+    if (!stale()) told(messageOf(error));
+  }
+}
+
 function readPast(upTo: number): void {
   past = new Past(symbol.peek(), upTo);
-  pastRead.value = false;
+  readings.trades.value = UNREAD;
   void morePast();
 }
 
 /** Reads more of the past of the symbol's trades, if there is any. */
 export async function morePast(): Promise<void> {
   const mine = past;
-  if (!mine || mine.done) return;
-  try {
-    const found = await mine.more(state, () => past !== mine);
-    if (past === mine && found) history.value += 1;
-  } catch {
-    // Asked again when the chart is moved.
-  } finally {
-    if (past === mine) pastRead.value = true;
-  }
+  if (!mine || mine.done || mine.busy) return;
+  await track(readings.trades, () => past !== mine, async (reader) => {
+    if (await mine.more(state, reader)) history.value += 1;
+  });
 }
 
 export function choose(name: string): void {

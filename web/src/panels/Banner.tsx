@@ -1,11 +1,11 @@
 // What kind of money this is, and whether the screen can be trusted: the first thing seen.
 
-import { useSignalEffect } from '@preact/signals';
+import { useSignalEffect, type Signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 import { help, nextTheme } from '../keys';
 import { theme } from '../settings';
 import { clock } from '../text';
-import { config, counted, currentAt, link, problems, warnings } from '../store';
+import { config, counted, currentAt, link, problems, warnings, type Reading } from '../store';
 import type { Config } from '../types';
 import { wordsOf } from './Health';
 
@@ -114,4 +114,10 @@ export function Stale() {
   const { phase } = link.value;
   if (phase === 'live') return null;
   return <em class="stale">{phase === 'lost' && currentAt.value > 0 ? `stale, as of ${clock(currentAt.value)}` : 'not live'}</em>;
+}
+
+/** Beside what is not all here, as long as requests for what was before fail. */
+export function Missing({ of }: { of: Signal<Reading> }) {
+  const { why } = of.value;
+  return why === '' ? null : <em class="stale" role="status" title={why}>earlier ones are missing</em>;
 }

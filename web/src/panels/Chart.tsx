@@ -11,10 +11,10 @@ import type { Candle } from '../candles';
 import { decimal, places, print, shown, subtract, toNumber } from '../decimal';
 import { chartKind, colours, interval } from '../settings';
 import { secondOf } from '../state';
-import { candles, choose, fills, history, instrument, instruments, markets, morePast, open, pastRead, symbol, trades } from '../store';
+import { candles, choose, fills, history, instrument, instruments, markets, morePast, open, readings, symbol, trades } from '../store';
 import { priceOf, qtyOf, signClass } from '../text';
 import type { OrderState } from '../types';
-import { Stale } from './Banner';
+import { Missing, Stale } from './Banner';
 
 export const INTERVALS: [string, number][] = [['1s', 1], ['5s', 5], ['15s', 15], ['1m', 60], ['5m', 300], ['15m', 900], ['1h', 3600]];
 const MOST_MARKS = 200;
@@ -207,6 +207,7 @@ export function Chart() {
         </label>
         <Price />
         <Stale />
+        <Missing of={readings.trades} />
         <span class="space" />
         <div class="choices" role="group" aria-label="Interval">
           {INTERVALS.map(([name, seconds]) => <button key={name} aria-pressed={step() === seconds} onClick={() => { interval.value = String(seconds); }}>{name}</button>)}
@@ -224,7 +225,7 @@ export function Chart() {
 
 function Nothing() {
   if (trades.read().items.length > 0) return null;
-  return <p class="over">{pastRead.value ? `No trade of ${symbol.value} is kept. The chart grows with the first one.` : 'Reading what happened before.'}</p>;
+  return <p class="over">{readings.trades.value.done ? `No trade of ${symbol.value} is kept. The chart grows with the first one.` : 'Reading what happened before.'}</p>;
 }
 
 function Price() {

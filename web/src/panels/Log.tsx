@@ -6,8 +6,9 @@ import { entriesOf } from '../history';
 import { parseExact, pretty } from '../json';
 import { MOST_LOG_ENTRIES, type LogEntry } from '../state';
 import type { Kind } from '../stream';
-import { instruments, live, log } from '../store';
+import { instruments, live, log, readings } from '../store';
 import { Time } from '../text';
+import { Missing } from './Banner';
 import { Table, type Shown } from './Table';
 
 const KINDS: Kind[] = ['order_update', 'fill', 'order_state', 'account', 'error', 'market'];
@@ -99,6 +100,7 @@ export function Log() {
           <option value="">All symbols</option>
           {[...instruments.value.keys()].map((name) => <option key={name} value={name}>{name}</option>)}
         </select>
+        <Missing of={readings.events} />
         <span class="space" />
         <span class="told" role="status">{told.value}</span>
         <input id="log-search" type="search" placeholder="Search" aria-label="Search events" value={search.value} onInput={(e) => { search.value = e.currentTarget.value.trim(); }} />
@@ -138,7 +140,7 @@ function Entries() {
   const props = (row: LogEntry) => ({ 'data-kind': row.kind, 'data-id': row.id, 'aria-selected': undefined, class: row.id === (chosen.value?.id ?? at) ? 'chosen' : '' });
   return (
     <Table id="log" label="Events" columns={COLUMNS} rows={rows} keyOf={(row) => row.id} rowProps={props} showRow={showRow === -1 ? undefined : showRow}
-      empty={live.value ? `No such event among the last ${MOST_LOG_ENTRIES.toLocaleString()} that this page has. Go to an id to see older ones.` : 'No events yet.'} />
+      empty={live.value && readings.events.value.done ? `No such event among the last ${MOST_LOG_ENTRIES.toLocaleString()} that this page has. Go to an id to see older ones.` : 'No events yet.'} />
   );
 }
 

@@ -7,14 +7,14 @@ import { download } from '../csv';
 import { add, decimal, gain, magnitude, multiply, places, print, round, shown, ZERO, type Decimal } from '../decimal';
 import { averageCost, unrealized, type Position } from '../pnl';
 import { inWords } from '../reasons';
-import { closed, countedFrom, fills, instruments, live, markets, open, positions, symbol } from '../store';
+import { closed, countedFrom, fills, instruments, live, markets, open, positions, readings, symbol } from '../store';
 import { arrange, tableCsv, type Sort } from '../table';
 import { priceOf, qtyOf, sideClass, signClass, Time, utc } from '../text';
 import { TIFS, TYPES } from '../ticket';
 import type { Fill, Numbered, OrderState } from '../types';
 import { held as assets, WHOLE_BALANCES } from './Account';
 import { amending, Amend } from './Amend';
-import { Stale } from './Banner';
+import { Missing, Stale } from './Banner';
 import { Ask } from './Dialog';
 import { jump, searchLog } from './Log';
 import { sorting, Table, type Shown } from './Table';
@@ -208,6 +208,7 @@ export function Orders() {
           {TABS.map((name) => <TabButton key={name} name={name} />)}
         </div>
         <Stale />
+        <Missing of={readings.orders} />
         <Earned />
         <span class="space" />
         <span class="told" role="status">{told.value}</span>
@@ -267,6 +268,8 @@ function Earned() {
 }
 
 const nothing = (none: string) => (filter.value !== '' || onlyChosen.value ? 'No row passes the filter.' : live.value ? none : 'Not known yet.');
+/** The same of what began before the page did. */
+const nothingBefore = (none: string) => nothing(readings.orders.value.done ? none : 'The log is being read.');
 
 function Open() {
   const actions = (order: OrderState) => (
@@ -285,7 +288,8 @@ function Short({ long, short }: { long: string; short: string }) {
 
 function Positions() {
   const from = countedFrom();
-  const empty = from === undefined ? 'Counting the fills in the log.' : 'No position: nothing has been filled yet.';
+  const { why } = readings.orders.value;
+  const empty = from === undefined ? `Counting the fills in the log.${why === '' ? '' : ` Not done yet: ${why}.`}` : 'No position: nothing has been filled yet.';
   const actions = (row: Held) => (row.qty.units > 0n ? <button class="small" title="Fills in the ticket; nothing is sent" aria-label={`Close ${row.symbol}`} onClick={() => closePosition(row.symbol, print(magnitude(row.qty)))}>Close…</button> : null);
   return (
     <>
@@ -298,11 +302,11 @@ function Positions() {
 const byStatus = (row: OrderState) => ({ 'data-status': row.status });
 
 function History() {
-  return <Table id="order-history" label="Order history" columns={CLOSED_COLUMNS} rows={rowsOf.history()} keyOf={(row) => row.client_order_id} sort={sorts.history} rowProps={byStatus} empty={nothing('No order has ended yet.')} />;
+  return <Table id="order-history" label="Order history" columns={CLOSED_COLUMNS} rows={rowsOf.history()} keyOf={(row) => row.client_order_id} sort={sorts.history} rowProps={byStatus} empty={nothingBefore('No order has ended yet.')} />;
 }
 
 function Fills() {
-  return <Table id="fills" label="Fills" columns={FILL_COLUMNS} rows={rowsOf.fills()} keyOf={(row) => row.id} sort={sorts.fills} empty={nothing('No fills yet.')} />;
+  return <Table id="fills" label="Fills" columns={FILL_COLUMNS} rows={rowsOf.fills()} keyOf={(row) => row.id} sort={sorts.fills} empty={nothingBefore('No fills yet.')} />;
 }
 
 function WholeAccount() {

@@ -132,7 +132,7 @@ export class Stream {
     hear('gap', (event) => this.#onGap(event.data));
     hear('snapshot', (event) => this.#onWhole(Number(event.lastEventId)));
     hear('book', (event) => this.sink.book(parseExact(event.data)));
-    hear('ping', () => this.#level());
+    hear('ping', () => undefined);
   }
 
   #onOpen(onPurpose: boolean): void {
@@ -220,11 +220,9 @@ export class Stream {
   #level(): void {
     const goal = this.#goal;
     if (!this.#whole || !goal || (this.count.lastId ?? 0) < goal.id) return;
-    const lagMs = Math.max(0, Date.now() - goal.since);
-    goal.id = 0;
-    if (goal.since > 0) this.#tell({ phase: 'live', lagMs });
-    else if (this.#link.phase !== 'live') this.#tell({ phase: 'live' });
-    goal.since = 0;
+    // It says nothing of what comes after: the next answer does.
+    this.#goal = undefined;
+    this.#tell({ phase: 'live', lagMs: Math.max(0, Date.now() - goal.since) });
   }
 
   /** Asks what the newest event is, and whether the last one seen here is the same there. */
@@ -301,9 +299,11 @@ export class Stream {
     if (quiet > QUIET_MS + 2 * PROBE_PATIENCE_MS) this.#reopenNow();
     else if (slept || quiet > QUIET_MS || (!document.hidden && now - this.#probed > PROBE_MS)) void this.#probe();
     const goal = this.#goal;
-    const late = (goal && goal.since > 0 && now - goal.since > BEHIND_MS) || (this.#probing && now - this.#probed > UNANSWERED_MS);
+    const late = (goal && now - goal.since > BEHIND_MS) || (this.#probing && now - this.#probed > UNANSWERED_MS);
+    // Whoever reaches an old goal is not level yet.
+    if (late) this.#goal = undefined;
     if (late && this.#link.phase === 'live') this.#tell({ phase: 'behind' });
-    else if (this.#link.phase === 'behind' && !goal) void this.#probe();
+    if (this.#link.phase === 'behind' && !this.#goal) void this.#probe();
   }
 
   #reopenNow(): void {

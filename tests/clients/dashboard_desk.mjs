@@ -90,7 +90,7 @@ async function pair(page, { shows, row, order, tab }) {
   await page.locator('#stopLimit').fill('39900');
   await accessible(page, 'the ticket of a pair');
   await page.keyboard.press('Enter');
-  await shows('#ticket-answer', 'Both are ACCEPTED');
+  await shows('#ticket-answer', 'both are ACCEPTED');
   await row('open-orders', 'SELL', 'Post only, OCO', '60,000.00', '0.05000').waitFor();
   await row('open-orders', 'SELL', 'Stop loss limit, OCO', '39,900.00', '40,000.00', '0.05000').waitFor();
   await shows('#balances', '0.05000000');
@@ -173,10 +173,11 @@ async function killSwitch(page, { shows, order }) {
   await page.locator('#stopped').waitFor({ state: 'detached' });
 }
 
-/** No answer to a post comes: before the gateway has it, or after. */
+/** No answer to a post comes: the gateway does not have it, or has it and the connection breaks when `done` is settled. */
 const lost = (page, path, done) => page.route(path, async (route) => {
   if (route.request().method() !== 'POST') return route.continue();
   if (done) await route.fetch();
+  await done;
   return route.abort();
 });
 
@@ -194,7 +195,7 @@ async function unanswered(page, { shows, row, order, tab }) {
     await lost(page, path, false);
     await act();
     await shows('.orders .told', what);
-    await shows('.orders .told', /^Not known .* cancelled: the gateway did not answer/);
+    await shows('.orders .told', /^Not known .* cancelled: the connection to the gateway failed/);
     await page.unroute(path);
   }
 
@@ -227,7 +228,12 @@ async function unanswered(page, { shows, row, order, tab }) {
   await button('Reduce only');
   await shows('#risk-state', 'REDUCE_ONLY');
   await page.locator('#switch-failed').waitFor({ state: 'detached' });
+  await page.unroute('**/api/risk');
+  let seen;
+  await lost(page, '**/api/risk', new Promise((settle) => { seen = settle; }));
   await button('Stop and cancel all');
+  await shows('#stop-trading', 'Stopping…');
+  seen();
   await shows('#switch-failed', 'HALTED holds; not known whether every open order was cancelled');
   await shows('#open-orders', 'No open orders');
   await page.unroute('**/api/risk');
@@ -265,17 +271,17 @@ async function unsure(page, { shows, row, order, tab }) {
   await page.route('**/api/order', (route) => route.abort());
   await order('Buy', '0.01', '2000');
   await page.keyboard.press('Enter');
-  await shows('#ticket-answer', 'Not known whether it was placed');
+  await shows('#ticket-answer', 'not known whether it was placed');
   await accessible(page, 'an order whose outcome is not known');
   await page.unroute('**/api/order');
   // That it is too busy to be asked again says nothing of the first time.
   await page.route('**/api/order', (route) => route.fulfill({ status: 503, json: { error: 'overloaded', message: 'busy' } }));
   await page.getByRole('button', { name: 'Send the same order again' }).click();
-  await shows('#ticket-answer', 'Not known whether it was placed: The gateway is busy');
+  await shows('#ticket-answer', 'not known whether it was placed: busy');
   assert.equal(await page.locator('.send').isDisabled(), true);
   await page.unroute('**/api/order');
   await page.reload();
-  await shows('#ticket-answer', 'Not known whether the last order was placed');
+  await shows('#ticket-answer', 'BUY 0.01 BTCUSDT at 2000: not known whether it was placed');
   await page.getByRole('button', { name: 'Send the same order again' }).click();
   await row('open-orders', '2,000.00', 'ACCEPTED').waitFor();
   assert.equal((await openOrders()).length, 1);

@@ -71,7 +71,7 @@ await story(url, async (page, look) => {
   const gone = await cut(page, look, ids, ['vanish', 'return'], async () => {
     await heard('gone');
     await page.keyboard.press('Enter');
-    await shows('#ticket-answer', 'Not known whether it was placed');
+    await shows('#ticket-answer', 'not known whether it was placed');
   });
   await row('open-orders', 'while-gone', 'ACCEPTED').waitFor();
   await page.getByRole('button', { name: 'Send the same order again' }).click();

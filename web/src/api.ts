@@ -43,7 +43,8 @@ export async function ask(path: string, init: RequestInit = {}, patienceMs = REQ
     response = await fetch(path, { cache: 'no-store', ...init, signal: AbortSignal.timeout(patienceMs) });
     text = await response.text();
   } catch (error) {
-    throw new Unknown(`the gateway did not answer (${String(error)})`);
+    const late = error instanceof DOMException && error.name === 'TimeoutError';
+    throw new Unknown(late ? `the gateway did not answer within ${patienceMs / 1_000} s` : 'the connection to the gateway failed');
   }
   if (response.ok) return text;
   throw failure(response.status, text);

@@ -66,7 +66,7 @@ function App() {
       </nav>
       <footer>
         <span>VeloZ {config.value?.version ?? ''}</span>
-        <span>Press <kbd>?</kbd> for the keys</span>
+        <span class="keys">Press <kbd>?</kbd> for the keys</span>
         <span>Charts: TradingView Lightweight Charts™, Copyright (c) 2025 TradingView, Inc. <a href="https://www.tradingview.com/" rel="noreferrer">tradingview.com</a></span>
       </footer>
       <Help />

@@ -59,12 +59,11 @@ export async function place(order: Order, of: Instrument | undefined): Promise<v
   try {
     const text = taken(await post<Placed>(pathOf(order), order), of);
     settle(undefined);
-    answer.value = { good: true, text };
+    answer.value = { good: true, text: `${nameOf(order)}: ${text}` };
   } catch (error) {
     const decided = error instanceof Refusal && (!again || DECIDES.has(error.status));
     settle(decided ? undefined : order);
-    const why = error instanceof Refusal ? refusal(error, of) : messageOf(error);
-    answer.value = { good: false, text: decided ? `Refused: ${why}` : `Not known whether it was placed: ${why}` };
+    answer.value = { good: false, text: `${nameOf(order)}: ${decided ? refusal(error, of) : `not known whether it was placed: ${messageOf(error)}.`}` };
   } finally {
     busy.value = false;
   }
@@ -79,7 +78,7 @@ interface Placed {
 }
 
 function taken({ status, executed_qty: executed, reason, orders }: Placed, of: Instrument | undefined): string {
-  if (Array.isArray(orders)) return 'Both are ACCEPTED; the first that is executed ends the other.';
+  if (Array.isArray(orders)) return 'both are ACCEPTED; the first that is executed ends the other.';
   if (typeof status !== 'string' || typeof executed !== 'string') throw new Unknown('the answer does not say');
   return `${status}, executed ${shown(executed)}.${reason ? ` ${inWords(reason, of)}` : ''}`;
 }
@@ -88,5 +87,11 @@ function taken({ status, executed_qty: executed, reason, orders }: Placed, of: I
 function refusal(error: Refusal, of: Instrument | undefined): string {
   const code = error.reason || error.code;
   const words = inWords(code, of);
-  return words === code ? error.message : `${words} (${code})`;
+  return `refused. ${words === code ? error.message : `${words} (${code})`}`;
+}
+
+/** What an order is, for a person: the ticket may show another by then. */
+export function nameOf({ side, symbol, qty, quote_qty: worth, price }: Order): string {
+  const what = qty === undefined ? `${symbol} for ${worth}` : `${qty} ${symbol}`;
+  return `${side} ${what}${price === undefined ? '' : ` at ${price}`}`;
 }

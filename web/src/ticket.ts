@@ -12,7 +12,7 @@ export const TYPES = {
   STOP_LOSS_LIMIT: 'Stop loss limit',
   TAKE_PROFIT: 'Take profit',
   TAKE_PROFIT_LIMIT: 'Take profit limit',
-  OCO: 'Limit and stop (OCO)',
+  OCO: 'OCO pair',
 } as const;
 export type OrderType = keyof typeof TYPES;
 
@@ -226,7 +226,7 @@ export function doubts(draft: Draft, around: Around, askFrom: string): string {
   const reasons = [];
   if (!total) reasons.push('What it costs is not known: the book does not tell.');
   else if (from && compare(total, from) >= 0) reasons.push(`It is worth ${shown(askFrom)} ${around.of.quote} or more.`);
-  if (thin) reasons.push('It goes beyond the book that is shown: at what prices is not known.');
+  if (thin) reasons.push('It goes beyond the book that is shown; the prices there are not known.');
   if (far >= FAR_PERCENT) reasons.push(`Its price is ${far} % through the market.`);
   return reasons.join(' ');
 }

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 type Answer = [status: number, body: string] | 'broken';
 const REFUSED = (code: string) => `{"error":"${code}","message":"in words"}`;
 const TAKEN: Answer = [200, '{"ok":true,"client_order_id":"a","status":"ACCEPTED","executed_qty":0.0}'];
-const ORDER = { client_order_id: 'a', type: 'LIMIT' };
+const ORDER = { client_order_id: 'a', type: 'LIMIT', side: 'BUY', symbol: 'BTCUSDT', qty: '2', price: '3' };
 
 const kept = new Map<string, string>();
 let sent: string[] = [];
@@ -47,7 +47,7 @@ describe('an order', () => {
     it(`is in doubt after ${name}, over a reload too, and no other is sent meanwhile`, async () => {
       answers(answer, TAKEN);
       await place();
-      expect(placing.answer.value?.text).toContain('Not known whether it was placed');
+      expect(placing.answer.value?.text).toContain('not known whether it was placed');
       await load();
       expect(placing.unsure.value).toEqual(ORDER);
       await place({ ...ORDER, client_order_id: 'b' });
@@ -66,7 +66,7 @@ describe('an order', () => {
     it(`is not in doubt after ${status}`, async () => {
       answers([status, REFUSED(code)]);
       await place();
-      expect(placing.answer.value?.text).toContain('Refused: ');
+      expect(placing.answer.value?.text).toContain(': refused. ');
       expect([placing.unsure.value, kept.size]).toEqual([undefined, 0]);
     });
   }
@@ -79,7 +79,7 @@ describe('an order that is in doubt', () => {
       for (let times = 0; times < 3; times += 1) {
         await place();
         expect(placing.unsure.value).toEqual(ORDER);
-        expect(placing.answer.value?.text).toContain('Not known whether it was placed');
+        expect(placing.answer.value?.text).toContain('not known whether it was placed');
         expect(kept.size).toBe(1);
       }
       await place();
@@ -94,6 +94,14 @@ describe('an order that is in doubt', () => {
       expect([placing.unsure.value, kept.size]).toEqual([undefined, 0]);
     });
   }
+  it('is named, whatever is typed by then', async () => {
+    answers('broken', TAKEN);
+    await place();
+    expect(placing.answer.value?.text).toBe('BUY 2 BTCUSDT at 3: not known whether it was placed: the connection to the gateway failed.');
+    await place();
+    expect(placing.answer.value?.text).toBe('BUY 2 BTCUSDT at 3: ACCEPTED, executed 0.');
+    expect(placing.nameOf({ side: 'SELL', symbol: 'BTCUSDT', quote_qty: '5' })).toBe('SELL BTCUSDT for 5');
+  });
   it('can be left', async () => {
     answers('broken');
     await place();

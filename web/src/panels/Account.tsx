@@ -1,7 +1,7 @@
 // Balances: always in view beside the ticket, and with what they are worth among the tables of the orders.
 
 import { computed } from '@preact/signals';
-import { add, decimal, multiply, places, print, shown, ZERO } from '../decimal';
+import { add, decimal, multiply, places, print, round, shown, ZERO } from '../decimal';
 import { balances, instrument, instruments, markets } from '../store';
 import { arrange } from '../table';
 import type { Balance } from '../types';
@@ -38,11 +38,18 @@ function worthOf(row: Balance): { worth: string; unit: string } {
   return { worth: price ? print(multiply(totalOf(row), price)) : '', unit: of.quote };
 }
 
+/** Rounded to the digits that prices have. */
+function showWorth(row: Balance): string {
+  const { worth, unit } = worthOf(row);
+  const [exact, digits] = [decimal(worth), digitsShown(unit)];
+  return exact ? shown(print(round(exact, digits)), digits) : '';
+}
+
 /** As the tables of the orders show them, and a file keeps them. */
 export const WHOLE_BALANCES: Shown<Balance>[] = [
   ...BALANCES,
   amountColumn('total', 'Total', (row) => print(totalOf(row))),
-  { key: 'worth', name: 'Worth, at the last price', kind: 'number', value: (row) => worthOf(row).worth, show: (row) => shown(worthOf(row).worth, digitsShown(worthOf(row).unit)) },
+  { key: 'worth', name: 'Worth, at the last price', kind: 'number', value: (row) => worthOf(row).worth, show: showWorth, title: (row) => worthOf(row).worth },
   { key: 'unit', name: 'In', kind: 'text', value: (row) => worthOf(row).unit },
 ];
 

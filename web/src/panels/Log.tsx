@@ -140,7 +140,7 @@ function Entries() {
   const props = (row: LogEntry) => ({ 'data-kind': row.kind, 'data-id': row.id, 'aria-selected': undefined, class: row.id === (chosen.value?.id ?? at) ? 'chosen' : '' });
   return (
     <Table id="log" label="Events" columns={COLUMNS} rows={rows} keyOf={(row) => row.id} rowProps={props} showRow={showRow === -1 ? undefined : showRow}
-      empty={live.value && readings.events.value.done ? `No such event among the last ${MOST_LOG_ENTRIES.toLocaleString()} that this page has. Go to an id to see older ones.` : 'No events yet.'} />
+      empty={!live.value ? 'Not known yet.' : readings.events.value.done ? `No such event among the last ${MOST_LOG_ENTRIES.toLocaleString()} that this page has. Go to an id to see older ones.` : 'The log is being read.'} />
   );
 }
 

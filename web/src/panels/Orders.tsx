@@ -105,7 +105,7 @@ function averageOf(row: OrderState): string {
 
 const EVENT: Shown<{ id: number }> = { key: 'event', name: 'Event', kind: 'number', value: (row) => String(row.id), show: (row) => <button class="link" aria-label={`Event ${row.id} in the log`} onClick={() => void jump(row.id)}>{row.id}</button> };
 
-const OPEN_COLUMNS = columns<OrderState>('side', 'symbol', 'type', 'price', 'stop', 'qty', 'done', 'status', 'tif', 'changed', 'id');
+const OPEN_COLUMNS = columns<OrderState>('side', 'symbol', 'type', 'qty', 'price', 'stop', 'done', 'status', 'tif', 'changed', 'id');
 const CLOSED_COLUMNS: Shown<Numbered<OrderState>>[] = [
   ...columns<Numbered<OrderState>>('changed', 'side', 'symbol', 'type', 'price', 'qty', 'done', 'average', 'status', 'reason', 'id'), EVENT,
 ];

@@ -11,12 +11,15 @@ import { Ask, Dialog } from './Dialog';
 
 /** What became of the switch when it was moved last, if not what was wanted. */
 const failed = signal('');
+/** Trading is to stop, and the gateway has not answered yet. */
+const stopping = signal(false);
 /** The switch is about to be thrown by key. */
 export const asking = signal(false);
 /** The limits are being changed. */
 export const settingLimits = signal(false);
 
 async function set(state: Settings['state']): Promise<void> {
+  stopping.value = state === 'HALTED';
   try {
     const body = state === 'HALTED' ? { state, cancel_all: true } : { state };
     risk.value = await post<Settings>('/api/risk', body);
@@ -26,6 +29,8 @@ async function set(state: Settings['state']): Promise<void> {
     const told = await afterFailure(error, 'The switch did not move', 'Not known whether the switch moved', () => risk.peek()?.state === state);
     const halted = `HALTED holds; not known whether every open order was cancelled: ${messageOf(error)}`;
     failed.value = told === '' && state === 'HALTED' ? halted : told;
+  } finally {
+    stopping.value = false;
   }
 }
 
@@ -64,7 +69,7 @@ export function Stop() {
   return (
     <>
       {state === 'HALTED' || state === 'REDUCE_ONLY' ? <span class="stopped" id="stopped" title={MEANS[state]}>{state === 'HALTED' ? 'HALTED' : 'REDUCE ONLY'}</span> : null}
-      {state === 'HALTED' ? null : <button class="stop" id="stop-trading" aria-haspopup="dialog" onClick={() => { asking.value = true; }} title="Takes no order any more and cancels every open one: asks first (Shift+K)">Stop</button>}
+      {state === 'HALTED' ? null : <button class="stop" id="stop-trading" aria-haspopup="dialog" onClick={() => { asking.value = true; }} title="Takes no order any more and cancels every open one: asks first (Shift+K)">{stopping.value ? 'Stopping…' : 'Stop'}</button>}
     </>
   );
 }

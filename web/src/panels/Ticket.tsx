@@ -3,7 +3,7 @@
 
 import { computed, signal, type Signal } from '@preact/signals';
 import { compare, decimal, divide, floorTo, places, print, shown, subtract } from '../decimal';
-import { answer, busy, leave, place, unsure } from '../placing';
+import { answer, busy, leave, nameOf, place, unsure } from '../placing';
 import { confirmFrom } from '../settings';
 import { balances, book, choose, config, instrument, instruments, live, markets, symbol } from '../store';
 import * as rules from '../ticket';
@@ -153,7 +153,7 @@ export function Ticket() {
         <p id="ticket-check" class="check-text" aria-live="polite">{check.value}</p>
         <button class={`send ${side === 'BUY' ? 'buy' : 'sell'}`} disabled={busy.value || unsure.value !== undefined || problem.value !== undefined || !live.value}>{label}</button>
       </form>
-      <p id="ticket-answer" class={`answer ${answer.value?.good ? 'good' : 'bad'}`} role="status">{answer.value?.text ?? (unsure.value ? 'Not known whether the last order was placed.' : '')}</p>
+      <p id="ticket-answer" class={`answer ${answer.value?.good ? 'good' : 'bad'}`} role="status">{answer.value?.text ?? (unsure.value ? `${nameOf(unsure.value)}: not known whether it was placed.` : '')}</p>
       {unsure.value ? <Unsure body={unsure.value} /> : null}
       <label class="threshold">Confirm from ({of.quote})
         <input id="confirm-from" inputMode="decimal" value={confirmFrom.value} title="Orders worth as much or more are asked about first; 0: every order" onChange={(e) => { if (decimal(e.currentTarget.value)) confirmFrom.value = e.currentTarget.value; else e.currentTarget.value = confirmFrom.value; }} />
@@ -240,6 +240,13 @@ function Portions() {
   );
 }
 
+/** How the worth that is shown is meant. */
+function roughly({ type, side }: Draft, thin: boolean): string {
+  if (thin) return ', at least';
+  if (type === 'OCO') return side === 'BUY' ? ', at its stop' : ', at its limit';
+  return rules.hasLimit(type) ? '' : ', about';
+}
+
 function Estimated({ draft: what }: { draft: Draft }) {
   const now = aroundOf(what.side);
   if (!now) return null;
@@ -250,10 +257,10 @@ function Estimated({ draft: what }: { draft: Draft }) {
   const digits = places(of.tick);
   const average = type === 'MARKET' && total && qty ? divide(total, qty, digits + 2) : undefined;
   // Each level further is a worse price.
-  const [roughly, price] = thin ? [', at least', side === 'BUY' ? 'at least' : 'at most'] : [rules.hasLimit(type) ? '' : ', about', 'about'];
+  const price = !thin ? 'about' : side === 'BUY' ? 'at least' : 'at most';
   return (
     <dl class="estimate">
-      <div><dt>{side === 'BUY' ? 'Cost' : 'Proceeds'}{roughly}</dt><dd>{total ? `${shown(print(total), digits)} ${of.quote}` : '—'}</dd></div>
+      <div><dt>{side === 'BUY' ? 'Cost' : 'Proceeds'}{roughly(what, thin)}</dt><dd>{total ? `${shown(print(type === 'MARKET' ? floorTo(total, { units: 1n, scale: digits }) : total), digits)} ${of.quote}` : '—'}</dd></div>
       {average ? <div><dt>Average price, {price}</dt><dd>{shown(print(average), digits)}</dd></div> : null}
       <div><dt>Fee, at {thin ? 'least' : 'most'}</dt><dd>{fee ? `${shown(print(fee))} ${feeAsset}` : '—'}</dd></div>
       <div data-bad={short === true}><dt>Free</dt><dd>{free ? `${shown(print(free), digits)} ${asset}` : '—'}{short ? ' (too little)' : ''}</dd></div>

@@ -136,12 +136,17 @@ async function positions(page, { shows, row, tab }) {
 async function survive(page, look, ids) {
   const { shows, row } = look;
   const before = await number(page, '#last-id');
+  await row('open-orders', 'Stop loss limit').getByRole('button', { name: /^Amend/ }).click();
+  await shows('dialog', 'Amend SELL BTCUSDT');
   console.log('kill');
   await shows('#connection', 'CONNECTION LOST');
   await shows('[role=alert]', `event ${before}`);
   await shows('.chart .stale', 'stale, as of');
   await shows('.orders .stale', 'stale, as of');
   assert.equal(await page.locator('.send').isDisabled(), true);
+  await shows('#amend-check', 'The page is not live');
+  assert.equal(await page.locator('dialog .solid').isDisabled(), true);
+  await page.keyboard.press('Escape');
   console.log('lost');
   await row('open-orders', 'while-away', 'ACCEPTED').waitFor();
   await shows('#connection', 'Live');

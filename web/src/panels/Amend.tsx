@@ -5,7 +5,7 @@ import { useState } from 'preact/hooks';
 import { messageOf, post, Refusal } from '../api';
 import { compare, decimal, isMultiple, places, print, shown } from '../decimal';
 import { inWords } from '../reasons';
-import { instruments, open } from '../store';
+import { instruments, live, open } from '../store';
 import type { Instrument, OrderState } from '../types';
 import { Dialog } from './Dialog';
 
@@ -35,7 +35,7 @@ export function Amend({ order }: { order: OrderState }) {
   const [busy, setBusy] = useState(false);
   const limited = order.limit_price !== undefined;
   const now = open.read().get(order.client_order_id);
-  const wrong = now ? problem(qty, price, now, of) : 'The order is not open any more.';
+  const wrong = !live.value ? 'The page is not live: nothing is sent.' : now ? problem(qty, price, now, of) : 'The order is not open any more.';
   const close = () => { amending.value = undefined; };
   const send = async (event: Event) => {
     event.preventDefault();
@@ -65,7 +65,7 @@ export function Amend({ order }: { order: OrderState }) {
           </label>
         ) : null}
         <p class="muted">Less quantity keeps the place in the queue; more, or another price, goes to the back.</p>
-        <p id="amend-check" class="answer bad" role="status">{told || wrong}</p>
+        <p id="amend-check" class="answer bad" role="status">{wrong || told}</p>
         <div class="buttons end">
           <button type="button" onClick={close}>Back <kbd>Esc</kbd></button>
           <button class="solid" disabled={wrong !== '' || busy}>Amend <kbd>Enter</kbd></button>

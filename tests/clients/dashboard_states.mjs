@@ -7,6 +7,13 @@ import { accessible, story } from './dashboard_page.mjs';
 
 const url = process.argv[2];
 
+/** Another client's order, which stays open. */
+async function place(id) {
+  const order = { side: 'BUY', symbol: 'ETHUSDT', qty: '0.1', price: '100', client_order_id: id };
+  const placed = await fetch(new URL('/api/order', url), { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(order) });
+  assert.equal(placed.status, 200);
+}
+
 async function everyState(page, { shows, row, order }) {
   await page.goto(url);
   await shows('#connection', 'Live');
@@ -56,6 +63,9 @@ async function keys(page, { shows, row }) {
   await body.press('Shift+C');
   await shows('dialog', 'Every open order');
   await accessible(page, 'a question');
+  await shows('dialog', 'Cancel 1');
+  await place('One-more');
+  await shows('dialog', 'Cancel 2');
   await page.keyboard.press('Enter');
   await shows('#open-orders', 'No open orders');
   // The ticket can be reached and sent with the Tab key and Enter alone.
@@ -83,9 +93,7 @@ async function pause(page, { shows }) {
 
 /** The log shows what is searched for, one symbol's events, or both: those and no others, as more come. */
 async function find(page, { shows }) {
-  const order = { side: 'BUY', symbol: 'ETHUSDT', qty: '0.1', price: '100', client_order_id: 'Find-me' };
-  const placed = await fetch(new URL('/api/order', url), { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(order) });
-  assert.equal(placed.status, 200);
+  await place('Find-me');
   const newest = async () => Number(await page.locator('#last-id').textContent());
   const onlyShows = (words, kinds = []) => page.waitForFunction(([wanted, besides]) => {
     const rows = [...document.querySelectorAll('#log tbody tr[data-id]')];

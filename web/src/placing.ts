@@ -15,7 +15,12 @@ const UNSURE_KEY = 'veloz.unsure';
 const DECIDES = new Set([409, 422]);
 
 export const busy = signal(false);
-export const answer = signal<{ good: boolean; text: string } | undefined>(undefined);
+interface Answer {
+  good: boolean;
+  text: string;
+}
+
+export const answer = signal<Answer | undefined>(undefined);
 /** Sent, and not known to have been taken or refused. */
 export const unsure = signal<Order | undefined>(recall());
 
@@ -57,9 +62,9 @@ export async function place(order: Order, of: Instrument | undefined): Promise<v
   // A page that is left before the answer is here does not know it.
   keep(order);
   try {
-    const text = taken(await post<Placed>(pathOf(order), order), of);
+    const { good, text } = taken(await post<Placed>(pathOf(order), order), of);
     settle(undefined);
-    answer.value = { good: true, text: `${nameOf(order)}: ${text}` };
+    answer.value = { good, text: `${nameOf(order)}: ${text}` };
   } catch (error) {
     const decided = error instanceof Refusal && (!again || DECIDES.has(error.status));
     settle(decided ? undefined : order);
@@ -69,6 +74,9 @@ export async function place(order: Order, of: Instrument | undefined): Promise<v
   }
 }
 
+/** Taken, and not done as it was wanted. */
+const UNDONE = new Set(['CANCELLED', 'EXPIRED', 'REJECTED']);
+
 interface Placed {
   status?: unknown;
   executed_qty?: unknown;
@@ -77,10 +85,10 @@ interface Placed {
   orders?: unknown;
 }
 
-function taken({ status, executed_qty: executed, reason, orders }: Placed, of: Instrument | undefined): string {
-  if (Array.isArray(orders)) return 'both are ACCEPTED; the first that is executed ends the other.';
+function taken({ status, executed_qty: executed, reason, orders }: Placed, of: Instrument | undefined): Answer {
+  if (Array.isArray(orders)) return { good: true, text: 'both are ACCEPTED; the first that is executed ends the other.' };
   if (typeof status !== 'string' || typeof executed !== 'string') throw new Unknown('the answer does not say');
-  return `${status}, executed ${shown(executed)}.${reason ? ` ${inWords(reason, of)}` : ''}`;
+  return { good: !UNDONE.has(status), text: `${status}, executed ${shown(executed)}.${reason ? ` ${inWords(reason, of)}` : ''}` };
 }
 
 /** In words, and the gateway's own code or message. */

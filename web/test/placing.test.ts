@@ -62,6 +62,13 @@ describe('an order', () => {
     await load();
     expect(placing.unsure.value).toEqual(ORDER);
   });
+  it('that expired is no success', async () => {
+    answers([200, '{"ok":true,"status":"EXPIRED","executed_qty":0.0,"reason":"no_liquidity"}'], TAKEN);
+    await place();
+    expect(placing.answer.value).toEqual({ good: false, text: 'BUY 2 BTCUSDT at 3: EXPIRED, executed 0. The book offered nothing (more) to it.' });
+    await place();
+    expect(placing.answer.value?.good).toBe(true);
+  });
   for (const [status, code] of [[400, 'bad_params'], [409, 'duplicate_client_order_id'], [422, 'rejected'], [503, 'overloaded']] as const) {
     it(`is not in doubt after ${status}`, async () => {
       answers([status, REFUSED(code)]);

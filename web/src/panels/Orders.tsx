@@ -221,11 +221,7 @@ export function Orders() {
         {tab.value === 'open' ? <Open /> : tab.value === 'positions' ? <Positions /> : tab.value === 'history' ? <History /> : tab.value === 'fills' ? <Fills /> : <WholeAccount />}
       </div>
       {amending.value ? <Amend order={amending.value} /> : null}
-      {askingAll.value ? (
-        <Ask title="Cancel all orders?" yes={`Cancel ${open.now.size}`} danger onYes={() => void cancelAll()} close={() => { askingAll.value = false; }}>
-          <p>Every open order of every symbol is cancelled.</p>
-        </Ask>
-      ) : null}
+      {askingAll.value ? <AskAll /> : null}
     </section>
   );
 }
@@ -254,6 +250,14 @@ function OpenCount() {
 
 function CancelAll() {
   return <button class="danger" disabled={open.read().size === 0} onClick={() => { askingAll.value = true; }} title="Asks first (Shift+C)">Cancel all</button>;
+}
+
+function AskAll() {
+  return (
+    <Ask title="Cancel all orders?" yes={`Cancel ${open.read().size}`} danger onYes={() => void cancelAll()} close={() => { askingAll.value = false; }}>
+      <p>Every open order of every symbol is cancelled.</p>
+    </Ask>
+  );
 }
 
 /** What all positions earn, by quote asset. */

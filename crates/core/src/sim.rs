@@ -285,11 +285,6 @@ impl SimMarket {
         self.resting_mut(side).insert(rank(side, price), ticket, place).map(RestId)
     }
 
-    /// Where the last order at a price rests: the one that the next must know.
-    pub(crate) fn last_at(&self, side: Side, price: Price) -> Option<RestId> {
-        self.resting(side).last_at(rank(side, price)).map(RestId)
-    }
-
     /// Has a look at where an order may rest. What a look says means nothing, but that what it looked at is near.
     pub(crate) fn look_at(&self, side: Side, at: RestId) -> usize {
         self.resting(side).node(at.0).map_or(0, |node| node.ticket.key)

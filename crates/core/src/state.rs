@@ -291,14 +291,22 @@ impl State {
 
     #[inline(never)]
     fn look_up(&self, id: &ClientOrderId) -> Option<OrderKey> {
-        if self.index.has_missed(id) {
+        let met = self.index.met.get();
+        if let Some(&key) = self.index.expected.get(met)
+            && self.data.orders.is_known_as(key, id)
+        {
+            self.index.met.set(met + 1);
+            self.index.last_looked_up.set(key);
+            return Some(key);
+        }
+        if self.index.missed(id).is_some() {
             return None;
         }
-        let is_it = |key| self.data.orders.is_named(key, id);
-        let key = self.index.order_key(id, is_it);
+        let hash = Index::hash_of(id);
+        let key = self.index.order_key(hash, |key| self.data.orders.is_named(key, id));
         match key {
             Some(key) => self.index.last_looked_up.set(key),
-            None => self.index.last_missed.set(Some(*id)),
+            None => self.index.last_missed.set(Some((*id, hash))),
         }
         key
     }
@@ -439,8 +447,12 @@ impl State {
         let key = self.data.orders.len();
         let id = &request.client_order_id;
         // The engine has just looked it up, as a rule, and found none.
-        let is_new = self.index.has_missed(id) || self.order_key(id).is_none();
-        if !is_new || !self.index.insert(id, key) {
+        let hash = match self.index.missed(id) {
+            Some(hash) => hash,
+            None if self.order_key(id).is_none() => Index::hash_of(id),
+            None => return,
+        };
+        if !self.index.insert(hash, key) {
             return;
         }
         self.index.last_looked_up.set(key);

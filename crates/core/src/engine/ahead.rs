@@ -5,7 +5,7 @@
 //! queue, for its neighbours there. Asked for all together, these waits overlap.
 
 use super::Engine;
-use crate::input::{Input, NewOrder};
+use crate::input::Input;
 use crate::sim::{OrderKey, RestId};
 use crate::state::State;
 use crate::store::look;
@@ -16,9 +16,7 @@ use crate::types::Side;
 pub(super) struct Ahead {
     /// The hashes of the names of their orders.
     names: Vec<u32>,
-    /// Those of the orders that there are, most likely.
-    keys: Vec<OrderKey>,
-    /// The markets, sides and places of these, and of those behind which new ones will stand.
+    /// The markets, sides and places of those of these orders that there are, most likely.
     rests: Vec<(usize, Side, RestId)>,
 }
 
@@ -27,15 +25,12 @@ impl Engine {
     /// there are several.
     pub fn look_ahead<'a>(&mut self, inputs: impl Iterator<Item = &'a Input>) {
         let mut ahead = std::mem::take(&mut self.ahead);
-        let Ahead { names, keys, rests } = &mut ahead;
+        let Ahead { names, rests } = &mut ahead;
         names.clear();
         rests.clear();
         for input in inputs {
             let id = match input {
-                Input::NewOrder(order) => {
-                    rests.extend(self.last_before(order));
-                    &order.client_order_id
-                }
+                Input::NewOrder(order) => &order.client_order_id,
                 Input::Cancel(cancel) => &cancel.client_order_id,
                 Input::Amend(amend) => &amend.client_order_id,
                 _ => continue,
@@ -43,9 +38,7 @@ impl Engine {
             names.push(State::name_hash(id));
         }
         self.state.look_at_names(names);
-        keys.clear();
-        keys.extend(names.iter().filter_map(|hash| self.state.likely_key(*hash)));
-        self.state.look_at_orders(keys);
+        let keys = self.state.expected();
         look(keys.iter().map(|key| self.rests.look_at(*key)));
         rests.extend(keys.iter().filter_map(|key| self.rests_at(*key)));
         let market = |index: usize| self.markets.get(index).map(|market| &market.sim);
@@ -56,13 +49,6 @@ impl Engine {
                 .filter_map(|&(index, side, at)| Some(market(index)?.look_beside(side, at))),
         );
         self.ahead = ahead;
-    }
-
-    /// Where the order rests behind which a new one will.
-    fn last_before(&self, order: &NewOrder) -> Option<(usize, Side, RestId)> {
-        let index = self.index.get(&order.symbol)?;
-        let last = self.markets.get(index)?.sim.last_at(order.side, order.price?)?;
-        Some((index, order.side, last))
     }
 
     fn rests_at(&self, key: OrderKey) -> Option<(usize, Side, RestId)> {

@@ -12,20 +12,22 @@ impl State {
         Index::hash_of(id)
     }
 
-    /// Has a look at where names of those hashes are.
-    pub(crate) fn look_at_names(&self, hashes: &[u32]) {
-        self.index.look_at(hashes);
+    /// Has a look at where names of those hashes are, at where the orders lie that most likely have them, and at
+    /// whether these are open. They are expected to be asked for in that order.
+    pub(crate) fn look_at_names(&mut self, hashes: &[u32]) {
+        let Index { orders, open, expected, met, .. } = &mut self.index;
+        orders.look_at(hashes);
+        let guess = |hash: &u32| usize::try_from(orders.guess(*hash)?).ok();
+        expected.clear();
+        expected.extend(hashes.iter().filter_map(guess));
+        met.set(0);
+        self.data.orders.look_at(expected);
+        look(expected.iter().map(|key| open.look_at(*key)));
     }
 
-    /// The key of the order of that name most likely.
-    pub(crate) fn likely_key(&self, hash: u32) -> Option<OrderKey> {
-        self.index.likely_key(hash)
-    }
-
-    /// Has a look at where orders lie, and at whether they are open.
-    pub(crate) fn look_at_orders(&self, keys: &[OrderKey]) {
-        self.data.orders.look_at(keys);
-        look(keys.iter().map(|key| self.index.open.look_at(*key)));
+    /// The orders that are expected to be asked for.
+    pub(crate) fn expected(&self) -> &[OrderKey] {
+        &self.index.expected
     }
 
     /// The instrument of an order that lies packed, and which way it goes.

@@ -13,7 +13,7 @@ use crate::types::{ClientOrderId, Money, Side, TsNs};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Index {
     /// From the names of the orders to their keys.
-    orders: Table,
+    pub(super) orders: Table,
     pub(super) open: KeySet,
     /// The open orders that stand until a time, by that time.
     pub(super) expiring: BTreeSet<(TsNs, usize)>,
@@ -21,8 +21,12 @@ pub(super) struct Index {
     pub(super) pairs: SymbolIndex,
     /// The order that was looked up last: the one that the next look is about, as a rule.
     pub(super) last_looked_up: Cell<usize>,
-    /// The name that was looked up last of those of no order: that of a new one, as a rule, which is about to be.
-    pub(super) last_missed: Cell<Option<ClientOrderId>>,
+    /// The orders that are most likely to be looked up next, in this order; and how many of them were.
+    pub(super) expected: Vec<OrderKey>,
+    pub(super) met: Cell<usize>,
+    /// The name that was looked up last of those of no order, and its hash: that of a new one, as a rule, which is
+    /// about to be.
+    pub(super) last_missed: Cell<Option<(ClientOrderId, u32)>>,
     /// What the open orders of each pair come to.
     pub(super) open_of_pair: Vec<OpenOrders>,
 }
@@ -88,12 +92,12 @@ impl Index {
         for key in data.orders.in_memory() {
             // Of most only the name counts: they are closed.
             if let Some(id) = data.orders.closed(key) {
-                index.insert(&id, key);
+                index.insert(hash_of(&id), key);
                 continue;
             }
             let Some(order) = data.orders.get(key) else { continue };
             if key >= data.orders.archived_count() {
-                index.insert(&order.client_order_id(), key);
+                index.insert(hash_of(&order.client_order_id()), key);
             }
             if order.is_open() {
                 index.open.insert(key);
@@ -106,20 +110,20 @@ impl Index {
         index
     }
 
-    /// The key of the order of that name, for which `is_it` holds.
+    /// The key of the order whose name has that hash, and for which `is_it` holds.
     pub(super) fn order_key(
         &self,
-        id: &ClientOrderId,
+        hash: u32,
         is_it: impl Fn(OrderKey) -> bool,
     ) -> Option<OrderKey> {
         let found = |key| usize::try_from(key).is_ok_and(&is_it);
-        self.orders.find(hash_of(id), found).and_then(|key| usize::try_from(key).ok())
+        self.orders.find(hash, found).and_then(|key| usize::try_from(key).ok())
     }
 
-    /// Whether it is known that no order has that name.
+    /// The hash of a name of which it is known that no order has it.
     #[inline]
-    pub(super) fn has_missed(&self, id: &ClientOrderId) -> bool {
-        self.last_missed.get().is_some_and(|missed| missed.is(id))
+    pub(super) fn missed(&self, id: &ClientOrderId) -> Option<u32> {
+        self.last_missed.get().filter(|(missed, _)| missed.is(id)).map(|(_, hash)| hash)
     }
 
     /// The hash of a name, to ask for the key of later.
@@ -127,20 +131,10 @@ impl Index {
         hash_of(id)
     }
 
-    /// A key that most likely is the one of a name of that hash.
-    pub(super) fn likely_key(&self, hash: u32) -> Option<OrderKey> {
-        usize::try_from(self.orders.guess(hash)?).ok()
-    }
-
-    /// Has a look at where the keys of names of those hashes are.
-    pub(super) fn look_at(&self, hashes: &[u32]) {
-        self.orders.look_at(hashes);
-    }
-
-    /// Notes the key of a name. `false`: there are as many orders as there may be.
-    pub(super) fn insert(&mut self, id: &ClientOrderId, key: OrderKey) -> bool {
+    /// Notes the key of a name of that hash. `false`: there are as many orders as there may be.
+    pub(super) fn insert(&mut self, hash: u32, key: OrderKey) -> bool {
         let Ok(key) = u32::try_from(key) else { return false };
-        self.orders.insert(hash_of(id), key);
+        self.orders.insert(hash, key);
         self.last_missed.set(None);
         true
     }

@@ -75,6 +75,7 @@ struct Ready {
 
 impl Ready {
     /// Puts an order into a place, where it begins as that request: it is long to be made elsewhere and moved.
+    #[inline(always)]
     fn begin<'a>(place: &'a mut Option<Ready>, changed: bool, request: &NewOrder) -> &'a mut Order {
         match place {
             Some(ready) => {
@@ -232,7 +233,17 @@ impl Orders {
                 self.make_room(key);
                 *self.ready_keys.get_mut(key % READY)? = key;
                 let (packed, place) = (self.packed.get(key)?, self.ready.get_mut(key % READY)?);
-                packed.unpack_into(Ready::begin(place, false, &packed.request(symbol)));
+                match place {
+                    Some(ready) => {
+                        ready.order.begin(&packed.request(symbol));
+                        packed.unpack_into(&mut ready.order);
+                        ready.changed = false;
+                    }
+                    None => {
+                        let order = Box::new(packed.unpack(symbol));
+                        *place = Some(Ready { order, changed: false });
+                    }
+                }
             }
             _ => {
                 let (order, changed) = match self.whole.remove(&key) {

@@ -7,11 +7,12 @@ const BLOCK: usize = 512;
 #[derive(Debug, Clone)]
 pub(crate) struct Blocks<T> {
     blocks: Vec<Vec<T>>,
+    len: usize,
 }
 
 impl<T> Default for Blocks<T> {
     fn default() -> Blocks<T> {
-        Blocks { blocks: Vec::new() }
+        Blocks { blocks: Vec::new(), len: 0 }
     }
 }
 
@@ -29,7 +30,7 @@ impl<T> Blocks<T> {
             last.resize(len - before * BLOCK, gone);
             blocks.push(last);
         }
-        Blocks { blocks }
+        Blocks { blocks, len }
     }
 
     /// Forgets the entries between two places, which are then not there, or `gone`. All before are forgotten already.
@@ -50,8 +51,7 @@ impl<T> Blocks<T> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        let last = self.blocks.last().map_or(0, Vec::len);
-        self.blocks.len().saturating_sub(1) * BLOCK + last
+        self.len
     }
 
     #[inline]
@@ -65,6 +65,7 @@ impl<T> Blocks<T> {
     }
 
     pub(crate) fn push(&mut self, entry: T) {
+        self.len += 1;
         match self.blocks.last_mut() {
             Some(block) if block.len() < BLOCK => block.push(entry),
             _ => {

@@ -1,5 +1,7 @@
 //! Orders as clients and venues see them: identity, cancels, refusals, and reports in any order.
 
+use std::collections::HashSet;
+
 use crate::common::{Rig, id, levels, order, price, qty, snapshot, symbol, trade};
 use veloz_core::engine::Venue;
 use veloz_core::event::Event;
@@ -206,4 +208,34 @@ fn what_a_source_tells_again_makes_the_book_only() {
     }
     assert_eq!(rig.engine.state().position(&symbol("BTCUSDT")), Some(4));
     assert_eq!(rig.engine.book(&symbol("BTCUSDT")).unwrap().top(5).0, levels("99 2"));
+}
+
+/// Whatever is looked at ahead, in whatever order the inputs then come.
+#[test]
+fn a_look_ahead_changes_nothing() {
+    let (mut rig, mut plain) = (rig(), rig());
+    let mut random = fastrand::Rng::with_seed(1);
+    for batch in 0..100 {
+        let mut input = |number: usize| {
+            let name = id(&format!("a{}", random.usize(..2 * batch + 20)));
+            match number % 3 {
+                0 => Input::Cancel(CancelOrder { client_order_id: name, symbol: None }),
+                1 => Input::NewOrder(order(&format!("{name} BUY 1 @ {}", 97 + batch % 2))),
+                _ => Input::NewOrder(order(&format!("{name} SELL 0.001 MARKET"))),
+            }
+        };
+        let mut inputs: Vec<_> = (0..12).map(&mut input).collect();
+        rig.engine.look_ahead(inputs.iter());
+        if batch % 3 == 0 {
+            random.shuffle(&mut inputs);
+        }
+        for input in &inputs {
+            assert_eq!(rig.input(input), plain.input(input), "{input:?}");
+            assert_eq!(rig.step.events, plain.step.events, "{input:?}");
+            assert_eq!(rig.step.facts, plain.step.facts, "{input:?}");
+        }
+    }
+    let statuses: HashSet<_> = plain.engine.state().orders().filter_map(|o| o.status).collect();
+    assert!(statuses.len() >= 3, "{statuses:?}");
+    assert_eq!(rig.engine.check_invariants(), Ok(()));
 }

@@ -48,14 +48,13 @@ fn show(dir: &Path, files: &[(PathBuf, u64)], output: &mut Output) -> Result<(),
     let bounds = JournalReader::open_offline(dir).map(|log| log.bounds());
     if output.json {
         let file = |(path, bytes): &(PathBuf, u64)| json!({"file": path, "bytes": bytes});
-        let mut told = json!({"dir": dir, "files": files.iter().map(file).collect::<Vec<_>>()});
-        match bounds {
+        let files: Vec<_> = files.iter().map(file).collect();
+        output.json(&match bounds {
             Ok(Bounds { oldest, newest }) => {
-                told["events"] = json!({"oldest": oldest, "newest": newest})
+                json!({"dir": dir, "files": files, "oldest": oldest, "newest": newest})
             }
-            Err(error) => told["error"] = error.to_string().into(),
-        }
-        output.json(&told)?;
+            Err(error) => json!({"dir": dir, "files": files, "error": error.to_string()}),
+        })?;
     } else {
         const COLUMNS: &[Column] = &[("FILE", Align::Left), ("BYTES", Align::Right)];
         let row =

@@ -30,6 +30,7 @@ mod truth;
 mod world;
 
 use std::io::Write as _;
+use std::panic::{catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -50,12 +51,16 @@ fn number(name: &str) -> Option<u64> {
 
 #[track_caller]
 fn check(seed: u64) -> Report {
-    run(seed, Plant::Nothing).unwrap_or_else(|error| {
-        panic!(
-            "seed {seed}: {error}\n\
-             again: SIM_SEED={seed} cargo test -p veloz --test simulator one_seed -- --nocapture"
-        )
-    })
+    let again =
+        format!("SIM_SEED={seed} cargo test -p veloz --test simulator one_seed -- --nocapture");
+    match catch_unwind(|| run(seed, Plant::Nothing)) {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => panic!("seed {seed}: {error}\nagain: {again}"),
+        Err(panic) => {
+            tell(&format!("seed {seed} panicked; again: {again}"));
+            resume_unwind(panic)
+        }
+    }
 }
 
 #[test]

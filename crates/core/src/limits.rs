@@ -202,7 +202,7 @@ pub const JOURNAL_SEGMENT_MAX_BYTES: u64 = 1 << 30;
 pub const JOURNAL_RESERVE_BYTES: u64 = 8 << 20;
 
 /// How much at a time is reserved beyond that, in a segment that is to grow so far.
-pub const JOURNAL_PREALLOCATE_BYTES: u64 = 16 << 20;
+pub const JOURNAL_PREALLOCATE_BYTES: u64 = 32 << 20;
 
 /// And no more with little free on the disk: what is reserved is used up before anything is told.
 pub const JOURNAL_PREALLOCATE_LOW_BYTES: u64 = 4 << 20;

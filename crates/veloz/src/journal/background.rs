@@ -1,7 +1,7 @@
 //! What the journal does beside appending: syncs, snapshots, retention.
 //!
-//! Two threads: one that syncs and makes the next segment (with `process` durability), so that a long rewrite
-//! never delays it, and one for the rest. They end with the [`Background`], after finishing what waits. Or none, and whoever
+//! Three threads: with `process` durability one that syncs, and one that makes the space ready for what comes, and the
+//! next segment; and one for the rest, so that a long rewrite delays neither. They end with the [`Background`], after finishing what waits. Or none, and whoever
 //! opened the journal does that work step by step, by [`Upkeep`]: so does the simulator.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,6 +45,10 @@ struct ActiveFile {
     durable: u64,
     /// Since when something written waits for the disk.
     waiting_since: Option<Instant>,
+    /// Up to where the writer wants space reserved before it needs it.
+    reserve_to: Option<u64>,
+    /// Up to where that was done.
+    reserved: u64,
 }
 
 impl Active {
@@ -56,6 +60,8 @@ impl Active {
             written: end,
             durable: end,
             waiting_since: None,
+            reserve_to: None,
+            reserved: 0,
         };
         Active {
             state: Mutex::new(state),
@@ -66,7 +72,7 @@ impl Active {
         }
     }
 
-    /// The place of the next segment. While one is made, this waits for it.
+    /// The place of the next segment. While one is made, or space is reserved, this waits for it.
     pub(super) fn spare(&self) -> MutexGuard<'_, Option<Spare>> {
         lock(&self.spare)
     }
@@ -79,12 +85,35 @@ impl Active {
         state.written = end;
         state.durable = end;
         state.waiting_since = None;
+        state.reserve_to = None;
+        state.reserved = 0;
     }
 
-    pub(super) fn set_written(&self, end: u64) {
+    /// Notes what is written, and up to where space is to be reserved soon; gives up to where it was by now.
+    pub(super) fn set_written(&self, end: u64, reserve_to: Option<u64>) -> u64 {
         let mut state = lock(&self.state);
         state.written = end;
         state.waiting_since.get_or_insert_with(Instant::now);
+        state.reserve_to = reserve_to;
+        state.reserved
+    }
+
+    /// Nothing is reserved any more. To be called under the lock of [`Active::spare`].
+    pub(super) fn reserve_nothing(&self) {
+        lock(&self.state).reserve_to = None;
+    }
+
+    /// Reserves what the writer wants before it needs it: there it would wait for the sync that is under way. Whether
+    /// it works does not matter: the writer tries it again, and tells.
+    fn reserve(&self) {
+        // Not beside the end of a segment, which gives back what is reserved.
+        let _alone = self.spare();
+        let ActiveFile { segment, file, reserve_to, .. } = self.state();
+        let Some(to) = reserve_to.filter(|to| file.allocate(*to).is_ok()) else { return };
+        let mut state = lock(&self.state);
+        if Arc::ptr_eq(&state.segment, &segment) {
+            state.reserved = to;
+        }
     }
 
     /// How long something written has been waiting for the disk.
@@ -212,9 +241,10 @@ impl Background {
         let keeper = Keeper::new(log, active, config, snapshots, &word);
         let segment_bytes = config.segment_bytes;
         let (log, active) = (Arc::clone(log), Arc::clone(active));
-        let syncer = Syncer { log, active, segment_bytes, ready: Ready::default() };
+        let syncer = Syncer { log: Arc::clone(&log), active: Arc::clone(&active) };
+        let preparer = Preparer { log, active, segment_bytes, ready: Ready::default() };
         let syncs = config.durability == Durability::Process;
-        let upkeep = Upkeep { keeper, jobs: received, syncer, syncs };
+        let upkeep = Upkeep { keeper, jobs: received, syncer, preparer, syncs };
         let (jobs, threads) = (Some(jobs), Vec::new());
         let background = Background { jobs, syncs: None, word, threads };
         (background, upkeep)
@@ -222,7 +252,7 @@ impl Background {
 
     /// Gives the work to threads.
     pub(super) fn start(&mut self, upkeep: Upkeep) -> std::io::Result<()> {
-        let Upkeep { keeper, jobs, syncer, syncs } = upkeep;
+        let Upkeep { keeper, jobs, syncer, mut preparer, syncs } = upkeep;
         let keep = move || {
             let mut keeper = keeper;
             keeper.give_way();
@@ -231,9 +261,12 @@ impl Background {
         self.threads.push(spawn("journal-jobs", keep)?);
         if syncs {
             let (wake, woken) = bounded(1);
+            let (ahead, due) = bounded(1);
             self.syncs = Some(wake);
-            let mut syncer = syncer;
-            self.threads.push(spawn("journal-sync", move || syncer.sync_regularly(&woken))?);
+            self.threads
+                .push(spawn("journal-sync", move || syncer.sync_regularly(&woken, &ahead))?);
+            let prepare = move || due.iter().for_each(|()| preparer.prepare());
+            self.threads.push(spawn("journal-ahead", prepare)?);
         }
         Ok(())
     }
@@ -332,10 +365,16 @@ fn keep(keeper: &mut Keeper, job: Job) {
     *lock(&keeper.word.failure) = done.err().map(|error| error.to_string());
 }
 
-/// Brings to the disk what is written, and sees that the space for what comes is ready, and the next segment there, in
-/// time.
+/// Brings to the disk what is written.
 #[derive(Debug)]
 struct Syncer {
+    log: Arc<Log>,
+    active: Arc<Active>,
+}
+
+/// Sees that the space for what comes is ready, and the next segment there, in time.
+#[derive(Debug)]
+struct Preparer {
     log: Arc<Log>,
     active: Arc<Active>,
     segment_bytes: u64,
@@ -350,15 +389,23 @@ struct Ready {
 }
 
 impl Syncer {
-    fn sync_regularly(&mut self, woken: &Receiver<()>) {
+    fn sync_regularly(&self, woken: &Receiver<()>, ahead: &Sender<()>) {
         let interval = Duration::from_millis(JOURNAL_SYNC_INTERVAL_MS);
         while woken.recv_timeout(interval) != Err(RecvTimeoutError::Disconnected) {
-            self.make_ready();
+            // Beside this: the sync would come the later for it.
+            let _ = ahead.try_send(());
+            self.active.reserve();
             if self.active.sync(&self.log).is_err() {
                 return; // poisoned, and told
             }
-            self.make_spare();
         }
+    }
+}
+
+impl Preparer {
+    fn prepare(&mut self) {
+        self.make_ready();
+        self.make_spare();
     }
 
     /// Has the space behind the end ready: an append to it takes two thirds of the time then, for the system finds
@@ -381,7 +428,7 @@ impl Syncer {
     fn make_spare(&self) {
         let mut spare = self.active.spare();
         if spare.is_none() && self.active.written() >= self.segment_bytes / 2 {
-            *spare = Spare::make(&*self.log.storage).ok();
+            *spare = Spare::make_ahead(&*self.log.storage).ok();
             if let Some(made) = &*spare {
                 made.file.make_ready(0, JOURNAL_READY_BYTES);
             }
@@ -397,6 +444,7 @@ pub struct Upkeep {
     keeper: Keeper,
     jobs: Receiver<Job>,
     syncer: Syncer,
+    preparer: Preparer,
     /// Whether anything is synced in the background.
     syncs: bool,
 }
@@ -409,8 +457,9 @@ impl Upkeep {
     pub fn sync(&mut self) -> Result<(), JournalError> {
         self.syncer.active.check()?;
         if self.syncs {
+            self.syncer.active.reserve();
             self.syncer.active.sync(&self.syncer.log)?;
-            self.syncer.make_spare();
+            self.preparer.make_spare();
         }
         Ok(())
     }

@@ -110,17 +110,29 @@ impl Reserve {
         Ok(())
     }
 
+    /// Up to where there should be space soon, of a segment that ends at `end` and is full at `full`: not while half of
+    /// the last step is left.
+    pub(super) fn wants(&self, end: u64, full: u64) -> Option<u64> {
+        let ahead = self.ahead(end, full);
+        let middle = end.saturating_add(self.wanted).midpoint(ahead);
+        (self.allocated < middle && !self.is_short()).then_some(ahead)
+    }
+
+    /// A step further than the reserve behind `end`.
+    fn ahead(&self, end: u64, full: u64) -> u64 {
+        let most = match self.is_low {
+            true => JOURNAL_PREALLOCATE_LOW_BYTES,
+            false => JOURNAL_PREALLOCATE_BYTES,
+        };
+        // What it will never use would only have to be given back.
+        let step = full.saturating_sub(end).clamp(JOURNAL_PREALLOCATE_MIN_BYTES, most);
+        end.saturating_add(step).saturating_add(self.wanted)
+    }
+
     /// Fills up the reserve behind `end`, in steps, of a segment that is full at `full`: that ends a shortage.
     pub(super) fn fill(&mut self, file: &dyn StorageFile, end: u64, full: u64) -> io::Result<()> {
         if !self.is_full(end) {
-            // What it will never use would only have to be given back.
-            let step = full.saturating_sub(end);
-            let most = match self.is_low {
-                true => JOURNAL_PREALLOCATE_LOW_BYTES,
-                false => JOURNAL_PREALLOCATE_BYTES,
-            };
-            let step = step.clamp(JOURNAL_PREALLOCATE_MIN_BYTES, most);
-            let ahead = end.saturating_add(step).saturating_add(self.wanted);
+            let ahead = self.ahead(end, full);
             file.allocate(ahead)?;
             self.allocated = ahead;
         }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use veloz_core::limits::JOURNAL_RESERVE_BYTES;
 
 use super::error::JournalError;
-use super::format::{SEGMENT_RECORDS_START, SegmentHeader};
+use super::format::{SEGMENT_HEADER_BYTES, SEGMENT_RECORDS_START, SegmentHeader};
 use super::segment::segment_name;
 use super::storage::{Identity, Storage, StorageFile};
 
@@ -36,6 +36,14 @@ impl Spare {
                 Err(error)
             }
         }
+    }
+
+    /// The same before it is needed, with the place of its header on the disk: what [`Spare::begin`] brings there then is
+    /// no more than the header itself.
+    pub(super) fn make_ahead(storage: &dyn Storage) -> Result<Spare, JournalError> {
+        let spare = Spare::make(storage)?;
+        spare.store(storage, &[0; SEGMENT_HEADER_BYTES])?;
+        Ok(spare)
     }
 
     /// Sees that its reserve is that large. It is taken away when that fails.
@@ -70,13 +78,14 @@ impl Spare {
         storage: &dyn Storage,
         header: SegmentHeader,
     ) -> Result<(), JournalError> {
+        self.store(storage, &header.encode())
+    }
+
+    fn store(&self, storage: &dyn Storage, header: &[u8]) -> Result<(), JournalError> {
         let io = |action| JournalError::io(action, storage.path(NAME));
-        let begun = self
-            .file
-            .write_at(&header.encode(), 0)
-            .map_err(io("write"))
-            .and_then(|()| self.file.sync().map_err(io("sync")));
-        begun.inspect_err(|_| discard(storage))
+        let written = self.file.write_at(header, 0).map_err(io("write"));
+        let stored = written.and_then(|()| self.file.sync().map_err(io("sync")));
+        stored.inspect_err(|_| discard(storage))
     }
 
     /// Gives it its name, after the segment before it was sealed.

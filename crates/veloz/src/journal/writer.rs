@@ -324,6 +324,7 @@ impl Journal {
         let rolled = self.end + size > self.config.segment_bytes
             && self.next_id > self.segment.header.first_id
             && !self.reserve.is_short()
+            && self.may_seal()
             && self.roll(wall_ns)?;
         self.write(batch, wall_ns)?;
         if self.end + size >= self.noted + JOURNAL_INDEX_STRIDE_BYTES {
@@ -344,6 +345,14 @@ impl Journal {
         }
         self.sync_in_time();
         Ok(Appended { newest: next_id - 1, rolled })
+    }
+
+    /// Whether the active segment, which is full, may end now: an append that begins the next one waits until all of it
+    /// is on the disk, so where the disk is behind it goes on for a while.
+    fn may_seal(&self) -> bool {
+        let behind = self.end - self.active.durable();
+        let over = self.end.saturating_sub(self.config.segment_bytes);
+        behind <= 2 * JOURNAL_SYNC_MIN_BYTES || over >= self.config.segment_bytes / 8
     }
 
     /// Has the background sync when much waits for it: the less, the nearer the end of the segment, so that little
@@ -371,7 +380,9 @@ impl Journal {
             })
             .and_then(|()| self.check_linked_in_time(wall_ns))
             .and_then(|()| {
-                self.active.set_written(end);
+                let wanted = self.reserve.wants(end, self.config.segment_bytes);
+                let reserved = self.active.set_written(end, wanted);
+                self.reserve.allocated = self.reserve.allocated.max(reserved);
                 match self.config.durability {
                     Durability::Process => Ok(()),
                     Durability::Disk => self.active.sync(&self.log),
@@ -511,6 +522,8 @@ impl Journal {
         if self.reserve.is_short() || self.reserve.wanted > JOURNAL_RESERVE_BYTES {
             return Ok(());
         }
+        let _alone = self.active.spare();
+        self.active.reserve_nothing();
         let path = self.log.storage.path(&self.segment.name());
         self.file.set_len(self.end).map_err(JournalError::io("seal", path))
     }

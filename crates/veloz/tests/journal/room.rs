@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use veloz::journal::{Batch, Journal, JournalConfig, JournalError, LogReader, Room};
+use veloz::journal::{
+    Batch, DirStorage, Durability, Journal, JournalConfig, JournalError, LogReader, Room,
+};
+use veloz_core::limits::JOURNAL_PREALLOCATE_BYTES;
 
 use crate::memory::{Faults, MemoryStorage};
 use crate::{add_step, open, read_all, small_segments};
@@ -160,4 +163,74 @@ fn the_reserve_is_kept_through_a_crash() {
         Journal::open(copy.path(), JournalConfig::default()).expect("opens");
     assert_eq!((recovery.newest, &recovery.torn), (journal.next_id() - 1, &None));
     assert!(std::fs::metadata(copy.path().join(name)).expect("there").len() >= reserved);
+}
+
+/// Appends so many bytes.
+fn grow(journal: &mut Journal, bytes: u64) {
+    let (mut batch, mut grown) = (Batch::new(), 0);
+    while grown < bytes {
+        batch.clear();
+        let mut next_id = journal.next_id();
+        (0..100).for_each(|n| add_step(&mut batch, &mut next_id, n));
+        journal.append(&mut batch, 1).expect("appends");
+        grown += batch.size_bytes() as u64;
+    }
+}
+
+/// Space is reserved in the background, before an append would have to, and given back at the end.
+#[test]
+fn space_is_reserved_ahead() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let open = || {
+        let storage = Arc::new(DirStorage::new(dir.path()));
+        Journal::open_without_threads(storage, JournalConfig::default()).expect("opens")
+    };
+    let ((mut journal, ..), mut upkeep) = open();
+    let segment = dir.path().join("00000000000000000001.vlz");
+    let reserved = || std::fs::metadata(&segment).expect("there").len();
+    grow(&mut journal, 1);
+    let first = reserved();
+    grow(&mut journal, JOURNAL_PREALLOCATE_BYTES / 4);
+    upkeep.sync().expect("syncs");
+    assert_eq!(reserved(), first, "there is enough");
+    grow(&mut journal, JOURNAL_PREALLOCATE_BYTES / 2);
+    assert_eq!(reserved(), first, "no append did it");
+    upkeep.sync().expect("syncs");
+    let more = reserved() - first;
+    assert!(more >= JOURNAL_PREALLOCATE_BYTES / 2, "{more} bytes more");
+    grow(&mut journal, JOURNAL_PREALLOCATE_BYTES / 2);
+    assert_eq!(reserved() - first, more, "an append takes what is there");
+    grow(&mut journal, JOURNAL_PREALLOCATE_BYTES / 4);
+    let newest = journal.next_id() - 1;
+    drop(journal);
+    let end = reserved();
+    assert!(end < first + more, "it is given back: {end}");
+    upkeep.sync().expect("nothing is left to do");
+    assert_eq!(reserved(), end, "and not taken again");
+    assert_eq!(open().0.2.newest, newest);
+}
+
+/// A segment that is full ends when little of it waits for the disk, or when it is an eighth too large.
+#[test]
+fn a_segment_ends_later_where_the_disk_is_behind() {
+    const SEGMENT_BYTES: u64 = 16 << 20;
+    for syncs in [true, false] {
+        let config = JournalConfig {
+            durability: Durability::Process,
+            segment_bytes: SEGMENT_BYTES,
+            ..JournalConfig::default()
+        };
+        let storage = Arc::<MemoryStorage>::default();
+        let opened = Journal::open_without_threads(Arc::<MemoryStorage>::clone(&storage), config);
+        let ((mut journal, ..), mut upkeep) = opened.expect("opens");
+        while storage.names(".vlz").len() < 2 {
+            grow(&mut journal, 100_000);
+            if syncs {
+                upkeep.sync().expect("syncs");
+            }
+        }
+        let size = storage.get(&storage.names(".vlz")[0]).len() as u64;
+        let expected = if syncs { SEGMENT_BYTES } else { SEGMENT_BYTES / 8 * 9 };
+        assert!((expected - 100_000..expected + 100_000).contains(&size), "{syncs}: {size}");
+    }
 }

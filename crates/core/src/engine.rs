@@ -561,11 +561,7 @@ impl Engine {
     #[inline(always)]
     fn apply_added(&mut self, key: Option<OrderKey>, step: &Step) {
         let Some(event) = step.events.last() else { return };
-        // What is decided after a failed read of the archive is thrown away: there a name may be found for the first time.
-        debug_assert!(
-            key == event.client_order_id().and_then(|id| self.state.order_key(&id))
-                || self.state.archive_failure().is_some()
-        );
+        debug_assert!(self.state.is_key_of(key, event));
         self.state.apply_event_of(key, self.state.last_event_id() + 1, event);
     }
 

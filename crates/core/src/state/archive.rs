@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use super::index::Index;
 use super::{Data, State};
+use crate::event::Event;
+use crate::sim::OrderKey;
 
 /// The length of an order's record, in bytes.
 pub const ORDER_RECORD_BYTES: usize = 128;
@@ -121,6 +123,13 @@ impl State {
             self.index.last_missed.set(None);
         }
         failure
+    }
+
+    /// Whether that is the key of the order that an event is about. Nobody knows after a failed read of the archive: all
+    /// that is decided then is thrown away.
+    pub(crate) fn is_key_of(&self, key: Option<OrderKey>, event: &Event) -> bool {
+        key == event.client_order_id().and_then(|id| self.order_key(&id))
+            || self.archive_failure().is_some()
     }
 
     /// How many orders there are in memory.

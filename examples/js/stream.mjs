@@ -6,12 +6,7 @@
 import { EventSource } from 'eventsource';
 
 const url = new URL(process.argv[2] ?? 'http://127.0.0.1:8080/api/stream');
-if (!url.searchParams.has('last_id')) {
-  // Where "from now on" is, so that a connection cut before its first event loses nothing either:
-  // the stream says so in a block without data, which this library (unlike browsers) lets go.
-  const answer = await fetch(new URL('events?limit=1', url));
-  url.searchParams.set('last_id', (await answer.json()).newest);
-}
+if (!url.searchParams.has('last_id')) url.searchParams.set('last_id', await newest());
 const source = new EventSource(url);
 
 // Named events do not reach `onmessage`: listen for each type (or add ?named=0 to the URL).
@@ -26,4 +21,18 @@ for (const type of types) {
       console.log(event.lastEventId, type, event.data);
     }
   });
+}
+
+// Where "from now on" is, so that a connection cut before its first event loses nothing either: the
+// stream says so in a block without data, which this library (unlike browsers) lets go.
+async function newest() {
+  for (;;) {
+    try {
+      const answer = await fetch(new URL('events?limit=1', url));
+      return (await answer.json()).newest;
+    } catch (error) {
+      console.error(`disconnected: ${error.cause?.message ?? error.message}`);
+      await new Promise((again) => setTimeout(again, 1000));
+    }
+  }
 }

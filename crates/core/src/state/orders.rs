@@ -233,17 +233,7 @@ impl Orders {
                 self.make_room(key);
                 *self.ready_keys.get_mut(key % READY)? = key;
                 let (packed, place) = (self.packed.get(key)?, self.ready.get_mut(key % READY)?);
-                match place {
-                    Some(ready) => {
-                        ready.order.begin(&packed.request(symbol));
-                        packed.unpack_into(&mut ready.order);
-                        ready.changed = false;
-                    }
-                    None => {
-                        let order = Box::new(packed.unpack(symbol));
-                        *place = Some(Ready { order, changed: false });
-                    }
-                }
+                packed.unpack_into(Ready::begin(place, false, &packed.request(symbol)));
             }
             _ => {
                 let (order, changed) = match self.whole.remove(&key) {

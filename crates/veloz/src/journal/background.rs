@@ -103,13 +103,17 @@ impl Active {
         lock(&self.state).reserve_to = None;
     }
 
-    /// Reserves what the writer wants before it needs it: there it would wait for the sync that is under way. Whether
-    /// it works does not matter: the writer tries it again, and tells.
+    /// Reserves what the writer wants before it needs it, once: there it would wait for the sync that is under way.
+    /// Whether it works does not matter: the writer tries it again, and tells.
     fn reserve(&self) {
-        // Not beside the end of a segment, which gives back what is reserved.
-        let _alone = self.spare();
-        let ActiveFile { segment, file, reserve_to, .. } = self.state();
-        let Some(to) = reserve_to.filter(|to| file.allocate(*to).is_ok()) else { return };
+        // Not beside the end of a segment, which gives back what is reserved; and a sync does not wait for that, nor for
+        // the making of the next one.
+        let Ok(_alone) = self.spare.try_lock() else { return };
+        let Some(to) = lock(&self.state).reserve_to.take() else { return };
+        let ActiveFile { segment, file, .. } = self.state();
+        if file.allocate(to).is_err() {
+            return;
+        }
         let mut state = lock(&self.state);
         if Arc::ptr_eq(&state.segment, &segment) {
             state.reserved = to;
@@ -392,6 +396,9 @@ impl Syncer {
     fn sync_regularly(&self, woken: &Receiver<()>, ahead: &Sender<()>) {
         let interval = Duration::from_millis(JOURNAL_SYNC_INTERVAL_MS);
         while woken.recv_timeout(interval) != Err(RecvTimeoutError::Disconnected) {
+            if self.active.sync_lag().is_zero() {
+                continue; // nothing waits
+            }
             // Beside this: the sync would come the later for it.
             let _ = ahead.try_send(());
             self.active.reserve();

@@ -265,9 +265,6 @@ pub const JOURNAL_REMOVED_MS: u64 = 50;
 /// Logs that a log is known to go on from.
 pub const JOURNAL_EARLIER_LOGS_COUNT: usize = 100;
 
-/// How much reserved space behind the end is kept in memory, ready to be written to.
-pub const JOURNAL_READY_BYTES: u64 = JOURNAL_RESERVE_BYTES;
-
 const MIB: usize = 1 << 20;
 /// Levels a side of a book frame.
 pub const STREAM_BOOK_LEVELS: usize = 20;

@@ -1,8 +1,8 @@
 //! What the journal does beside appending: syncs, snapshots, retention.
 //!
-//! Three threads: with `process` durability one that syncs, and one that makes the space ready for what comes, and the
-//! next segment; and one for the rest, so that a long rewrite delays neither. They end with the [`Background`], after finishing what waits. Or none, and whoever
-//! opened the journal does that work step by step, by [`Upkeep`]: so does the simulator.
+//! Three threads: with `process` durability one that syncs, and one that makes the next segment; and one for the rest, so
+//! that a long rewrite delays neither. They end with the [`Background`], after finishing what waits. Or none, and
+//! whoever opened the journal does that work step by step, by [`Upkeep`]: so does the simulator.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -10,11 +10,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use veloz_core::limits::{
-    JOURNAL_BACKGROUND_QUEUE_COUNT, JOURNAL_READY_BYTES, JOURNAL_SYNC_INTERVAL_MS,
-};
+use veloz_core::limits::{JOURNAL_BACKGROUND_QUEUE_COUNT, JOURNAL_SYNC_INTERVAL_MS};
 use veloz_core::state::ArchivedOrders;
-use veloz_core::types::EventId;
 
 use super::error::JournalError;
 use super::retention::Keeper;
@@ -246,7 +243,7 @@ impl Background {
         let segment_bytes = config.segment_bytes;
         let (log, active) = (Arc::clone(log), Arc::clone(active));
         let syncer = Syncer { log: Arc::clone(&log), active: Arc::clone(&active) };
-        let preparer = Preparer { log, active, segment_bytes, ready: Ready::default() };
+        let preparer = Preparer { log, active, segment_bytes };
         let syncs = config.durability == Durability::Process;
         let upkeep = Upkeep { keeper, jobs: received, syncer, preparer, syncs };
         let (jobs, threads) = (Some(jobs), Vec::new());
@@ -256,7 +253,7 @@ impl Background {
 
     /// Gives the work to threads.
     pub(super) fn start(&mut self, upkeep: Upkeep) -> std::io::Result<()> {
-        let Upkeep { keeper, jobs, syncer, mut preparer, syncs } = upkeep;
+        let Upkeep { keeper, jobs, syncer, preparer, syncs } = upkeep;
         let keep = move || {
             let mut keeper = keeper;
             keeper.give_way();
@@ -269,7 +266,7 @@ impl Background {
             self.syncs = Some(wake);
             self.threads
                 .push(spawn("journal-sync", move || syncer.sync_regularly(&woken, &ahead))?);
-            let prepare = move || due.iter().for_each(|()| preparer.prepare());
+            let prepare = move || due.iter().for_each(|()| preparer.make_spare());
             self.threads.push(spawn("journal-ahead", prepare)?);
         }
         Ok(())
@@ -376,20 +373,12 @@ struct Syncer {
     active: Arc<Active>,
 }
 
-/// Sees that the space for what comes is ready, and the next segment there, in time.
+/// Sees that the next segment is there in time.
 #[derive(Debug)]
 struct Preparer {
     log: Arc<Log>,
     active: Arc<Active>,
     segment_bytes: u64,
-    ready: Ready,
-}
-
-/// Up to where a segment's reserved space is ready in memory.
-#[derive(Debug, Default)]
-struct Ready {
-    segment_id: EventId,
-    end: u64,
 }
 
 impl Syncer {
@@ -410,35 +399,12 @@ impl Syncer {
 }
 
 impl Preparer {
-    fn prepare(&mut self) {
-        self.make_ready();
-        self.make_spare();
-    }
-
-    /// Has the space behind the end ready: an append to it takes two thirds of the time then, for the system finds
-    /// the memory for it made and known.
-    fn make_ready(&mut self) {
-        let ActiveFile { segment, file, written, .. } = self.active.state();
-        let segment_id = segment.header.first_id;
-        if self.ready.segment_id != segment_id {
-            self.ready = Ready { segment_id, end: 0 };
-        }
-        if self.ready.end < written + JOURNAL_READY_BYTES / 2 {
-            let end = written + JOURNAL_READY_BYTES;
-            file.make_ready(self.ready.end.max(written), end);
-            self.ready.end = end;
-        }
-    }
-
     /// Makes the next segment when the active one is half full. Where that fails, the writer tries it again when
     /// it needs one, and tells.
     fn make_spare(&self) {
         let mut spare = self.active.spare();
         if spare.is_none() && self.active.written() >= self.segment_bytes / 2 {
             *spare = Spare::make_ahead(&*self.log.storage).ok();
-            if let Some(made) = &*spare {
-                made.file.make_ready(0, JOURNAL_READY_BYTES);
-            }
         }
     }
 }

@@ -132,12 +132,6 @@ pub trait StorageFile: Debug + Send + Sync {
     fn identity(&self) -> io::Result<Option<Identity>> {
         Ok(None)
     }
-
-    /// Has the reserved space between two offsets ready in memory, so that a write there need not wait for
-    /// memory. Only a help: nothing is told when it cannot be.
-    fn make_ready(&self, start: u64, end: u64) {
-        let _ = (start, end);
-    }
 }
 
 /// A directory of the file system.
@@ -277,20 +271,7 @@ impl StorageFile for DirFile {
     fn identity(&self) -> io::Result<Option<Identity>> {
         identity_of(&self.0).map(Some)
     }
-
-    /// By reading it: what was never written needs no disk for that.
-    fn make_ready(&self, start: u64, end: u64) {
-        let mut bytes = vec![0; READY_STEP_BYTES];
-        let mut at = start;
-        while at < end && matches!(FileExt::read_at(&self.0, &mut bytes, at), Ok(read) if read > 0)
-        {
-            at = at.saturating_add(super::format::len_u64(READY_STEP_BYTES));
-        }
-    }
 }
-
-/// What is read at once of reserved space. Of larger pieces the system makes larger pages, but no faster.
-const READY_STEP_BYTES: usize = 128 << 10;
 
 /// It is asked between appends, and only for what is needed: the next write to a file whose times somebody
 /// has seen has to change them, which takes longer than the question.

@@ -3,6 +3,7 @@
 //! `engine` is where to start reading: it is told one [`input::Input`] at a time and says what
 //! happened, as [`event::Event`]s for everyone and [`state::Fact`]s for itself.
 
+mod fields;
 mod store;
 mod wire;
 

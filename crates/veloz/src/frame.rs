@@ -1,10 +1,9 @@
 //! The frame: one event's bytes as they are stored in the journal and sent by the stream.
 //!
 //! Contract: `id: N`, `event: KIND`, one `data:` line of compact JSON, a blank line, each ended by one
-//! LF. The JSON holds no line end (strings escape control characters), so a frame ends at the first
-//! blank line. [`write_frame`] is the only writer and [`frames`] the only reader of that form.
+//! LF. The JSON holds no line end (strings escape control characters), so the first one ends it.
+//! [`write_frame`] is the only writer and [`frames`] the only reader of that form.
 
-use memchr::memmem;
 use veloz_core::digits::write_number;
 use veloz_core::event::{Event, EventKind};
 use veloz_core::types::EventId;
@@ -66,10 +65,8 @@ fn split_frame(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     let after_id = bytes.strip_prefix(b"id: ")?;
     let (id, after_id) = split_line(after_id)?;
     let (kind, after_kind) = split_line(after_id.strip_prefix(b"event: ")?)?;
-    let data = after_kind.strip_prefix(b"data: ")?;
-    let end = memmem::find(data, b"\n\n")?;
-    let (data, rest) = data.split_at_checked(end)?;
-    let rest = rest.strip_prefix(b"\n\n")?;
+    let (data, rest) = split_line(after_kind.strip_prefix(b"data: ")?)?;
+    let rest = rest.strip_prefix(b"\n")?;
     let frame = Frame {
         id: std::str::from_utf8(id).ok()?.parse().ok()?,
         kind: EventKind::parse(std::str::from_utf8(kind).ok()?)?,

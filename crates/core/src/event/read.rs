@@ -1,16 +1,14 @@
-//! Reads an event in exactly the form that the encoder writes: what a replay reads is nothing else.
-//!
-//! Contract: what is read here is what the general reader gives, several times as fast. Any other form, valid or
-//! not, is none of this module's: it gives nothing, and the general reader has the word.
+//! Reads an event in exactly the form that the encoder writes (see [`crate::fields`]).
 
 use super::{
     Account, Balance, ErrorEvent, Event, EventKind, Fill, Liquidity, Market, OrderState,
     OrderUpdate,
 };
-use crate::order::{OrderStatus, OrderType, TimeInForce};
-use crate::types::{
-    Asset, AvgPrice, ClientOrderId, Money, Price, Qty, Side, Symbol, Text, VenueOrderId,
+use crate::fields::{
+    Fields, asset, exact, int, money, order_id, order_type, price, qty, side, status, symbol, text,
+    time_in_force, venue_order_id,
 };
+use crate::types::AvgPrice;
 
 /// The event, if it is written so.
 pub(super) fn read(kind: EventKind, json: &[u8]) -> Option<Event> {
@@ -28,94 +26,7 @@ pub(super) fn read(kind: EventKind, json: &[u8]) -> Option<Event> {
     (fields.rest == "}").then_some(event)
 }
 
-/// What is not read yet: each field with the comma before it.
-struct Fields<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Fields<'a> {
-    /// Goes past a key. False when another one comes, or none.
-    #[inline(always)]
-    fn key(&mut self, key: &str) -> bool {
-        let value = self.rest.strip_prefix(",\"").and_then(|rest| rest.strip_prefix(key));
-        match value.and_then(|rest| rest.strip_prefix("\":")) {
-            Some(rest) => {
-                self.rest = rest;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// The text of a number.
-    #[inline(always)]
-    fn number(&mut self) -> Option<&'a str> {
-        let end = self.rest.bytes().position(|byte| matches!(byte, b',' | b'}' | b']'))?;
-        let (number, rest) = self.rest.split_at_checked(end)?;
-        self.rest = rest;
-        // Another one than the encoder's: JSON has no such number, or it is a string.
-        let digits = number.strip_prefix('-').unwrap_or(number).as_bytes();
-        match digits {
-            [b'0', b'0'..=b'9', ..] => None,
-            [b'0'..=b'9', ..] => Some(number),
-            _ => None,
-        }
-    }
-
-    /// A string in which nothing is escaped.
-    #[inline(always)]
-    fn string(&mut self) -> Option<&'a str> {
-        let text = self.rest.strip_prefix('"')?;
-        let end = text.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < b' ')?;
-        let (text, rest) = text.split_at_checked(end)?;
-        self.rest = rest.strip_prefix('"')?;
-        Some(text)
-    }
-
-    /// A field that has to be there; its value by `parse`.
-    #[inline(always)]
-    fn numbered<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        if self.key(key) { parse(self.number()?) } else { None }
-    }
-
-    #[inline(always)]
-    fn named<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        if self.key(key) { parse(self.string()?) } else { None }
-    }
-
-    /// A field that may be left out.
-    #[inline(always)]
-    fn opt_numbered<T>(
-        &mut self,
-        key: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<Option<T>> {
-        if self.key(key) { parse(self.number()?).map(Some) } else { Some(None) }
-    }
-
-    #[inline(always)]
-    fn opt_named<T>(
-        &mut self,
-        key: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<Option<T>> {
-        if self.key(key) { parse(self.string()?).map(Some) } else { Some(None) }
-    }
-
-    /// `true` or `false`, if it is there.
-    fn opt_flag(&mut self, key: &str) -> Option<Option<bool>> {
-        if !self.key(key) {
-            return Some(None);
-        }
-        for (text, value) in [("true", true), ("false", false)] {
-            if let Some(rest) = self.rest.strip_prefix(text) {
-                self.rest = rest;
-                return Some(Some(value));
-            }
-        }
-        None
-    }
-
+impl Fields<'_> {
     fn market(&mut self) -> Option<Market> {
         Some(Market {
             symbol: self.named("symbol", symbol)?,
@@ -174,10 +85,8 @@ impl<'a> Fields<'a> {
             reason: self.opt_named("reason", text)?,
             last_ts_ns: self.numbered("last_ts_ns", int)?,
             cum_quote: self.numbered("cum_quote", money)?,
-            order_type: self
-                .opt_named("order_type", |text| exact(OrderType::ALL, |v| v.as_str(), text))?,
-            time_in_force: self
-                .opt_named("time_in_force", |text| exact(TimeInForce::ALL, |v| v.as_str(), text))?,
+            order_type: self.opt_named("order_type", order_type)?,
+            time_in_force: self.opt_named("time_in_force", time_in_force)?,
             stop_price: self.opt_numbered("stop_price", price)?,
             triggered: self.opt_flag("triggered")?,
             expire_ts_ns: self.opt_numbered("expire_ts_ns", int)?,
@@ -212,55 +121,6 @@ impl<'a> Fields<'a> {
             detail: self.opt_named("detail", text)?,
         })
     }
-}
-
-fn int<T: std::str::FromStr>(text: &str) -> Option<T> {
-    if text == "-0" { None } else { text.parse().ok() }
-}
-
-fn price(text: &str) -> Option<Price> {
-    Price::parse(text).ok()
-}
-
-fn qty(text: &str) -> Option<Qty> {
-    Qty::parse(text).ok()
-}
-
-fn money(text: &str) -> Option<Money> {
-    Money::parse(text).ok()
-}
-
-fn symbol(text: &str) -> Option<Symbol> {
-    Symbol::parse(text).ok()
-}
-
-fn asset(text: &str) -> Option<Asset> {
-    Asset::parse(text).ok()
-}
-
-fn order_id(text: &str) -> Option<ClientOrderId> {
-    ClientOrderId::parse(text).ok()
-}
-
-fn venue_order_id(text: &str) -> Option<VenueOrderId> {
-    VenueOrderId::parse(text).ok()
-}
-
-fn side(text: &str) -> Option<Side> {
-    exact(Side::ALL, |side| side.as_str(), text)
-}
-
-fn status(text: &str) -> Option<OrderStatus> {
-    exact(OrderStatus::ALL, |status| status.as_str(), text)
-}
-
-fn text(text: &str) -> Option<Text> {
-    Some(text.to_owned().into())
-}
-
-/// The value of exactly that name.
-fn exact<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, text: &str) -> Option<T> {
-    all.iter().copied().find(|&value| name(value) == text)
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{AtVenue, DayStart, VenueMail};
 use crate::event::Object;
+use crate::fields::{
+    Fields, int, money, order_id, order_type, price, qty, side, symbol, time_in_force,
+};
 use crate::input::{NewOrder, RiskSettings};
 use crate::types::{Asset, ClientOrderId, EventId, Money, Price, Qty, Symbol, Text, TsNs};
 use crate::wire::key;
@@ -196,21 +199,48 @@ pub fn facts_from_json(json: &[u8]) -> Result<Vec<Fact>, serde_json::Error> {
     if json.is_empty() {
         return Ok(Vec::new());
     }
-    match read_position(json) {
+    match read(json) {
         Some(fact) => Ok(vec![fact]),
         None => serde_json::from_slice(json),
     }
 }
 
-/// By hand, as every trade of a market has one: a position alone, in exactly the form in which it is written.
-fn read_position(json: &[u8]) -> Option<Fact> {
+/// By hand what most steps have: one fact of these kinds alone, in exactly the form in which it is written.
+fn read(json: &[u8]) -> Option<Fact> {
     let text = std::str::from_utf8(json).ok()?;
-    let (symbol, rest) = text.strip_prefix("[{\"Position\":{\"symbol\":\"")?.split_once('"')?;
-    let position = rest.strip_prefix(",\"position\":")?.strip_suffix("}}]")?;
-    if (position.starts_with('0') && position.len() > 1) || position.starts_with('+') {
-        return None; // no number of JSON
+    if let Some(rest) = text.strip_prefix("[{\"Intent\":{\"order\":{\"client_order_id\":") {
+        return read_intent(&mut Fields { rest });
     }
-    Some(Fact::Position { symbol: Symbol::parse(symbol).ok()?, position: position.parse().ok()? })
+    let mut fields = Fields { rest: text.strip_prefix("[{\"Position\":{\"symbol\":")? };
+    let symbol = symbol(fields.string()?)?;
+    let position = fields.numbered("position", int)?;
+    (fields.rest == "}}]").then_some(Fact::Position { symbol, position })
+}
+
+fn read_intent(fields: &mut Fields<'_>) -> Option<Fact> {
+    let order = NewOrder {
+        client_order_id: order_id(fields.string()?)?,
+        symbol: fields.named("symbol", symbol)?,
+        side: fields.named("side", side)?,
+        order_type: fields.named("order_type", order_type)?,
+        time_in_force: fields.named("time_in_force", time_in_force)?,
+        qty: fields.numbered("qty", qty)?,
+        quote_qty: fields.opt_numbered("quote_qty", money)?,
+        price: fields.opt_numbered("price", price)?,
+        stop_price: fields.opt_numbered("stop_price", price)?,
+        expire_ts_ns: fields.opt_numbered("expire_ts_ns", int)?,
+        reduce_only: fields.opt_flag("reduce_only")?.unwrap_or_default(),
+        oco_with: fields.opt_named("oco_with", order_id)?,
+    };
+    fields.rest = fields.rest.strip_prefix('}')?;
+    let intent = Fact::Intent {
+        order,
+        qty: fields.opt_numbered("qty", qty)?,
+        lock: fields.numbered("lock", money)?,
+        external: fields.opt_flag("external")?.unwrap_or_default(),
+        sent_ts_ns: fields.opt_numbered("sent_ts_ns", int)?,
+    };
+    (fields.rest == "}}]").then_some(intent)
 }
 
 #[cfg(test)]
@@ -233,13 +263,16 @@ mod tests {
                 if facts.is_empty() { Vec::new() } else { serde_json::to_vec(facts).unwrap() };
             assert_eq!(String::from_utf8_lossy(&json), String::from_utf8_lossy(&general));
             assert_eq!(facts_from_json(&json).unwrap(), facts);
+            let one =
+                serde_json::from_slice(&json).ok().filter(|facts: &Vec<Fact>| facts.len() == 1);
+            assert_eq!(read(&json), one.and_then(|mut facts| facts.pop()));
         }
     }
 
     #[test]
     fn a_position_is_read_by_hand_in_the_form_it_is_written_in() {
         let read = |json: &str| {
-            (read_position(json.as_bytes()).is_some(), facts_from_json(json.as_bytes()).is_ok())
+            (read(json.as_bytes()).is_some(), facts_from_json(json.as_bytes()).is_ok())
         };
         let position = |symbol: &str, position: &str| {
             format!("[{{\"Position\":{{\"symbol\":\"{symbol}\",\"position\":{position}}}}}]")

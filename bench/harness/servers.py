@@ -1,6 +1,7 @@
 """The servers under test: VeloZ, its peers, and the floor. Each is started on a free port, awaited, told to
 publish numbered events, and ended."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -119,8 +120,14 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.stop(signal.SIGKILL)
+        if self.process.poll() is not None:
+            return
+        _, *started = self.pids
+        self.stop(signal.SIGKILL)
+        # What it started does not end with it: a worker that is left would cost those measured after it.
+        for pid in started:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 class Veloz(Server):

@@ -105,5 +105,9 @@ mod tests {
         assert_eq!(all.next().map(|f| f.id), Some(42));
         assert_eq!(all.next(), None);
         assert_eq!(all.rest(), &bytes[whole..]);
+        for none in ["id: 1\nevent: fill\ndata: {}\n", "id: 1\nevent: fill\ndata: {}\ndata: {}\n\n"]
+        {
+            assert_eq!(frames(none.as_bytes()).next(), None, "{none}");
+        }
     }
 }

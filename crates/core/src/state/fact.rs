@@ -287,6 +287,34 @@ mod tests {
     }
 
     #[test]
+    fn an_intent_is_read_by_hand_alone_and_in_the_form_it_is_written_in() {
+        let id = ClientOrderId::parse("a-1").unwrap();
+        let symbol = Symbol::parse("BTCUSDT").unwrap();
+        let order = NewOrder::market(id, symbol, Side::Sell, Qty::ZERO);
+        let lock = Money::default();
+        let intent = Fact::Intent { order, qty: None, lock, external: true, sent_ts_ns: None };
+        let sent = Fact::Sent { client_order_id: id, ts_ns: 7 };
+        let json = |facts: &[Fact]| {
+            let mut json = Vec::new();
+            facts_to_json(facts, &mut json).unwrap();
+            String::from_utf8(json).unwrap()
+        };
+        let (alone, both) = (json(&[intent.clone()]), json(&[intent.clone(), sent.clone()]));
+        assert_eq!(read(alone.as_bytes()), Some(intent.clone()));
+        assert_eq!(read(both.as_bytes()), None);
+        assert_eq!(facts_from_json(both.as_bytes()).unwrap(), [intent.clone(), sent]);
+        let other_order = alone.replace(
+            "\"symbol\":\"BTCUSDT\",\"side\":\"SELL\"",
+            "\"side\":\"SELL\",\"symbol\":\"BTCUSDT\"",
+        );
+        assert_eq!(read(other_order.as_bytes()), None);
+        assert_eq!(facts_from_json(other_order.as_bytes()).unwrap(), [intent]);
+        for end in 0..alone.len() {
+            assert_eq!(facts_from_json(alone.as_bytes().get(..end).unwrap()).is_ok(), end == 0);
+        }
+    }
+
+    #[test]
     fn facts_are_written_as_the_general_serializer_does() {
         let id = ClientOrderId::parse("a-1").unwrap();
         let symbol = Symbol::parse("BTCUSDT").unwrap();

@@ -299,7 +299,8 @@ mod tests {
             facts_to_json(facts, &mut json).unwrap();
             String::from_utf8(json).unwrap()
         };
-        let (alone, both) = (json(&[intent.clone()]), json(&[intent.clone(), sent.clone()]));
+        let (alone, both) =
+            (json(std::slice::from_ref(&intent)), json(&[intent.clone(), sent.clone()]));
         assert_eq!(read(alone.as_bytes()), Some(intent.clone()));
         assert_eq!(read(both.as_bytes()), None);
         assert_eq!(facts_from_json(both.as_bytes()).unwrap(), [intent.clone(), sent]);

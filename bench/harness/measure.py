@@ -93,13 +93,13 @@ def kernel_kib():
 def children(pid):
     """A process and what it started."""
     found = [pid]
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    for started in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
-            started = (task / "children").read_text().split()
+            pids = started.read_text().split()
         except OSError:
             # It ended meanwhile.
             continue
-        for child in started:
+        for child in pids:
             found += children(int(child))
     return found
 

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import random
 import signal
 import subprocess
@@ -35,15 +34,6 @@ class CatNc(Server):
         """Whether it listens: a connection would be the one that it serves."""
         listens = f":{self.port:04X} 00000000:0000 0A"
         return any(listens in line for line in Path("/proc/net/tcp").read_text().splitlines())
-
-    def stop(self, how=signal.SIGTERM):
-        for pid in reversed(self.pids[1:]):
-            try:
-                os.kill(pid, how)
-            except ProcessLookupError:
-                # It ended when its reader left.
-                continue
-        return super().stop(how)
 
     @staticmethod
     def version():

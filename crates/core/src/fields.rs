@@ -3,8 +3,10 @@
 //! Contract: what is read here is what the general reader gives, several times as fast. Any other form, valid or
 //! not, is none of this module's: it gives nothing, and the general reader has the word.
 
-use crate::order::{OrderStatus, OrderType, TimeInForce};
-use crate::types::{Asset, ClientOrderId, Money, Price, Qty, Side, Symbol, Text, VenueOrderId};
+use std::str::FromStr;
+
+use crate::types::Text;
+use crate::wire::Named;
 
 /// What is not read yet: each field with the comma before it.
 pub(crate) struct Fields<'a> {
@@ -14,7 +16,7 @@ pub(crate) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Goes past a key. False when another one comes, or none.
     #[inline(always)]
-    pub(crate) fn key(&mut self, key: &str) -> bool {
+    fn key(&mut self, key: &str) -> bool {
         let value = self.rest.strip_prefix(",\"").and_then(|rest| rest.strip_prefix(key));
         match value.and_then(|rest| rest.strip_prefix("\":")) {
             Some(rest) => {
@@ -25,9 +27,15 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Goes past a text that has to be there.
+    pub(crate) fn past(&mut self, text: &str) -> Option<()> {
+        self.rest = self.rest.strip_prefix(text)?;
+        Some(())
+    }
+
     /// The text of a number.
     #[inline(always)]
-    pub(crate) fn number(&mut self) -> Option<&'a str> {
+    fn number(&mut self) -> Option<&'a str> {
         let end = self.rest.bytes().position(|byte| matches!(byte, b',' | b'}' | b']'))?;
         let (number, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest;
@@ -94,8 +102,7 @@ impl<'a> Fields<'a> {
             return Some(None);
         }
         for (text, value) in [("true", true), ("false", false)] {
-            if let Some(rest) = self.rest.strip_prefix(text) {
-                self.rest = rest;
+            if self.past(text).is_some() {
                 return Some(Some(value));
             }
         }
@@ -103,59 +110,21 @@ impl<'a> Fields<'a> {
     }
 }
 
-pub(crate) fn int<T: std::str::FromStr>(text: &str) -> Option<T> {
+/// A whole number: `-0`, which a decimal may be, is none.
+pub(crate) fn int<T: FromStr>(text: &str) -> Option<T> {
     if text == "-0" { None } else { text.parse().ok() }
 }
 
-pub(crate) fn price(text: &str) -> Option<Price> {
-    Price::parse(text).ok()
+/// A decimal or a name, whose text says all of it.
+pub(crate) fn parsed<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
 }
 
-pub(crate) fn qty(text: &str) -> Option<Qty> {
-    Qty::parse(text).ok()
-}
-
-pub(crate) fn money(text: &str) -> Option<Money> {
-    Money::parse(text).ok()
-}
-
-pub(crate) fn symbol(text: &str) -> Option<Symbol> {
-    Symbol::parse(text).ok()
-}
-
-pub(crate) fn asset(text: &str) -> Option<Asset> {
-    Asset::parse(text).ok()
-}
-
-pub(crate) fn order_id(text: &str) -> Option<ClientOrderId> {
-    ClientOrderId::parse(text).ok()
-}
-
-pub(crate) fn venue_order_id(text: &str) -> Option<VenueOrderId> {
-    VenueOrderId::parse(text).ok()
-}
-
-pub(crate) fn side(text: &str) -> Option<Side> {
-    exact(Side::ALL, |side| side.as_str(), text)
-}
-
-pub(crate) fn status(text: &str) -> Option<OrderStatus> {
-    exact(OrderStatus::ALL, |status| status.as_str(), text)
-}
-
-pub(crate) fn order_type(text: &str) -> Option<OrderType> {
-    exact(OrderType::ALL, |order_type| order_type.as_str(), text)
-}
-
-pub(crate) fn time_in_force(text: &str) -> Option<TimeInForce> {
-    exact(TimeInForce::ALL, |time_in_force| time_in_force.as_str(), text)
+/// The value of exactly that name.
+pub(crate) fn exact<T: Named>(text: &str) -> Option<T> {
+    T::ALL.iter().copied().find(|value| value.as_str() == text)
 }
 
 pub(crate) fn text(text: &str) -> Option<Text> {
     Some(text.to_owned().into())
-}
-
-/// The value of exactly that name.
-pub(crate) fn exact<T: Copy>(all: &[T], name: impl Fn(T) -> &'static str, text: &str) -> Option<T> {
-    all.iter().copied().find(|&value| name(value) == text)
 }

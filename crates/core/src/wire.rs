@@ -1,5 +1,14 @@
 //! Macros for what goes over the wire: closed sets of names, and the keys of objects.
 
+/// A closed set of names.
+pub(crate) trait Named: Copy + 'static {
+    /// Every value.
+    const ALL: &'static [Self];
+
+    /// The name on the wire.
+    fn as_str(self) -> &'static str;
+}
+
 macro_rules! wire_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[doc = $vdoc:literal])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -28,6 +37,14 @@ macro_rules! wire_enum {
             /// Reads a name in any case.
             pub fn parse(text: &str) -> Option<$name> {
                 $name::ALL.iter().copied().find(|v| v.as_str().eq_ignore_ascii_case(text))
+            }
+        }
+
+        impl $crate::wire::Named for $name {
+            const ALL: &'static [$name] = $name::ALL;
+
+            fn as_str(self) -> &'static str {
+                $name::as_str(self)
             }
         }
     };

@@ -1,14 +1,9 @@
 //! Reads an event in exactly the form that the encoder writes (see [`crate::fields`]).
 
 use super::{
-    Account, Balance, ErrorEvent, Event, EventKind, Fill, Liquidity, Market, OrderState,
-    OrderUpdate,
+    Account, Balance, ErrorEvent, Event, EventKind, Fill, Market, OrderState, OrderUpdate,
 };
-use crate::fields::{
-    Fields, asset, exact, int, money, order_id, order_type, price, qty, side, status, symbol, text,
-    time_in_force, venue_order_id,
-};
-use crate::types::AvgPrice;
+use crate::fields::{Fields, exact, int, parsed, text};
 
 /// The event, if it is written so.
 pub(super) fn read(kind: EventKind, json: &[u8]) -> Option<Event> {
@@ -29,27 +24,27 @@ pub(super) fn read(kind: EventKind, json: &[u8]) -> Option<Event> {
 impl Fields<'_> {
     fn market(&mut self) -> Option<Market> {
         Some(Market {
-            symbol: self.named("symbol", symbol)?,
+            symbol: self.named("symbol", parsed)?,
             ts_ns: self.numbered("ts_ns", int)?,
-            price: self.numbered("price", price)?,
+            price: self.numbered("price", parsed)?,
             trade_id: self.opt_numbered("trade_id", int)?,
-            qty: self.opt_numbered("qty", qty)?,
-            side: self.opt_named("side", side)?,
-            bid: self.opt_numbered("bid", price)?,
-            ask: self.opt_numbered("ask", price)?,
+            qty: self.opt_numbered("qty", parsed)?,
+            side: self.opt_named("side", exact)?,
+            bid: self.opt_numbered("bid", parsed)?,
+            ask: self.opt_numbered("ask", parsed)?,
         })
     }
 
     fn order_update(&mut self) -> Option<OrderUpdate> {
         Some(OrderUpdate {
             ts_ns: self.numbered("ts_ns", int)?,
-            client_order_id: self.named("client_order_id", order_id)?,
-            venue_order_id: self.opt_named("venue_order_id", venue_order_id)?,
-            status: self.named("status", status)?,
-            symbol: self.opt_named("symbol", symbol)?,
-            side: self.opt_named("side", side)?,
-            qty: self.opt_numbered("qty", qty)?,
-            price: self.opt_numbered("price", price)?,
+            client_order_id: self.named("client_order_id", parsed)?,
+            venue_order_id: self.opt_named("venue_order_id", parsed)?,
+            status: self.named("status", exact)?,
+            symbol: self.opt_named("symbol", parsed)?,
+            side: self.opt_named("side", exact)?,
+            qty: self.opt_numbered("qty", parsed)?,
+            price: self.opt_numbered("price", parsed)?,
             reason: self.opt_named("reason", text)?,
         })
     }
@@ -57,60 +52,59 @@ impl Fields<'_> {
     fn fill(&mut self) -> Option<Fill> {
         Some(Fill {
             ts_ns: self.numbered("ts_ns", int)?,
-            client_order_id: self.named("client_order_id", order_id)?,
-            symbol: self.named("symbol", symbol)?,
-            qty: self.numbered("qty", qty)?,
-            price: self.numbered("price", price)?,
+            client_order_id: self.named("client_order_id", parsed)?,
+            symbol: self.named("symbol", parsed)?,
+            qty: self.numbered("qty", parsed)?,
+            price: self.numbered("price", parsed)?,
             trade_id: self.opt_numbered("trade_id", int)?,
-            fee: self.opt_numbered("fee", money)?,
-            fee_asset: self.opt_named("fee_asset", asset)?,
-            liquidity: self
-                .opt_named("liquidity", |text| exact(Liquidity::ALL, |v| v.as_str(), text))?,
-            side: self.opt_named("side", side)?,
+            fee: self.opt_numbered("fee", parsed)?,
+            fee_asset: self.opt_named("fee_asset", parsed)?,
+            liquidity: self.opt_named("liquidity", exact)?,
+            side: self.opt_named("side", exact)?,
             reconciled: self.opt_flag("reconciled")?.unwrap_or_default(),
         })
     }
 
     fn order_state(&mut self) -> Option<OrderState> {
         Some(OrderState {
-            client_order_id: self.named("client_order_id", order_id)?,
-            status: self.opt_named("status", status)?,
-            symbol: self.opt_named("symbol", symbol)?,
-            side: self.opt_named("side", side)?,
-            order_qty: self.opt_numbered("order_qty", qty)?,
-            limit_price: self.opt_numbered("limit_price", price)?,
-            venue_order_id: self.opt_named("venue_order_id", venue_order_id)?,
-            executed_qty: self.numbered("executed_qty", qty)?,
-            avg_price: self.numbered("avg_price", |text| AvgPrice::parse(text).ok())?,
+            client_order_id: self.named("client_order_id", parsed)?,
+            status: self.opt_named("status", exact)?,
+            symbol: self.opt_named("symbol", parsed)?,
+            side: self.opt_named("side", exact)?,
+            order_qty: self.opt_numbered("order_qty", parsed)?,
+            limit_price: self.opt_numbered("limit_price", parsed)?,
+            venue_order_id: self.opt_named("venue_order_id", parsed)?,
+            executed_qty: self.numbered("executed_qty", parsed)?,
+            avg_price: self.numbered("avg_price", parsed)?,
             reason: self.opt_named("reason", text)?,
             last_ts_ns: self.numbered("last_ts_ns", int)?,
-            cum_quote: self.numbered("cum_quote", money)?,
-            order_type: self.opt_named("order_type", order_type)?,
-            time_in_force: self.opt_named("time_in_force", time_in_force)?,
-            stop_price: self.opt_numbered("stop_price", price)?,
+            cum_quote: self.numbered("cum_quote", parsed)?,
+            order_type: self.opt_named("order_type", exact)?,
+            time_in_force: self.opt_named("time_in_force", exact)?,
+            stop_price: self.opt_numbered("stop_price", parsed)?,
             triggered: self.opt_flag("triggered")?,
             expire_ts_ns: self.opt_numbered("expire_ts_ns", int)?,
-            oco_with: self.opt_named("oco_with", order_id)?,
+            oco_with: self.opt_named("oco_with", parsed)?,
             adopted: self.opt_flag("adopted")?.unwrap_or_default(),
         })
     }
 
     fn account(&mut self) -> Option<Account> {
         let ts_ns = self.numbered("ts_ns", int)?;
-        self.rest = self.rest.strip_prefix(",\"balances\":[")?;
+        self.past(",\"balances\":[")?;
         let mut balances = Vec::new();
         while !self.rest.starts_with(']') {
             if !balances.is_empty() {
-                self.rest = self.rest.strip_prefix(',')?;
+                self.past(",")?;
             }
-            self.rest = self.rest.strip_prefix("{\"asset\":")?;
-            let asset = asset(self.string()?)?;
-            let free = self.numbered("free", money)?;
-            let locked = self.numbered("locked", money)?;
-            self.rest = self.rest.strip_prefix('}')?;
+            self.past("{\"asset\":")?;
+            let asset = parsed(self.string()?)?;
+            let free = self.numbered("free", parsed)?;
+            let locked = self.numbered("locked", parsed)?;
+            self.past("}")?;
             balances.push(Balance { asset, free, locked });
         }
-        self.rest = self.rest.strip_prefix(']')?;
+        self.past("]")?;
         Some(Account { ts_ns, balances })
     }
 

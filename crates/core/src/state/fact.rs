@@ -4,9 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AtVenue, DayStart, VenueMail};
 use crate::event::Object;
-use crate::fields::{
-    Fields, int, money, order_id, order_type, price, qty, side, symbol, time_in_force,
-};
+use crate::fields::{Fields, exact, int, parsed};
 use crate::input::{NewOrder, RiskSettings};
 use crate::types::{Asset, ClientOrderId, EventId, Money, Price, Qty, Symbol, Text, TsNs};
 use crate::wire::key;
@@ -212,31 +210,31 @@ fn read(json: &[u8]) -> Option<Fact> {
         return read_intent(&mut Fields { rest });
     }
     let mut fields = Fields { rest: text.strip_prefix("[{\"Position\":{\"symbol\":")? };
-    let symbol = symbol(fields.string()?)?;
+    let symbol = parsed(fields.string()?)?;
     let position = fields.numbered("position", int)?;
     (fields.rest == "}}]").then_some(Fact::Position { symbol, position })
 }
 
 fn read_intent(fields: &mut Fields<'_>) -> Option<Fact> {
     let order = NewOrder {
-        client_order_id: order_id(fields.string()?)?,
-        symbol: fields.named("symbol", symbol)?,
-        side: fields.named("side", side)?,
-        order_type: fields.named("order_type", order_type)?,
-        time_in_force: fields.named("time_in_force", time_in_force)?,
-        qty: fields.numbered("qty", qty)?,
-        quote_qty: fields.opt_numbered("quote_qty", money)?,
-        price: fields.opt_numbered("price", price)?,
-        stop_price: fields.opt_numbered("stop_price", price)?,
+        client_order_id: parsed(fields.string()?)?,
+        symbol: fields.named("symbol", parsed)?,
+        side: fields.named("side", exact)?,
+        order_type: fields.named("order_type", exact)?,
+        time_in_force: fields.named("time_in_force", exact)?,
+        qty: fields.numbered("qty", parsed)?,
+        quote_qty: fields.opt_numbered("quote_qty", parsed)?,
+        price: fields.opt_numbered("price", parsed)?,
+        stop_price: fields.opt_numbered("stop_price", parsed)?,
         expire_ts_ns: fields.opt_numbered("expire_ts_ns", int)?,
         reduce_only: fields.opt_flag("reduce_only")?.unwrap_or_default(),
-        oco_with: fields.opt_named("oco_with", order_id)?,
+        oco_with: fields.opt_named("oco_with", parsed)?,
     };
-    fields.rest = fields.rest.strip_prefix('}')?;
+    fields.past("}")?;
     let intent = Fact::Intent {
         order,
-        qty: fields.opt_numbered("qty", qty)?,
-        lock: fields.numbered("lock", money)?,
+        qty: fields.opt_numbered("qty", parsed)?,
+        lock: fields.numbered("lock", parsed)?,
         external: fields.opt_flag("external")?.unwrap_or_default(),
         sent_ts_ns: fields.opt_numbered("sent_ts_ns", int)?,
     };

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, never};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use veloz_core::limits::{SERVICE_IDLE_MS, SERVICE_SPIN_US};
+use veloz_core::limits::{SERVICE_BATCH_INPUTS, SERVICE_IDLE_MS, SERVICE_SPIN_US};
 use veloz_core::types::TsNs;
 
 use super::handle::Inbox;
@@ -78,6 +78,7 @@ impl Driver {
         idle.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while self.service.phase() == Phase::Running {
             self.wait(&mut idle).await;
+            self.gather().await;
             let now = self.now();
             self.waits = self.service.turn(&self.inbox, &mut self.market, now);
         }
@@ -117,6 +118,20 @@ impl Driver {
         self.pause = begun.elapsed();
     }
 
+    /// Lets what comes meanwhile come into the same batch, as long as there is more each time: an append, and a client
+    /// on another core that is woken by the first of its answers, cost the same for one as for many. One that comes
+    /// alone waits for nobody.
+    async fn gather(&mut self) {
+        let mut waiting = self.inbox.len();
+        while (2..SERVICE_BATCH_INPUTS).contains(&waiting) {
+            tokio::task::yield_now().await;
+            let before = std::mem::replace(&mut waiting, self.inbox.len());
+            if waiting <= before {
+                return;
+            }
+        }
+    }
+
     /// The time that the service is told.
     fn now(&mut self) -> TsNs {
         let (now, ahead_ns) = self.clock.now();
@@ -127,7 +142,7 @@ impl Driver {
     /// Lets the other tasks run, for a little while without sleeping: when one message soon follows another,
     /// as from a client that waits for each answer, to be woken takes longer than to wait.
     async fn spin(&mut self, begun: Instant) {
-        while self.inbox.is_empty() && self.market.is_empty() && begun.elapsed() < SPIN {
+        while self.inbox.len() == 0 && self.market.is_empty() && begun.elapsed() < SPIN {
             tokio::task::yield_now().await;
         }
     }

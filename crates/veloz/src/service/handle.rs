@@ -121,9 +121,9 @@ impl Inbox {
         self.shared.wake.notified().await;
     }
 
-    /// Whether nothing waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.shared.lock().messages.is_empty()
+    /// How many messages wait.
+    pub(super) fn len(&self) -> usize {
+        self.shared.lock().messages.len()
     }
 
     /// Moves the oldest `most` messages at most into `into`; whether more wait.

@@ -376,14 +376,14 @@ impl Runner {
             } else {
                 let now = i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX);
                 let played = self.player.play(Some(now), LINES_AT_ONCE, &mut self.link.batch);
-                let pause = match played {
-                    Played::Wait(due) => u64::try_from(due - now).unwrap_or_default(),
-                    _ => 0,
+                let due = match played {
+                    Played::Wait(due) => due,
+                    _ => now,
                 };
                 if self.tell(played, None)? {
                     return Ok(());
                 }
-                self.wait(controls, Some(Duration::from_nanos(pause)))?
+                self.wait(controls, Some(due))?
             };
             if let Some(control) = control
                 && self.obey(control)?
@@ -393,23 +393,28 @@ impl Runner {
         }
     }
 
-    /// Waits for an order, so long at most.
+    /// Waits for an order, until then at most. (Not for so long: whoever was told something may have run meanwhile, on
+    /// this thread's core.)
     fn wait(
         &self,
         controls: &Receiver<Control>,
-        at_most: Option<Duration>,
+        until_ns: Option<i64>,
     ) -> Result<Option<Control>, Stopped> {
         // The source itself holds a control: without any, it is gone.
         let given = |control: Result<Control, _>| control.map(Some).map_err(|_| Stopped);
-        match at_most {
+        let left = |until_ns| {
+            let until = Duration::from_nanos(u64::try_from(until_ns).unwrap_or_default());
+            until.saturating_sub(self.started.elapsed())
+        };
+        match until_ns.map(left) {
             None => select! {
                 recv(self.link.stopped) -> _ => Err(Stopped),
                 recv(controls) -> control => given(control),
             },
-            Some(at_most) => select! {
+            Some(left) => select! {
                 recv(self.link.stopped) -> _ => Err(Stopped),
                 recv(controls) -> control => given(control),
-                default(at_most) => Ok(None),
+                default(left) => Ok(None),
             },
         }
     }

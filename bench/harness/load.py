@@ -5,7 +5,7 @@ import json
 import subprocess
 import time
 
-from .measure import Cpu, percentiles
+from .measure import Cpu, keep_apart, percentiles
 from .servers import LOAD, Failed
 
 #: A process has 20,000 file handles, and one that reads for many is a core by itself.
@@ -85,9 +85,12 @@ class Subscribers:
                 process.wait()
 
 
-def fan_out(server, subscribers, rate, events, warm_up=0, timeout=90, stalled=0, processes=None, first=1):
-    """Events to subscribers, at a rate or (0) as fast as it goes; what it took. `first` is the number of the first."""
+def fan_out(server, subscribers, rate, events, warm_up=0, timeout=90, stalled=0, processes=None, first=1, apart=False):
+    """Events to subscribers, at a rate or (0) as fast as it goes; what it took. `first` is the number of the first.
+    `apart` keeps server and subscribers from sharing a core."""
     with Subscribers(server, subscribers, events, rate, warm_up, timeout, processes, stalled, first=first) as load:
+        if apart:
+            keep_apart(server.pids, [process.pid for process in load.processes])
         start = time.monotonic_ns() + 300_000_000
         load.start(start)
         before = Cpu(server.pids)

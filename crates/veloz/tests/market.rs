@@ -8,7 +8,7 @@ mod market_support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use market_support::{NaiveBook, Outcome, capture, collect, naive_messages, symbol, text_of};
 use veloz::market::capture::{CaptureParser, Parsed, split_time};
@@ -295,6 +295,35 @@ fn a_source_stops_at_once_whatever_it_waits_for() {
         stopped.recv_timeout(Duration::from_secs(10)).expect(&shown);
         drop(messages);
     }
+}
+
+/// Whoever is told of a line may run at once, on the source's own core: the next one must not be late for it.
+#[test]
+fn a_line_comes_at_its_time_however_long_it_took_to_tell_of_the_last() {
+    const LINES: u32 = 9;
+    const APART: Duration = Duration::from_millis(100);
+    const BUSY: Duration = Duration::from_millis(50);
+    let times = (0..u64::from(LINES)).map(|line| 1 + line * 100_000_000);
+    let (_dir, path) = file(times.map(trade_line).collect::<String>().as_bytes());
+    let real_time = ReplaySpeed::Factor(Qty::parse("1").expect("a factor"));
+    let config = ReplayConfig { speed: real_time, ..replay(&path, None) };
+    let (out, _messages) = crossbeam_channel::bounded(64);
+    let (tell, told) = crossbeam_channel::bounded(64);
+    let busy = move || {
+        let begun = Instant::now();
+        tell.send(begun).expect("somebody hears");
+        while begun.elapsed() < BUSY {
+            std::hint::spin_loop();
+        }
+    };
+    let _source = start(SourceConfig::Replay(config), out, busy).expect("starts");
+    let next = || told.recv_timeout(Duration::from_secs(10)).expect("goes on");
+    let first = next();
+    let mut late: Vec<_> =
+        (1..LINES).map(|line| next().saturating_duration_since(first + APART * line)).collect();
+    late.sort();
+    let median = late[late.len() / 2];
+    assert!(median < BUSY / 2, "{late:?}");
 }
 
 fn sim_config(seed: u64) -> SimConfig {

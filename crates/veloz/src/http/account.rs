@@ -8,7 +8,7 @@ use veloz_core::event::Event;
 use veloz_core::input::{RiskChange, TradingState};
 use veloz_core::limits::HTTP_PAGE_ITEMS;
 
-use super::body::Fields;
+use super::body::fields;
 use super::command::Command;
 use super::error::ApiError;
 use super::order_request::parse_symbol;
@@ -51,34 +51,45 @@ pub(super) async fn change_risk(State(app): Shared, body: Bytes) -> Answered {
     obey(&app, Command::risk(&body)?).await.map(raw_json)
 }
 
+const RISK_FIELDS: [&str; 9] = [
+    "state",
+    "max_order_notional",
+    "max_open_orders",
+    "max_symbol_notional",
+    "max_orders_per_second",
+    "price_collar",
+    "max_position",
+    "max_daily_loss",
+    "cancel_all",
+];
+
 pub(super) fn parse_risk(body: &[u8]) -> Result<RiskChange, ApiError> {
-    let known = [
-        "state",
-        "max_order_notional",
-        "max_open_orders",
-        "max_symbol_notional",
-        "max_orders_per_second",
-        "price_collar",
-        "max_position",
-        "max_daily_loss",
-        "cancel_all",
-    ];
-    let fields = Fields::parse(body, &known)?;
+    let [
+        state,
+        max_order_notional,
+        max_open_orders,
+        max_symbol_notional,
+        max_orders_per_second,
+        price_collar,
+        max_position,
+        max_daily_loss,
+        cancel_all,
+    ] = fields(body, RISK_FIELDS)?;
     Ok(RiskChange {
-        state: fields.text("state", |text| match text.to_ascii_uppercase().as_str() {
+        state: state.text(|text| match text.to_ascii_uppercase().as_str() {
             "ACTIVE" => Ok(TradingState::Active),
             "REDUCE_ONLY" => Ok(TradingState::ReduceOnly),
             "HALTED" => Ok(TradingState::Halted),
             _ => Err("must be ACTIVE, REDUCE_ONLY or HALTED".to_owned()),
         })?,
-        max_order_notional: fields.limit("max_order_notional")?,
-        max_open_orders: fields.count_limit("max_open_orders")?,
-        max_symbol_notional: fields.limit("max_symbol_notional")?,
-        max_orders_per_second: fields.count_limit("max_orders_per_second")?,
-        price_collar: fields.limit("price_collar")?,
-        max_position: fields.asset_limits("max_position")?,
-        max_daily_loss: fields.asset_limits("max_daily_loss")?,
-        cancel_all: fields.flag("cancel_all")?,
+        max_order_notional: max_order_notional.limit()?,
+        max_open_orders: max_open_orders.count_limit()?,
+        max_symbol_notional: max_symbol_notional.limit()?,
+        max_orders_per_second: max_orders_per_second.count_limit()?,
+        price_collar: price_collar.limit()?,
+        max_position: max_position.asset_limits()?,
+        max_daily_loss: max_daily_loss.asset_limits()?,
+        cancel_all: cancel_all.flag()?,
     })
 }
 

@@ -22,7 +22,7 @@ use veloz_core::limits::{HTTP_BODY_BYTES, HTTP_BODY_DRAIN_BYTES};
 use veloz_core::types::Asset;
 
 use super::error::ApiError;
-use super::plain::{self, RawFields};
+use super::plain;
 
 /// How the reading of a body ended.
 pub(super) struct BodyRead {
@@ -94,59 +94,76 @@ fn too_large() -> ApiError {
     )
 }
 
-/// No request has that many fields; a body of 64 KiB must not cost a quadratic search.
+/// No object has that many fields.
 const FIELDS_MAX: usize = 64;
 
-/// The fields of a JSON object, each as its own text.
-#[derive(Debug)]
-pub(super) struct Fields<'a> {
-    fields: RawFields<'a>,
+/// A field of a body: its own text, if it is given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field<'a> {
+    name: &'static str,
+    raw: Option<&'a str>,
 }
 
-impl<'a> Fields<'a> {
-    /// Takes a body apart; it may have the fields of `known` and no other.
-    pub(super) fn parse(body: &'a [u8], known: &[&str]) -> Result<Fields<'a>, ApiError> {
-        let wrong = |error: &dyn fmt::Display| {
-            let message = format!("the body is not one JSON object: {error}");
-            ApiError::new(StatusCode::BAD_REQUEST, "bad_json", message)
-        };
-        // Looked at once, and not again for each field.
-        let text = std::str::from_utf8(body).map_err(|error| wrong(&error))?;
-        let fields = match plain::fields(text, FIELDS_MAX) {
-            Some(fields) => Fields { fields },
-            None => serde_json::from_str(text).map_err(|error| wrong(&error))?,
-        };
-        let mut seen = 0_u64;
-        for (name, _) in &fields.fields {
-            let Some(place) = known.iter().position(|known| known == name) else {
-                let name = shown(name);
-                return Err(ApiError::bad_params(format!(
-                    "{name}: unknown field, known are {}",
-                    known.join(", ")
-                )));
-            };
-            // Of no list of known fields are there more than bits.
-            let bit = 1_u64 << place;
-            if seen & bit != 0 {
-                return Err(ApiError::bad_params(format!("{name}: given twice")));
-            }
-            seen |= bit;
-        }
-        Ok(fields)
+/// Takes a body apart: one JSON object that has the fields of `known`, in whose order they are given back, each once
+/// at most, and no other.
+pub(super) fn fields<'a, const N: usize>(
+    body: &'a [u8],
+    known: [&'static str; N],
+) -> Result<[Field<'a>; N], ApiError> {
+    let wrong = |error: &dyn fmt::Display| {
+        let message = format!("the body is not one JSON object: {error}");
+        ApiError::new(StatusCode::BAD_REQUEST, "bad_json", message)
+    };
+    // Looked at once, and not again for each field.
+    let text = std::str::from_utf8(body).map_err(|error| wrong(&error))?;
+    let mut found = Found::new(known);
+    if plain::fields(text, |name, raw| found.take(name, raw)).is_none() {
+        found = Found::new(known);
+        let object: RawObject = serde_json::from_str(text).map_err(|error| wrong(&error))?;
+        object.0.iter().for_each(|(name, raw)| found.take(name, raw));
+    }
+    found.wrong.map_or(Ok(found.fields), Err)
+}
+
+/// The known fields, as far as they are found.
+struct Found<'a, const N: usize> {
+    fields: [Field<'a>; N],
+    /// What is wrong with the first that may not be there. What is no object at all is told before that.
+    wrong: Option<ApiError>,
+}
+
+impl<'a, const N: usize> Found<'a, N> {
+    fn new(known: [&'static str; N]) -> Found<'a, N> {
+        Found { fields: known.map(|name| Field { name, raw: None }), wrong: None }
     }
 
-    /// Whether the field is there and `null`.
-    pub(super) fn is_null(&self, name: &str) -> bool {
-        self.get(name) == Some("null")
+    fn take(&mut self, name: &str, raw: &'a str) {
+        let Some(field) = self.fields.iter_mut().find(|field| field.name == name) else {
+            if self.wrong.is_none() {
+                let (name, known) = (shown(name), self.fields.map(|field| field.name).join(", "));
+                let message = format!("{name}: unknown field, known are {known}");
+                self.wrong = Some(ApiError::bad_params(message));
+            }
+            return;
+        };
+        if field.raw.replace(raw).is_some() && self.wrong.is_none() {
+            self.wrong = Some(ApiError::bad_params(format!("{name}: given twice")));
+        }
+    }
+}
+
+impl Field<'_> {
+    /// Whether it is given as `null`.
+    pub(super) fn is_null(&self) -> bool {
+        self.raw == Some("null")
     }
 
     /// A JSON string read by `parse`, whose refusal is the rule for the message.
     pub(super) fn text<T>(
         &self,
-        name: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, ApiError> {
-        let Some(raw) = self.get(name) else { return Ok(None) };
+        let Field { name, raw: Some(raw) } = *self else { return Ok(None) };
         // Without an escape the text is what stands between the quotes.
         let plain = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
         let text = match plain.filter(|text| text.bytes().all(|byte| byte != b'\\')) {
@@ -158,49 +175,47 @@ impl<'a> Fields<'a> {
     }
 
     /// A decimal, as a number or as a string of its digits.
-    pub(super) fn decimal<T>(&self, name: &str) -> Result<Option<T>, ApiError>
+    pub(super) fn decimal<T>(&self) -> Result<Option<T>, ApiError>
     where
         T: FromStr<Err: fmt::Display>,
     {
-        let Some(raw) = self.get(name) else { return Ok(None) };
-        let text = raw.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(raw);
-        text.parse().map(Some).map_err(|rule: T::Err| refused(name, raw, &rule.to_string()))
+        self.raw.map(|raw| decimal(self.name, raw)).transpose()
     }
 
     /// A whole number that is not negative.
-    pub(super) fn count<T: FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
-        let Some(raw) = self.get(name) else { return Ok(None) };
+    pub(super) fn count<T: FromStr>(&self) -> Result<Option<T>, ApiError> {
+        let Field { name, raw: Some(raw) } = *self else { return Ok(None) };
         raw.parse().map(Some).map_err(|_| refused(name, raw, "must be a whole number in range"))
     }
 
     /// A decimal that `null` lifts.
-    pub(super) fn limit<T>(&self, name: &str) -> Result<Option<Option<T>>, ApiError>
+    pub(super) fn limit<T>(&self) -> Result<Option<Option<T>>, ApiError>
     where
         T: FromStr<Err: fmt::Display>,
     {
-        if self.is_null(name) { Ok(Some(None)) } else { Ok(self.decimal(name)?.map(Some)) }
+        if self.is_null() { Ok(Some(None)) } else { Ok(self.decimal()?.map(Some)) }
     }
 
     /// A whole number that `null` lifts.
-    pub(super) fn count_limit<T: FromStr>(
-        &self,
-        name: &str,
-    ) -> Result<Option<Option<T>>, ApiError> {
-        if self.is_null(name) { Ok(Some(None)) } else { Ok(self.count(name)?.map(Some)) }
+    pub(super) fn count_limit<T: FromStr>(&self) -> Result<Option<Option<T>>, ApiError> {
+        if self.is_null() { Ok(Some(None)) } else { Ok(self.count()?.map(Some)) }
     }
 
     /// Amounts by asset, of which `null` lifts one; `null` in their place lifts all.
-    pub(super) fn asset_limits(&self, name: &str) -> Result<Option<Option<AssetLimits>>, ApiError> {
-        let Some(raw) = self.get(name) else { return Ok(None) };
+    pub(super) fn asset_limits(&self) -> Result<Option<Option<AssetLimits>>, ApiError> {
+        let Field { name, raw: Some(raw) } = *self else { return Ok(None) };
         if raw == "null" {
             return Ok(Some(None));
         }
         let wrong = |_| refused(name, raw, "must be an object such as {\"BTC\":\"1.5\"}, or null");
-        let amounts: Fields = serde_json::from_str(raw).map_err(wrong)?;
+        let amounts: RawObject = serde_json::from_str(raw).map_err(wrong)?;
         let mut limits = AssetLimits::new();
-        for (key, _) in &amounts.fields {
+        for (key, raw) in &amounts.0 {
             let asset = Asset::parse(key).map_err(|rule| refused(name, key, &rule.to_string()))?;
-            let amount = amounts.limit(key).map_err(|error| error.within(name))?.flatten();
+            let amount = match *raw {
+                "null" => None,
+                raw => Some(decimal(key, raw).map_err(|error| error.within(name))?),
+            };
             if limits.insert(asset, amount).is_some() {
                 return Err(refused(name, key, "is given twice"));
             }
@@ -208,18 +223,23 @@ impl<'a> Fields<'a> {
         Ok(Some(Some(limits)))
     }
 
-    /// `true` or `false`; a field that is not there is false.
-    pub(super) fn flag(&self, name: &str) -> Result<bool, ApiError> {
-        match self.get(name) {
+    /// `true` or `false`; one that is not given is false.
+    pub(super) fn flag(&self) -> Result<bool, ApiError> {
+        match self.raw {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(raw) => Err(refused(name, raw, "must be true or false")),
+            Some(raw) => Err(refused(self.name, raw, "must be true or false")),
         }
     }
+}
 
-    fn get(&self, name: &str) -> Option<&'a str> {
-        self.fields.iter().find(|(field, _)| field == name).map(|(_, raw)| *raw)
-    }
+/// A decimal, as a number or as a string of its digits.
+fn decimal<T>(name: &str, raw: &str) -> Result<T, ApiError>
+where
+    T: FromStr<Err: fmt::Display>,
+{
+    let text = raw.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(raw);
+    text.parse().map_err(|rule: T::Err| refused(name, raw, &rule.to_string()))
 }
 
 /// The 400 for one value: which field, what it was, what it has to be.
@@ -241,30 +261,33 @@ fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'a>, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
+/// The fields of a JSON object, by name, each as its own text.
+struct RawObject<'a>(Vec<(Cow<'a, str>, &'a str)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<RawObject<'a>, D::Error> {
+        deserializer.deserialize_map(RawVisitor)
     }
 }
 
-struct FieldsVisitor;
+struct RawVisitor;
 
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for RawVisitor {
+    type Value = RawObject<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let mut fields = Vec::with_capacity(8);
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject<'de>, A::Error> {
+        let mut fields = Vec::new();
         while let Some((name, raw)) = map.next_entry::<_, &RawValue>()? {
             if fields.len() == FIELDS_MAX {
                 return Err(A::Error::custom("too many fields"));
             }
             fields.push((name, raw.get()));
         }
-        Ok(Fields { fields })
+        Ok(RawObject(fields))
     }
 }
 
@@ -274,10 +297,11 @@ mod tests {
     use veloz_core::types::Qty;
 
     fn check(body: &str, expected: Result<&str, &str>) {
-        let result = Fields::parse(body.as_bytes(), &["qty", "side", "flag"]).and_then(|fields| {
-            let qty: Option<Qty> = fields.decimal("qty")?;
-            let side = fields.text("side", |s| Ok(s.to_owned()))?;
-            Ok(format!("{qty:?} {side:?} {}", fields.flag("flag")?))
+        let known = ["qty", "side", "flag"];
+        let result = fields(body.as_bytes(), known).and_then(|[qty, side, flag]| {
+            let qty: Option<Qty> = qty.decimal()?;
+            let side = side.text(|s| Ok(s.to_owned()))?;
+            Ok(format!("{qty:?} {side:?} {}", flag.flag()?))
         });
         match (result, expected) {
             (Ok(got), Ok(wanted)) => assert_eq!(got, wanted, "{body}"),
@@ -320,8 +344,8 @@ mod tests {
     #[test]
     fn long_values_are_cut_in_messages() {
         let body = format!(r#"{{"side":{}}}"#, "9".repeat(60_000));
-        let error = Fields::parse(body.as_bytes(), &["side"])
-            .and_then(|fields| fields.text("side", |s| Ok(s.to_owned())))
+        let error = fields(body.as_bytes(), ["side"])
+            .and_then(|[side]| side.text(|s| Ok(s.to_owned())))
             .expect_err("no string");
         assert!(error.body().len() < 200);
     }

@@ -15,7 +15,7 @@ use veloz_core::risk::Reason;
 use veloz_core::types::{ClientOrderId, Price, Qty, VenueOrderId};
 
 use super::account::parse_risk;
-use super::body::{Fields, missing};
+use super::body::{fields, missing};
 use super::error::ApiError;
 use super::oco::parse_pair;
 use super::order_request::{parse_amend, parse_id, parse_order, parse_symbol};
@@ -44,17 +44,16 @@ impl Command {
 
     /// The body of `POST /api/cancel`.
     pub fn cancel(body: &[u8]) -> Result<Command, ApiError> {
-        let fields = Fields::parse(body, &["client_order_id", "symbol"])?;
-        let client_order_id =
-            fields.text("client_order_id", parse_id)?.ok_or_else(|| missing("client_order_id"))?;
-        let symbol = fields.text("symbol", parse_symbol)?;
+        let [id, symbol] = fields(body, ["client_order_id", "symbol"])?;
+        let client_order_id = id.text(parse_id)?.ok_or_else(|| missing("client_order_id"))?;
+        let symbol = symbol.text(parse_symbol)?;
         Ok(Command::of(Input::Cancel(CancelOrder { client_order_id, symbol })))
     }
 
     /// The body of `POST /api/cancel_all`.
     pub fn cancel_all(body: &[u8]) -> Result<Command, ApiError> {
-        let fields = Fields::parse(body, &["symbol"])?;
-        let symbol = fields.text("symbol", parse_symbol)?;
+        let [symbol] = fields(body, ["symbol"])?;
+        let symbol = symbol.text(parse_symbol)?;
         Ok(Command::of(Input::CancelAll { symbol }))
     }
 

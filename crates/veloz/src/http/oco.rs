@@ -2,11 +2,11 @@
 
 use veloz_core::input::{NewOrder, NewPair};
 use veloz_core::order::{OrderType, TimeInForce};
-use veloz_core::types::{ClientOrderId, Price, Side};
+use veloz_core::types::{ClientOrderId, Price};
 
-use super::body::{Fields, missing};
+use super::body::{Field, fields, missing};
 use super::error::ApiError;
-use super::order_request::{new_id, one_of, parse_id, parse_symbol};
+use super::order_request::{new_id, parse_id, parse_side, parse_symbol, parse_time_in_force};
 
 const FIELDS: [&str; 9] = [
     "side",
@@ -22,23 +22,21 @@ const FIELDS: [&str; 9] = [
 
 /// Reads the body of `POST /api/oco`.
 pub(super) fn parse_pair(body: &[u8]) -> Result<NewPair, ApiError> {
-    let fields = Fields::parse(body, &FIELDS)?;
-    let side = fields
-        .text("side", |text| Side::parse(text).ok_or_else(|| "must be BUY or SELL".to_owned()))?;
-    let symbol = fields.text("symbol", parse_symbol)?.ok_or_else(|| missing("symbol"))?;
-    let qty = fields.decimal("qty")?.ok_or_else(|| missing("qty"))?;
+    let [side, symbol, qty, price, stop_price, stop_limit_price, tif, id, stop_id] =
+        fields(body, FIELDS)?;
+    let side = side.text(parse_side)?;
+    let symbol = symbol.text(parse_symbol)?.ok_or_else(|| missing("symbol"))?;
+    let qty = qty.decimal()?.ok_or_else(|| missing("qty"))?;
     let side = side.ok_or_else(|| missing("side"))?;
-    let (id, stop_id) = parse_ids(&fields)?;
+    let (id, stop_id) = parse_ids(&id, &stop_id)?;
     let limit = NewOrder {
         order_type: OrderType::LimitMaker,
         time_in_force: TimeInForce::Gtc,
-        price: fields.decimal("price")?,
+        price: price.decimal()?,
         ..NewOrder::market(id, symbol, side, qty)
     };
-    let stop_limit: Option<Price> = fields.decimal("stop_limit_price")?;
-    let tif = fields.text("stop_limit_time_in_force", |text| {
-        TimeInForce::parse(text).ok_or_else(|| one_of(TimeInForce::ALL.iter().map(|v| v.as_str())))
-    })?;
+    let stop_limit: Option<Price> = stop_limit_price.decimal()?;
+    let tif = tif.text(parse_time_in_force)?;
     let (order_type, default) = match stop_limit {
         Some(_) => (OrderType::StopLossLimit, TimeInForce::Gtc),
         None => (OrderType::StopLoss, TimeInForce::Ioc),
@@ -47,7 +45,7 @@ pub(super) fn parse_pair(body: &[u8]) -> Result<NewPair, ApiError> {
         order_type,
         time_in_force: tif.unwrap_or(default),
         price: stop_limit,
-        stop_price: fields.decimal("stop_price")?,
+        stop_price: stop_price.decimal()?,
         ..NewOrder::market(stop_id, symbol, side, qty)
     };
     let pair = NewPair::new(limit, stop);
@@ -57,13 +55,16 @@ pub(super) fn parse_pair(body: &[u8]) -> Result<NewPair, ApiError> {
 
 /// The names of the limit order and of the stop order: the second follows from the first when it is left
 /// out, so that the same request is the same again.
-fn parse_ids(fields: &Fields<'_>) -> Result<(ClientOrderId, ClientOrderId), ApiError> {
+fn parse_ids(
+    id: &Field<'_>,
+    stop_id: &Field<'_>,
+) -> Result<(ClientOrderId, ClientOrderId), ApiError> {
     const SUFFIX: &str = "-stop";
-    let id = match fields.text("client_order_id", parse_id)? {
+    let id = match id.text(parse_id)? {
         Some(id) => id,
         None => new_id()?,
     };
-    let stop_id = fields.text("stop_client_order_id", parse_id)?;
+    let stop_id = stop_id.text(parse_id)?;
     let derived = || {
         ClientOrderId::parse(&format!("{id}{SUFFIX}")).map_err(|_| {
             let rule = format!("is required: client_order_id is too long for {SUFFIX} behind it");

@@ -7,7 +7,7 @@ use veloz_core::input::{AmendOrder, NewOrder};
 use veloz_core::order::{OrderType, TimeInForce};
 use veloz_core::types::{ClientOrderId, Money, Qty, Side, Symbol};
 
-use super::body::{Fields, missing, refused};
+use super::body::{Field, fields, missing, refused};
 use super::error::ApiError;
 
 const ORDER_FIELDS: [&str; 12] = [
@@ -30,11 +30,23 @@ const ORDER_FIELDS: [&str; 12] = [
 /// # Errors
 /// When it cannot be read or is out of its domain: the answer to it.
 pub fn parse_order(body: &[u8]) -> Result<NewOrder, ApiError> {
-    let fields = Fields::parse(body, &ORDER_FIELDS)?;
-    let side = fields
-        .text("side", |text| Side::parse(text).ok_or_else(|| "must be BUY or SELL".to_owned()))?;
-    let quote_qty: Option<Money> = fields.decimal("quote_qty")?;
-    let qty: Option<Qty> = fields.decimal("qty")?;
+    let [
+        side,
+        symbol,
+        qty,
+        price,
+        id,
+        order_type,
+        time_in_force,
+        post_only,
+        quote_qty,
+        stop_price,
+        expire_ts_ns,
+        reduce_only,
+    ] = fields(body, ORDER_FIELDS)?;
+    let side = side.text(parse_side)?;
+    let quote_qty: Option<Money> = quote_qty.decimal()?;
+    let qty: Option<Qty> = qty.decimal()?;
     if qty.is_some() && quote_qty.is_some() {
         return Err(ApiError::bad_params("quote_qty: must be left out when qty is given"));
     }
@@ -42,20 +54,20 @@ pub fn parse_order(body: &[u8]) -> Result<NewOrder, ApiError> {
         Some(_) => Qty::ZERO,
         None => qty.ok_or_else(|| missing("qty"))?,
     };
-    let (order_type, time_in_force) = parse_kind(&fields)?;
+    let (order_type, time_in_force) = parse_kind(&order_type, &time_in_force, &post_only)?;
     let order = NewOrder {
         oco_with: None,
-        symbol: fields.text("symbol", parse_symbol)?.ok_or_else(|| missing("symbol"))?,
+        symbol: symbol.text(parse_symbol)?.ok_or_else(|| missing("symbol"))?,
         side: side.ok_or_else(|| missing("side"))?,
         qty,
         quote_qty,
         order_type,
         time_in_force,
-        price: fields.decimal("price")?,
-        stop_price: fields.decimal("stop_price")?,
-        expire_ts_ns: fields.count("expire_ts_ns")?,
-        reduce_only: fields.flag("reduce_only")?,
-        client_order_id: match fields.text("client_order_id", parse_id)? {
+        price: price.decimal()?,
+        stop_price: stop_price.decimal()?,
+        expire_ts_ns: expire_ts_ns.count()?,
+        reduce_only: reduce_only.flag()?,
+        client_order_id: match id.text(parse_id)? {
             Some(id) => id,
             None => new_id()?,
         },
@@ -69,25 +81,25 @@ pub fn parse_order(body: &[u8]) -> Result<NewOrder, ApiError> {
 /// # Errors
 /// When it cannot be read: the answer to it.
 pub fn parse_amend(body: &[u8]) -> Result<AmendOrder, ApiError> {
-    let fields = Fields::parse(body, &["client_order_id", "qty", "price"])?;
+    let [id, qty, price] = fields(body, ["client_order_id", "qty", "price"])?;
     Ok(AmendOrder {
-        client_order_id: fields
-            .text("client_order_id", parse_id)?
-            .ok_or_else(|| missing("client_order_id"))?,
-        qty: fields.decimal("qty")?,
-        price: fields.decimal("price")?,
+        client_order_id: id.text(parse_id)?.ok_or_else(|| missing("client_order_id"))?,
+        qty: qty.decimal()?,
+        price: price.decimal()?,
     })
 }
 
 /// The type and how long the order stands. `post_only` is another way to say LIMIT_MAKER.
-fn parse_kind(fields: &Fields<'_>) -> Result<(OrderType, TimeInForce), ApiError> {
-    let order_type = fields.text("type", |text| {
+fn parse_kind(
+    order_type: &Field<'_>,
+    time_in_force: &Field<'_>,
+    post_only: &Field<'_>,
+) -> Result<(OrderType, TimeInForce), ApiError> {
+    let order_type = order_type.text(|text| {
         OrderType::parse(text).ok_or_else(|| one_of(OrderType::ALL.iter().map(|v| v.as_str())))
     })?;
-    let tif = fields.text("time_in_force", |text| {
-        TimeInForce::parse(text).ok_or_else(|| one_of(TimeInForce::ALL.iter().map(|v| v.as_str())))
-    })?;
-    let order_type = match (order_type.unwrap_or(OrderType::Limit), fields.flag("post_only")?) {
+    let tif = time_in_force.text(parse_time_in_force)?;
+    let order_type = match (order_type.unwrap_or(OrderType::Limit), post_only.flag()?) {
         (OrderType::Limit | OrderType::LimitMaker, true) => OrderType::LimitMaker,
         (other, true) => {
             let rule = format!("cannot be asked of a {} order", other.as_str());
@@ -99,6 +111,14 @@ fn parse_kind(fields: &Fields<'_>) -> Result<(OrderType, TimeInForce), ApiError>
     Ok((order_type, tif.unwrap_or(default)))
 }
 
+pub(super) fn parse_side(text: &str) -> Result<Side, String> {
+    Side::parse(text).ok_or_else(|| "must be BUY or SELL".to_owned())
+}
+
+pub(super) fn parse_time_in_force(text: &str) -> Result<TimeInForce, String> {
+    TimeInForce::parse(text).ok_or_else(|| one_of(TimeInForce::ALL.iter().map(|v| v.as_str())))
+}
+
 pub(super) fn parse_symbol(text: &str) -> Result<Symbol, String> {
     Symbol::parse(text).map_err(|error| error.to_string())
 }
@@ -107,7 +127,7 @@ pub(super) fn parse_id(text: &str) -> Result<ClientOrderId, String> {
     ClientOrderId::parse(text).map_err(|error| error.to_string())
 }
 
-pub(super) fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
     format!("must be one of {}", names.collect::<Vec<_>>().join(", "))
 }
 

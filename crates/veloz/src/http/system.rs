@@ -8,7 +8,7 @@ use serde::Serialize;
 use veloz_core::limits::HTTP_REPLAY_STEP_LINES;
 
 use super::ConfigView;
-use super::body::Fields;
+use super::body::fields;
 use super::error::ApiError;
 use super::router::{Answered, Shared, json};
 use crate::journal::LogId;
@@ -79,10 +79,10 @@ pub(super) async fn metrics(State(app): Shared) -> Answered {
 /// `POST /api/replay`: `{"run":true}` or `{"steps":N}`. The answer comes when what was stepped is
 /// stored, with the id of the newest event.
 pub(super) async fn replay(State(app): Shared, body: Bytes) -> Answered {
-    let fields = Fields::parse(&body, &["run", "steps"])?;
-    let steps: Option<u64> = fields.count("steps")?;
+    let [run, steps] = fields(&body, ["run", "steps"])?;
+    let steps: Option<u64> = steps.count()?;
     let market = std::sync::Arc::clone(&app.market);
-    let told = match (fields.flag("run")?, steps) {
+    let told = match (run.flag()?, steps) {
         (true, None) => market.run(),
         (false, Some(lines)) if (1..=HTTP_REPLAY_STEP_LINES).contains(&lines) => {
             tokio::task::spawn_blocking(move || market.step(lines)).await.map_err(|error| {

@@ -154,7 +154,7 @@ impl<'a, const N: usize> Found<'a, N> {
 
 impl Field<'_> {
     /// Whether it is given as `null`.
-    pub(super) fn is_null(&self) -> bool {
+    fn is_null(&self) -> bool {
         self.raw == Some("null")
     }
 

@@ -65,7 +65,11 @@ def keep_apart(*groups):
     for core, pids in zip(sorted(os.sched_getaffinity(0)), groups):
         for pid in pids:
             for task in Path(f"/proc/{pid}/task").iterdir():
-                os.sched_setaffinity(int(task.name), {core})
+                try:
+                    os.sched_setaffinity(int(task.name), {core})
+                except ProcessLookupError:
+                    # It ended meanwhile.
+                    continue
 
 
 def memory_kib(pids):

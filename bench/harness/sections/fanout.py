@@ -55,17 +55,18 @@ def middle(runs):
     return one
 
 
-def both(pairs):
-    """VeloZ and the floor, each in the middle of its runs; their ratios of processor time and p99."""
+def compared(pairs):
+    """VeloZ and the floor, each in the middle of its runs; their ratios of processor time and p99; the former of each
+    pair."""
     ours, floor = (middle([pair[side] for pair in pairs]) for side in (0, 1))
     cpu = ratio_of_pairs((a["cpu_us"], b["cpu_us"]) for a, b in pairs)
     p99 = ratio_of_pairs((a["latency_us"]["p99"], b["latency_us"]["p99"]) for a, b in pairs)
-    return ours, floor, cpu, p99
+    return ours, floor, cpu, p99, ", ".join(f"{a['cpu_us'] / b['cpu_us']:.2f}" for a, b in pairs)
 
 
 def report(result):
-    ours, floor, cpu, p99 = both(result["pairs"])
-    ours_apart, floor_apart, cpu_apart, p99_apart = both(result["apart"])
+    ours, floor, cpu, p99, spread = compared(result["pairs"])
+    ours_apart, floor_apart, cpu_apart, p99_apart, spread_apart = compared(result["apart"])
 
     def row(run, placed=""):
         return [run["server"] + placed, number(run["cpu_us"]), number(run["user_us"]), number(run["system_us"]),
@@ -80,8 +81,6 @@ def report(result):
         ["p99 of delivery, VeloZ over the floor", f"{p99:.2f}", f"{GOAL_P99} or less", reached(p99, GOAL_P99)],
         ["CPU a delivery, a core each", f"{cpu_apart:.2f}", "below 1 with io_uring", reached(cpu_apart, GOAL_IO_URING)],
         ["p99 of delivery, a core each", f"{p99_apart:.2f}", f"{GOAL_P99} or less", reached(p99_apart, GOAL_P99)])
-    spread = ", ".join(f"{a['cpu_us'] / b['cpu_us']:.2f}" for a, b in result["pairs"])
-    spread_apart = ", ".join(f"{a['cpu_us'] / b['cpu_us']:.2f}" for a, b in result["apart"])
     settings = "\n".join(f"- {run['server']}: {run['settings']}" + (f"; {run['version']}" if run["version"] else "")
                          for run in (floor, ours, *result["peers"]))
     return (f"{figures}\n\nTimes over all subscribers, from when the event was due. Medians of {len(result['pairs'])} "

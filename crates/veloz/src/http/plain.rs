@@ -3,10 +3,15 @@
 //! Contract: what is taken here, the general parser takes too, with the same fields. Whatever is not plain
 //! (an escape, an exponent, a value within a value, anything wrong) is left to that one, and its words.
 
-/// Gives the fields of a plain object to `take`: name and text of each, a string's with its quotes, as they stand. `None`
-/// leaves the text to the general parser, and whatever was taken is void.
-pub(super) fn fields<'a>(text: &'a str, mut take: impl FnMut(&'a str, &'a str)) -> Option<()> {
+/// Gives the fields of a plain object, `most` of them at most, to `take`: name and text of each, a string's with its
+/// quotes, as they stand. `None` leaves the text to the general parser, and whatever was taken is void.
+pub(super) fn fields<'a>(
+    text: &'a str,
+    most: usize,
+    mut take: impl FnMut(&'a str, &'a str),
+) -> Option<()> {
     let mut rest = Rest { text, at: 0 };
+    let mut taken = 0;
     rest.token(b'{')?;
     if rest.token(b'}').is_none() {
         loop {
@@ -14,6 +19,10 @@ pub(super) fn fields<'a>(text: &'a str, mut take: impl FnMut(&'a str, &'a str)) 
             let name = rest.string()?;
             rest.token(b':')?;
             rest.skip_space();
+            if taken == most {
+                return None;
+            }
+            taken += 1;
             take(name.get(1..name.len() - 1)?, rest.value()?);
             if rest.token(b'}').is_some() {
                 break;
@@ -110,10 +119,12 @@ mod tests {
     use serde_json::value::RawValue;
     use std::collections::BTreeMap;
 
+    const MOST: usize = 64;
+
     /// Whether it is plain; if so, the general parser must see the same.
     fn check(text: &str) -> bool {
         let mut found = Vec::new();
-        if fields(text, |name, raw| found.push((name, raw))).is_none() {
+        if fields(text, MOST, |name, raw| found.push((name, raw))).is_none() {
             return false;
         }
         let general: BTreeMap<String, &RawValue> = serde_json::from_str(text).expect(text);
@@ -166,6 +177,12 @@ mod tests {
         ] {
             assert!(!check(text), "{text}");
         }
+        let many = |count: usize| {
+            let fields: Vec<_> = (0..count).map(|i| format!("\"{i}\":{i}")).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+        assert!(check(&many(MOST)));
+        assert!(!check(&many(MOST + 1)));
     }
 
     #[test]

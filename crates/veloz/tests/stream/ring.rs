@@ -2,6 +2,9 @@
 
 #![cfg(target_os = "linux")]
 
+use std::os::fd::AsRawFd as _;
+use std::process::Command;
+
 use veloz::stream::StreamConfig;
 
 use crate::rig::{Client, Rig, quiet};
@@ -17,6 +20,12 @@ fn is_permitted() -> bool {
 
 /// Everyone gets every event, in batches of one to three; how many writes were made by io_uring.
 fn deliver(ring_from: usize) -> u64 {
+    let (before, after) = deliver_and(ring_from, || {});
+    before + after
+}
+
+/// The same, with something that happens halfway: how many before it and after.
+fn deliver_and(ring_from: usize, halfway: impl FnOnce()) -> (u64, u64) {
     let rig = Rig::new(StreamConfig { ring_from, ..quiet() });
     // Those in between are owed other bytes than the window's.
     let queries = ["", "", "types=account", ""];
@@ -25,8 +34,18 @@ fn deliver(ring_from: usize) -> u64 {
     clients.iter_mut().for_each(|client| {
         client.read_until("id: 0\n\n");
     });
+    let metrics = rig.handle.metrics();
     let mut newest = 0;
+    let mut halfway = Some(halfway);
+    let mut before = 0;
     while newest < EVENTS {
+        if newest >= EVENTS / 2
+            && let Some(halfway) = halfway.take()
+        {
+            // All have what came until now, so nothing is on its way.
+            before = metrics.ring_writes.get();
+            halfway();
+        }
         let count = (EVENTS - newest).min(1 + newest % 3);
         rig.publish(count);
         newest += count;
@@ -36,7 +55,6 @@ fn deliver(ring_from: usize) -> u64 {
             client.read_until(&came);
         });
     }
-    let metrics = rig.handle.metrics();
     let (writes, by_ring) = (metrics.writes.get(), metrics.ring_writes.get());
     assert!(by_ring <= writes, "{by_ring} of {writes}");
     rig.stream.shut_down();
@@ -52,7 +70,7 @@ fn deliver(ring_from: usize) -> u64 {
             ),
         }
     }
-    by_ring
+    (before, by_ring - before)
 }
 
 #[test]
@@ -69,6 +87,41 @@ fn a_few_are_sent_to_one_by_one() {
 #[test]
 fn without_the_ring_everyone_gets_the_same() {
     assert_eq!(deliver(usize::MAX), 0);
+}
+
+/// Takes the only ring of this process away from under the stream: what the kernel is asked of it fails from here on.
+fn break_the_ring() {
+    let is_ring = |link: &std::path::Path| {
+        std::fs::read_link(link).is_ok_and(|to| to.ends_with("anon_inode:[io_uring]"))
+    };
+    let handles = std::fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    let rings: Vec<_> = handles.filter(|handle| is_ring(handle)).collect();
+    let [ring] = &rings[..] else { panic!("{rings:?}") };
+    let number = ring.file_name().unwrap().to_str().unwrap().parse().unwrap();
+    let nothing = std::fs::File::open("/dev/null").unwrap();
+    // SAFETY: whoever owns the handle has another file there from now on, and is to find out.
+    #[expect(unsafe_code, reason = "a handle that somebody else owns")]
+    let put = unsafe { libc::dup2(nothing.as_raw_fd(), number) };
+    assert_eq!(put, number);
+}
+
+/// In a process of its own, where there is no other test's ring.
+#[test]
+fn a_ring_that_fails_while_it_is_used_loses_and_doubles_nothing() {
+    const ALONE: &str = "VELOZ_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let test = "ring::a_ring_that_fails_while_it_is_used_loses_and_doubles_nothing";
+        let alone = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test])
+            .env(ALONE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&alone.stdout);
+        assert!(alone.status.success() && said.contains("1 passed"), "{said}");
+    } else if is_permitted() {
+        let (before, after) = deliver_and(StreamConfig::default().ring_from, break_the_ring);
+        assert!(before > 0 && after == 0, "{before}, {after}");
+    }
 }
 
 /// Sockets that are full, half full or gone are seen by the ring's sends as by plain ones.

@@ -11,7 +11,7 @@ import time
 
 state_file, trick = sys.argv[1], (sys.argv[2:] or ["good"])[0]
 TRICKS = {"good", "flood", "stall", "garbage", "dies", "dies_accepting", "dies_taking", "dies_forgetting",
-          "dies_once_forgetting", "twice", "late", "mute", "sums"}
+          "dies_once_forgetting", "dies_cancelling", "twice", "late", "mute", "sums"}
 assert trick in TRICKS, trick
 lock = threading.Lock()
 
@@ -104,6 +104,8 @@ def query(what, name=None):
 def obey(verb, words):
     if verb == "ORDER":
         return place(*words)
+    if verb == "CANCEL" and trick == "dies_cancelling" and state["starts"] == 1:
+        os._exit(7)
     if verb == "CANCEL" and words[0] in state["orders"]:
         return update(state["orders"][words[0]], "CANCELLED")
     if verb == "QUERY" and trick != "mute":

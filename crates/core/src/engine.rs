@@ -429,18 +429,12 @@ impl Engine {
         // One of a pair may be gone with the other.
         let order = self.state.order_at(key).filter(|order| order.is_open());
         let Some(order) = order else { return };
-        let request = &order.request;
         if self.away.is_some() {
             let id = order.client_order_id();
             return self.send(ts, VenueMail::Cancel(id), step);
         }
         if order.external {
-            step.commands.push(VenueCommand::Cancel {
-                client_order_id: request.client_order_id,
-                symbol: request.symbol,
-                venue_order_id: order.venue_order_id,
-            });
-            return;
+            return self.ask_to_cancel(key, step);
         }
         self.take_off(key);
         self.close(ts, key, (OrderChange::Cancel, None), step);

@@ -15,7 +15,7 @@ mod recent;
 mod risk;
 mod venue;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use index::Index;
 use orders::Orders;
@@ -67,6 +67,9 @@ struct Data {
     source: Text,
     positions: BTreeMap<Symbol, u64>,
     orders: Orders,
+    /// Open orders that an external venue is to take back, and has not said yet what became of that.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    cancels: BTreeSet<ClientOrderId>,
     recent: Recent,
     /// The built-in venue, while it is away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,6 +169,7 @@ impl State {
                     order.reason = Text::Borrowed(reason);
                 }
             }
+            Fact::Cancel { client_order_id, wanted } => self.apply_cancel(client_order_id, *wanted),
             Fact::Presumed { client_order_id, trade_id, qty, price } => {
                 if let Some(order) = self.order_mut(client_order_id) {
                     order.trades.push(Trade { id: *trade_id, qty: *qty, price: *price });
@@ -228,6 +232,11 @@ impl State {
     pub fn open_orders_from(&self, from: usize) -> impl Iterator<Item = (usize, OrderRef<'_>)> {
         let open = self.index.open.iter_from(from);
         open.filter_map(|key| Some((key, self.data.orders.get(key)?)))
+    }
+
+    /// The open orders that an external venue is to take back, and has not said yet what became of that.
+    pub fn cancels(&self) -> &BTreeSet<ClientOrderId> {
+        &self.data.cancels
     }
 
     /// How many orders are open.
@@ -409,6 +418,14 @@ impl State {
         self.seen_at(*ts_ns);
     }
 
+    fn apply_cancel(&mut self, id: &ClientOrderId, wanted: bool) {
+        if wanted && self.order(id).is_some_and(|order| order.is_open()) {
+            self.data.cancels.insert(*id);
+        } else {
+            self.data.cancels.remove(id);
+        }
+    }
+
     fn apply_market(&mut self, market: &Market) {
         let known = self.index.markets.get(&market.symbol);
         if let Some(slot) = known.and_then(|index| self.data.markets.get_mut(index)) {
@@ -496,6 +513,7 @@ impl State {
         }
         if update.status.is_final() {
             self.index.open.remove(key);
+            self.data.cancels.remove(&update.client_order_id);
             if let Some(at) = order.request.expire_ts_ns {
                 self.index.expiring.remove(&(at, key));
             }

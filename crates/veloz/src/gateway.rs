@@ -475,12 +475,12 @@ fn first_steps(
         engine.start(now, &mut step);
         first_id += u64::from(service::record(&step, first_id, &mut facts, &mut batch));
     }
-    let mut commands = Vec::new();
+    let mut is_taken_back = false;
     if config.cancel_open {
         engine
             .step(now, &Input::CancelAll { symbol: None }, &mut step)
             .context("cannot cancel the open orders")?;
-        commands.append(&mut step.commands);
+        is_taken_back = !step.commands.is_empty();
         first_id += u64::from(service::record(&step, first_id, &mut facts, &mut batch));
         // A venue that is away: the cancels arrive, and what became of them is known, before anything else.
         while let Some(at) = engine.arrives_ns() {
@@ -489,13 +489,13 @@ fn first_steps(
         }
     }
     // What an external venue is to take back stands there until it has heard of it.
-    if commands.is_empty() {
+    if !is_taken_back {
         refuse_another_market(config, plan, engine.state())?;
     }
     engine.begin_source(&plan.name, config.from_start, &mut step);
     service::record(&step, first_id, &mut facts, &mut batch);
     journal.append(&mut batch, service::wall_ns())?;
-    Ok(commands)
+    Ok(engine.unanswered_cancels().collect())
 }
 
 /// What a symbol's orders pay and receive is booked in the assets that the log has of it: they must be those that are

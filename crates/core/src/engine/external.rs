@@ -26,7 +26,7 @@ use crate::order::{Order, OrderChange, OrderStatus};
 use crate::risk::Reason;
 use crate::sim::OrderKey;
 use crate::state::Fact;
-use crate::types::{ClientOrderId, Money, Price, Qty, Side, Text, TsNs};
+use crate::types::{ClientOrderId, Money, Price, Qty, Side, Text, TsNs, VenueOrderId};
 
 impl Engine {
     /// An external venue's report.
@@ -96,6 +96,22 @@ impl Engine {
             self.finish(ts, key, touched, step);
         }
         Answer::Done
+    }
+
+    /// Asks the venue to take an order back, which is wanted from here on: over a restart too.
+    pub(super) fn ask_to_cancel(&mut self, key: OrderKey, step: &mut Step) {
+        let Some(order) = self.state.order_at(key) else { return };
+        let client_order_id = order.client_order_id();
+        step.commands.push(cancel_of(order, None));
+        if !self.state.cancels().contains(&client_order_id) {
+            self.tell(Fact::Cancel { client_order_id, wanted: true }, step);
+        }
+    }
+
+    /// The cancels that the venue has not answered: what it is to be told again where it may not have heard of them.
+    pub fn unanswered_cancels(&self) -> impl Iterator<Item = VenueCommand> {
+        let orders = self.state.cancels().iter().filter_map(|id| self.state.order(id));
+        orders.map(|order| cancel_of(&order, None))
     }
 
     /// The venue speaks of an order that nobody here placed.
@@ -220,19 +236,19 @@ impl Engine {
     ) -> bool {
         self.book_difference(ts, key, told, touched, step);
         let Some(order) = self.state.order_at(key) else { return false };
-        let (client_order_id, symbol) = (order.client_order_id(), order.request.symbol);
-        let venue_order_id = touched.venue_order_id.or(order.venue_order_id);
+        let (client_order_id, cancel) =
+            (order.client_order_id(), cancel_of(order, touched.venue_order_id));
         let (status, taken) = (order.status, order.status.is_some());
         match told.status {
             OrderStatus::Accepted | OrderStatus::PartiallyFilled => {
                 // It stands there, and its owner was told that it does not.
                 if status == Some(OrderStatus::Rejected) {
                     self.contradict(ts, key, true, told.status.as_str(), step);
-                    step.commands.push(VenueCommand::Cancel {
-                        client_order_id,
-                        symbol,
-                        venue_order_id,
-                    });
+                    step.commands.push(cancel);
+                }
+                // The venue has heard of it, or will: the cancel goes first.
+                if self.state.cancels().contains(&client_order_id) {
+                    self.tell(Fact::Cancel { client_order_id, wanted: false }, step);
                 }
             }
             OrderStatus::Filled => {}
@@ -305,6 +321,15 @@ impl Engine {
             self.tell(Fact::Doubt { client_order_id, unknown }, step);
         }
         news
+    }
+}
+
+/// Takes an order back, by the venue's name for it too, as the order has it or was `told`.
+fn cancel_of(order: &Order, told: Option<VenueOrderId>) -> VenueCommand {
+    VenueCommand::Cancel {
+        client_order_id: order.client_order_id(),
+        symbol: order.request.symbol,
+        venue_order_id: told.or(order.venue_order_id),
     }
 }
 

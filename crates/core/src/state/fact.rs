@@ -56,6 +56,13 @@ pub enum Fact {
         /// It is not known.
         unknown: bool,
     },
+    /// Whether an external venue is to take an order back, and has not said yet what became of that.
+    Cancel {
+        /// Which.
+        client_order_id: ClientOrderId,
+        /// It is.
+        wanted: bool,
+    },
     /// An execution that counted already, in full or in part, when only the venue's sum was known.
     Presumed {
         /// Whose.

@@ -6,6 +6,7 @@ use veloz_core::engine::{Venue, VenueCommand};
 use veloz_core::event::Event;
 use veloz_core::input::{Answer, Input, Refusal, ReportBody, VenueOrder};
 use veloz_core::order::OrderStatus;
+use veloz_core::state::Fact;
 use veloz_core::types::{Money, Price, Side, Symbol};
 
 use ReportBody::{Accepted, Cancelled, Filled, NotFound, Unanswered};
@@ -292,6 +293,44 @@ fn a_pending_cancel_stays_pending_until_something_is_known() {
     assert_eq!(rig.cancel("a"), Ok(Answer::Pending(id("a"))), "asked for again");
     let mut rig = check(rig, &[(Cancelled, "a CANCELLED; =a; account")], "CANCELLED", "1");
     assert_eq!(rig.cancel("a"), Ok(Answer::Cancelled(id("a"))));
+}
+
+/// What the venue may not have heard is known from the log alone, until it says what became of it.
+#[test]
+fn a_cancel_is_wanted_until_something_is_known() {
+    let is_wanted = |rig: &Rig| {
+        let commands: Vec<_> = rig.engine.unanswered_cancels().collect();
+        match &commands[..] {
+            [] => false,
+            [VenueCommand::Cancel { client_order_id, .. }] => *client_order_id == id("a"),
+            other => panic!("{other:?}"),
+        }
+    };
+    let wanted = || {
+        let mut rig = accepted();
+        assert!(!is_wanted(&rig));
+        assert_eq!(rig.cancel("a"), Ok(Answer::Pending(id("a"))));
+        assert_eq!(rig.step.facts, [Fact::Cancel { client_order_id: id("a"), wanted: true }]);
+        assert_eq!(rig.cancel("a"), Ok(Answer::Pending(id("a"))));
+        assert_eq!(rig.step.facts, [], "stored once");
+        let rig = check(rig, &[(Unanswered, "=a"), (NotFound, "")], "ACCEPTED", "0");
+        assert!(is_wanted(&rig));
+        rig
+    };
+    assert!(!is_wanted(&check(
+        wanted(),
+        &[(Cancelled, "a CANCELLED; =a; account")],
+        "CANCELLED",
+        "0"
+    )));
+    // The venue did not do it: so it stays, and is not taken back by a later start.
+    let open = [(state("ACCEPTED", "0", "0"), "=a")];
+    assert!(!is_wanted(&check(wanted(), &open, "ACCEPTED", "0")));
+    let mut rig = wanted();
+    rig.input(&Input::CancelAll { symbol: None }).unwrap();
+    assert!(is_wanted(&rig));
+    let part = "a 1.0@99.0; a PARTIALLY_FILLED; =a; account";
+    assert!(is_wanted(&check(rig, &[(fill(1, "1"), part)], "PARTIALLY_FILLED", "1")));
 }
 
 #[test]

@@ -34,10 +34,8 @@ pub(crate) struct ExternalVenue {
     reports: Receiver<VenueMessage>,
     /// Commands of the batch, told once it is stored.
     outgoing: Vec<VenueCommand>,
-    /// Cancels that the venue is to be told as soon as it is there and has room.
+    /// Cancels that the running process is to be told as soon as it is there and has room.
     untold: BTreeMap<ClientOrderId, VenueCommand>,
-    /// Cancels that the running process was told, until their orders are closed, or it says that they are open all the same.
-    told: BTreeMap<ClientOrderId, VenueCommand>,
     /// Orders whose fate is asked for.
     asked: BTreeMap<ClientOrderId, Asked>,
     /// The last step asked about an order.
@@ -66,7 +64,6 @@ impl ExternalVenue {
             reports,
             outgoing: first,
             untold: BTreeMap::new(),
-            told: BTreeMap::new(),
             asked: BTreeMap::new(),
             was_asked: false,
             list_at: TsNs::MAX,
@@ -94,22 +91,16 @@ impl ExternalVenue {
             if self.port.send(VenueOrder::Command(cancel.get().clone())).is_err() {
                 return;
             }
-            let (id, command) = cancel.remove_entry();
-            self.told.insert(id, command);
+            cancel.remove();
         }
     }
 
-    /// Wants no cancel any more that is done, or that the venue knows of and did not do.
-    fn forget_cancel(&mut self, engine: &Engine, id: ClientOrderId, report: &ReportBody) {
-        if !self.told.contains_key(&id) && !self.untold.contains_key(&id) {
-            return;
-        }
-        let is_open = engine.state().order(&id).is_some_and(|order| order.is_open());
-        if !is_open {
+    /// Wants no cancel any more of an order that is closed.
+    fn forget_cancel(&mut self, engine: &Engine, id: ClientOrderId) {
+        if self.untold.contains_key(&id)
+            && !engine.state().order(&id).is_some_and(|order| order.is_open())
+        {
             self.untold.remove(&id);
-        }
-        if !is_open || matches!(report, ReportBody::State(_)) {
-            self.told.remove(&id);
         }
     }
 
@@ -201,7 +192,6 @@ impl Service {
         for command in outgoing.drain(..) {
             match command {
                 VenueCommand::Cancel { client_order_id, .. } => {
-                    venue.told.remove(&client_order_id);
                     venue.untold.insert(client_order_id, command);
                 }
                 VenueCommand::Place(order) => {
@@ -262,7 +252,7 @@ impl Service {
                 self.set_trouble(Some(code));
                 if let (Some(venue), ENGINE_EXITED) = (&mut self.venue, code) {
                     // What it was told may have gone with it: the next process is told again.
-                    venue.untold.append(&mut venue.told);
+                    venue.outgoing.extend(self.engine.unanswered_cancels());
                 }
             }
             VenueMessage::Up { detail, again } => {
@@ -315,7 +305,7 @@ impl Service {
             tracing::error!(%refusal, "a report was refused");
         }
         let (Some(venue), Input::Report(report)) = (&mut self.venue, input) else { return };
-        venue.forget_cancel(&self.engine, id, &report.body);
+        venue.forget_cancel(&self.engine, id);
         // What leads to a question answers none.
         if !venue.was_asked {
             venue.settle(&self.engine, id, &report.body);

@@ -448,6 +448,38 @@ fn what_is_cancelled_while_the_engine_is_away_is_cancelled_when_it_is_back() {
     rig.wait_until_nothing_is_open();
 }
 
+/// The same over a restart of the gateway, and a crash: a halt that was answered is not forgotten.
+#[test]
+fn what_is_cancelled_while_the_engine_is_away_survives_the_gateway() {
+    let mut rig = Rig::start("good");
+    for id in ["a", "b"] {
+        assert_eq!(rig.place(id).status, 200);
+    }
+    let there = rig.home.path().join("there");
+    rig.gateway = rig.gateway.again_with(away_until(rig.home.path(), &there));
+    rig.halt();
+    rig.gateway.kill();
+    rig.gateway = rig.gateway.again();
+    assert_eq!(rig.state("a")["status"], "ACCEPTED", "it stands where nobody was told");
+    std::fs::write(&there, "").expect("written");
+    rig.gateway = rig.gateway.again();
+    rig.wait_until_nothing_is_open();
+    assert_eq!(rig.state("a")["status"], "CANCELLED");
+    assert_eq!(rig.gateway.json("/api/risk")["state"], "HALTED");
+}
+
+/// An engine that ends by what it was told, and has not done it.
+#[test]
+fn a_cancel_that_ended_its_engine_is_told_the_next_one() {
+    let rig = Rig::start("dies_cancelling");
+    for id in ["a", "b"] {
+        assert_eq!(rig.place(id).status, 200);
+    }
+    rig.halt();
+    rig.wait_until_nothing_is_open();
+    assert_eq!(rig.errors(), ["engine_exited", "engine_started"]);
+}
+
 /// More cancels at once than wait for an engine.
 #[test]
 fn a_halt_takes_back_more_than_waits_for_an_engine() {

@@ -70,6 +70,7 @@ def report(result):
     p50, p99 = ours("latency", "p50_us"), ours("latency", "p99_us")
     empty = {load_name: max(per_second(name, load_name) for name in ("empty handler", "empty handler, one thread"))
              for load_name in ("one", "many")}
+    usual = per_second("VeloZ", "many") / per_second(Empty.name, "many")
     share = per_second("VeloZ", "many") / empty["many"]
     tuned = per_second("VeloZ", "one") / per_second("Python, keep-alive", "one")
     plain = per_second("VeloZ", "one") / per_second("Python, a thread a request", "one")
@@ -79,10 +80,10 @@ def report(result):
         ["the same, p99", micros(p99), "1 ms", reached(p99, 1000)],
         ["p50 and p99 right after the flood of 64 connections, while its snapshots are made",
          f"{micros(ours('after', 'p50_us'))}, {micros(ours('after', 'p99_us'))}", "", ""],
-        ["64 connections, VeloZ over the faster empty handler of the same library", f"{share:.0%}", "70 % or more",
+        ["64 connections, VeloZ over an empty handler of the same library, on tokio's usual runtime", f"{usual:.0%}",
+         "70 % or more", reached(usual, 0.7, at_most=False)],
+        ["the same over the faster of the two empty handlers", f"{share:.0%}", "70 % or more",
          reached(share, 0.7, at_most=False)],
-        ["the same over the one on tokio's usual runtime",
-         f"{per_second('VeloZ', 'many') / per_second(Empty.name, 'many'):.0%}", "", ""],
         ["1 connection, VeloZ over an empty handler", f"{per_second('VeloZ', 'one') / empty['one']:.0%}", "", ""],
         ["1 connection, VeloZ over Python with a thread a request", f"{plain:.1f} times", "10 times",
          reached(plain, 10, at_most=False)],

@@ -87,7 +87,11 @@ export async function wholeAccount(state: State, upTo: number, reader: Reader): 
     const path = `/api/events?types=fill,order_state&limit=${PAGE_EVENTS}&after=${after}`;
     const page = await answered(() => get<Page>(path), reader);
     if (!page) return;
-    if (after === 0) from = Math.max(1, Number(page.oldest));
+    if (after === 0 || page.gap) {
+      // Of what is dropped meanwhile a part was counted, perhaps: the rest is counted anew.
+      state.countAnew();
+      from = Math.max(1, Number(page.oldest));
+    }
     const items = page.items.map(({ id, event, data }) => ({ ...(data as object), id: Number(id), event }));
     const due = items.filter((item) => item.id <= upTo);
     const fills = due.filter((item) => item.event === 'fill') as unknown as Numbered<Fill>[];

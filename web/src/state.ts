@@ -144,6 +144,12 @@ export class State {
     this.changed('log');
   }
 
+  /** What was counted so far is no longer in the log. */
+  countAnew(): void {
+    this.positions.clear();
+    this.changed('positions');
+  }
+
   /** Every fill that the log kept before the snapshot, one after another; then `counted`. */
   countBefore(fill: Fill): void {
     this.#count(fill);

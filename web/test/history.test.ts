@@ -49,6 +49,13 @@ describe('what happened before the page came', () => {
     expect([state.countedFrom, told.at(-1), asked]).toEqual([1, '', 5]);
     expect(print(state.positions.get('BTCUSDT')?.qty ?? { units: 0n, scale: 0 })).toBe('4');
   });
+  it('is counted anew from the oldest that is left, when a part of it is dropped meanwhile', async () => {
+    const gap = { reason: 'trimmed', requested: 4, oldest: 7, newest: 9 };
+    answers = [page(4, 1, 4), { ...page(8, 7, 8), oldest: 7, gap }, page(9, 9)];
+    await wholeAccount(state, 9, reader);
+    expect(state.countedFrom).toBe(7);
+    expect(print(state.positions.get('BTCUSDT')?.qty ?? { units: 0n, scale: 0 })).toBe('3');
+  });
   it('is asked for ever more seldom, and no longer once nobody wants it', async () => {
     const reads = [wholeAccount(state, 6, reader), recentOrders(state, 6, reader), recentEvents(state, 6, reader)];
     await vi.advanceTimersByTimeAsync(60_000);

@@ -301,6 +301,11 @@ impl Engine {
         markets.get(index).map(|market| &market.sim)
     }
 
+    /// Whether the book of every instrument is known: an order that came before that would meet an empty one.
+    pub fn knows_books(&self) -> bool {
+        (0..self.instruments.len()).filter_map(|i| self.sim(i)).all(|sim| sim.book().is_known())
+    }
+
     fn sim_mut(&mut self, index: usize) -> Option<&mut SimMarket> {
         let markets = match self.away.as_deref_mut() {
             Some(away) => away.markets_mut(),

@@ -300,6 +300,8 @@ pub const ENGINE_QUESTIONS_COUNT: usize = 256;
 pub const ENGINE_BACK_OFF_MS: u64 = 200;
 /// The longest.
 pub const ENGINE_BACK_OFF_MAX_MS: u64 = 10_000;
+/// A simulated market that has not told its books by then is not waited for.
+pub const MARKET_UP_MS: u64 = 2_000;
 /// How often an external engine's process is looked at.
 pub const ENGINE_LOOK_MS: u64 = 100;
 /// An external engine that says nothing when it starts counts as working after this.

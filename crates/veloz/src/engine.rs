@@ -122,15 +122,20 @@ fn speak(
 ) -> io::Result<()> {
     let EngineParts { engine, source, clock } = parts;
     let (market_out, market_in): (Sender<SourceMessage>, _) = bounded(SERVICE_MARKET_QUEUE_BATCHES);
+    // Each of its books comes before anything else: an order before that would meet an empty one.
+    let mut awaits_books = matches!(source, Some(SourceConfig::Sim(_)));
     let source = source.map(|source| market::start(source, market_out, || ())).transpose();
     let _source = source.map_err(io::Error::other)?;
     let mut market = if _source.is_some() { market_in } else { never() };
     let mut speaker = Speaker::new(engine, clock);
     speaker.started();
+    let nobody = never();
     loop {
         out.write_all(&speaker.out)?;
         out.flush()?;
         speaker.out.clear();
+        awaits_books = awaits_books && !speaker.engine.knows_books();
+        let lines = if awaits_books { &nobody } else { lines };
         let due = speaker.due_in().map_or_else(never, after);
         select! {
             recv(due) -> _ => speaker.let_time_pass(),

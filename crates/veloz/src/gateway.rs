@@ -18,7 +18,7 @@ use veloz_core::input::Input;
 use veloz_core::instrument::Instrument;
 use veloz_core::limits::{
     ENGINE_UP_MS, JOURNAL_SEGMENT_BYTES, JOURNAL_SEGMENT_MIN_BYTES, JOURNAL_SEGMENTS_COUNT,
-    SERVICE_MARKET_QUEUE_BATCHES, VENUE_QUEUE_MESSAGES,
+    MARKET_UP_MS, SERVICE_MARKET_QUEUE_BATCHES, VENUE_QUEUE_MESSAGES,
 };
 use veloz_core::state::State;
 use veloz_core::types::Symbol;
@@ -33,7 +33,7 @@ use crate::journal::{
     Batch, DataDir, Durability, Journal, JournalConfig, JournalReader, Lineage, LogReader,
     Recovery, RetentionConfig, Stamp,
 };
-use crate::market::{self, MarketSource, ReplayControl, SourceMonitor};
+use crate::market::{self, MarketSource, ReplayControl, SourceConfig, SourceMonitor};
 use crate::plan::MarketPlan;
 use crate::restore::{self, StateFold};
 use crate::service::{self, Clock, HealthBoard, Parts, ServiceHandle, ServiceMetrics, WatchedLog};
@@ -142,6 +142,7 @@ async fn serve(config: Config) -> Result<()> {
     store.journal.register_metrics(&mut registry);
 
     let source = plan.source(&config, &store.engine);
+    let awaits_books = matches!(source, Some(SourceConfig::Sim(_)));
     let (venue, reports) = start_venue(&config, &handle, &mut registry)?.unzip();
     let clock = store.clock;
     let (market_out, market_in) = crossbeam_channel::bounded(SERVICE_MARKET_QUEUE_BATCHES);
@@ -151,6 +152,7 @@ async fn serve(config: Config) -> Result<()> {
             journal: store.journal,
             tail: stream.tail(),
             market: source.is_some().then_some(market_in),
+            awaits_books,
             venue: venue.as_ref().map(StdioVenue::port).zip(reports),
             first_commands: store.first_commands,
             clock,
@@ -164,6 +166,9 @@ async fn serve(config: Config) -> Result<()> {
         source.map(|source| market::start(source, market_out, move || waker.wake())).transpose()?;
     let control = SourceControl::of(source.as_ref(), venue.is_some() && source.is_none());
     wait_for_venue(venue.as_ref()).await;
+    if awaits_books {
+        wait_for_books(&handle).await;
+    }
 
     let metrics = HttpMetrics::register(&mut registry);
     let server = HttpServer::start(
@@ -229,6 +234,18 @@ fn start_venue(
     let venue = StdioVenue::start(stdio, out, move || waker.wake(), metrics)
         .with_context(|| format!("VELOZ_ENGINE_CMD: cannot start {shown}"))?;
     Ok(Some((venue, reports)))
+}
+
+/// Gives the simulated market the time to tell its books: an order that came before would meet an empty one.
+async fn wait_for_books(handle: &ServiceHandle) {
+    let known = async {
+        // Where nobody answers any more, `/health` tells why.
+        while let Ok(false) = handle.read(Engine::knows_books).await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    // On a full disk the market stands still, and cancels must get through all the same.
+    let _ = tokio::time::timeout(Duration::from_millis(MARKET_UP_MS), known).await;
 }
 
 /// Gives the engine the time to say that it works. One that does not is told by `/health`.

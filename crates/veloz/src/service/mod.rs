@@ -77,6 +77,8 @@ pub struct Parts {
     pub tail: Tail,
     /// Market data; `None` without a source.
     pub market: Option<Receiver<SourceMessage>>,
+    /// The source begins with every book: until then nothing that is on its way arrives at a venue.
+    pub awaits_books: bool,
     /// Where orders go, and where what became of them comes from; `None` is the built-in venue.
     pub venue: Option<(VenuePort, Receiver<VenueMessage>)>,
     /// What an external venue is to be told before anything else.
@@ -97,6 +99,8 @@ pub struct Service {
     clock: Clock,
     venue: Option<ExternalVenue>,
     waiters: Waiters<Reply>,
+    /// The books of this run's market are not known yet, and will be.
+    awaits_books: bool,
     /// A replay's clock stands: its source has nothing more to say.
     clock_stands: bool,
     /// How far the time that it is told is ahead of the machine's.
@@ -143,6 +147,7 @@ impl Service {
     pub fn new(parts: Parts) -> Service {
         let Parts { engine, journal, tail, venue, first_commands, clock, metrics, health, .. } =
             parts;
+        let awaits_books = parts.awaits_books;
         let venue = venue.map(|(port, reports)| {
             health.raise(STARTING, "the venue has not said yet that it works".to_owned());
             ExternalVenue::new(port, reports, first_commands)
@@ -154,6 +159,7 @@ impl Service {
             clock,
             venue,
             waiters: Waiters::default(),
+            awaits_books,
             clock_stands: false,
             ahead_ns: 0,
             health,
@@ -263,6 +269,7 @@ impl Service {
                         tracing::warn!(%refusal, "market data refused");
                     }
                 }
+                self.awaits_books = self.awaits_books && !self.engine.knows_books();
             }
             SourceMessage::Fault { code, detail } | SourceMessage::Failed { code, detail } => {
                 tracing::warn!(code, detail, "market source");
@@ -295,7 +302,7 @@ impl Service {
         }
         let now = self.now(wall);
         // Without room time stands still here, as the market does: nothing is filled that has expired.
-        if self.engine.is_due(now) && self.takes_market() {
+        if self.engine.is_due(now) && self.takes_market() && !self.awaits_books {
             self.step_at(now, &Input::Tick)?;
         }
         Ok(())

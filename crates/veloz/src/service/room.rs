@@ -43,9 +43,11 @@ impl Service {
     }
 
     /// Whether what is on its way to a venue that is away, and back, can be stored when it arrives: of an order that is
-    /// cancelled the end comes that way. Otherwise its time stands still, as the market's does.
+    /// cancelled the end comes that way. Otherwise its time stands still, as the market's does. What was on its way
+    /// when the gateway ended does not find the venue without a market either.
     pub(super) fn lets_arrive(&self) -> bool {
-        let Room::Reserve { bytes, .. } = self.journal.room() else { return true };
+        // Without room the market stands still: nobody would wait for its books but in vain.
+        let Room::Reserve { bytes, .. } = self.journal.room() else { return !self.awaits_books };
         let orders = self.engine.state().open_order_count();
         let needed = orders * self.order_end_bytes() + SERVICE_KEPT_FOR_EVENTS_BYTES;
         u64::try_from(needed + self.batch.size_bytes()).is_ok_and(|needed| needed <= bytes)

@@ -22,6 +22,7 @@ mod engine;
 mod examples;
 mod exchange;
 mod faults;
+mod first_moment;
 mod full_disk;
 mod journal;
 mod kills;

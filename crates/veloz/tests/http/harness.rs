@@ -109,6 +109,7 @@ pub(crate) async fn gateway_with(config: HttpConfig) -> Fixture {
         tail: stream.tail(),
         market: None,
         venue: None,
+        awaits_books: false,
         first_commands: Vec::new(),
         clock: Clock::Wall,
         metrics: ServiceMetrics::register(&mut registry),

@@ -227,6 +227,7 @@ impl Gateway {
             tail: hub.tail(),
             market: None,
             venue: None,
+            awaits_books: false,
             first_commands: Vec::new(),
             clock: Clock::Wall,
             metrics: ServiceMetrics::register(&mut Registry::default()),

@@ -71,6 +71,15 @@ impl OrderType {
             | OrderType::TakeProfitLimit => true,
         }
     }
+
+    /// What it is once the price has reached its stop.
+    const fn woken(self) -> OrderType {
+        match self {
+            OrderType::StopLoss | OrderType::TakeProfit => OrderType::Market,
+            OrderType::StopLossLimit | OrderType::TakeProfitLimit => OrderType::Limit,
+            OrderType::Limit | OrderType::Market | OrderType::LimitMaker => self,
+        }
+    }
 }
 
 wire_enum! {
@@ -316,6 +325,17 @@ impl Order {
     /// The same for the built-in venue.
     pub(crate) fn incoming(&self) -> Incoming {
         Incoming { qty: self.remaining(), price: self.price, ..Incoming::of(&self.request) }
+    }
+
+    /// What it would ask for as a whole with that quantity and limit. A stop that is woken is behind it: it is as
+    /// a MARKET or LIMIT order by now.
+    pub fn amended(&self, qty: Qty, price: Option<Price>) -> NewOrder {
+        let whole = NewOrder { qty, price, quote_qty: None, ..self.request.clone() };
+        if self.triggered {
+            NewOrder { order_type: whole.order_type.woken(), stop_price: None, ..whole }
+        } else {
+            whole
+        }
     }
 
     /// Its claim to its place in the built-in venue.

@@ -71,7 +71,7 @@ impl Engine {
         if qty <= order.executed_qty {
             return Err(Reason::AmendQty);
         }
-        let whole = NewOrder { qty, price, quote_qty: None, ..order.request.clone() };
+        let whole = order.amended(qty, price);
         let rest = NewOrder { qty: qty.saturating_sub(order.executed_qty), ..whole.clone() };
         let lock = lock_at_price(&rest, rest.qty).unwrap_or(order.locked);
         let instrument = self.instruments.get(index).ok_or(Reason::UnsupportedByEngine)?;

@@ -200,6 +200,41 @@ fn how_far_beyond_the_last_price_an_order_may_trade() {
     assert_eq!(blind.order("a BUY 1 @ 90"), "a REJECTED price_collar; =a");
 }
 
+/// A stop that was woken is measured as the plain order that it is by now, by the last price.
+#[test]
+fn how_far_a_woken_stop_may_be_amended() {
+    let collar = RiskChange { price_collar: Some(Some(qty("0.05"))), ..RiskChange::default() };
+    let woken = |stop: &str, reached: &str, last: &str| {
+        let mut rig = rig(RiskChange::default());
+        rig.order(stop);
+        rig.market(trade(reached));
+        rig.market(trade(last));
+        let order = rig.engine.state().order(&id("a")).unwrap();
+        assert!(order.triggered && order.is_open(), "{stop}");
+        set(&mut rig, collar.clone());
+        rig
+    };
+    let refused = Err(Refusal::Rejected(id("a"), Reason::PriceCollar));
+    let taken = Ok("=a".to_owned());
+    // Beyond the collar of the last price, though within that of the stop.
+    let mut rig = woken("a SELL 5 @ 110 STOP 96", "SELL 1 @ 96", "BUY 1 @ 105");
+    assert_eq!(rig.order("b SELL 5 @ 98"), "b REJECTED price_collar; =b");
+    assert_eq!(rig.amend("a", "@ 98"), refused);
+    assert_eq!(rig.amend("a", "@ 106"), taken);
+    let mut rig = woken("a BUY 5 @ 92 STOP 104", "BUY 1 @ 104", "SELL 1 @ 95");
+    assert_eq!(rig.order("b BUY 5 @ 102"), "b REJECTED price_collar; =b");
+    assert_eq!(rig.amend("a", "@ 102"), refused);
+    // At the last price, that far from the stop.
+    let mut rig = woken("a SELL 5 @ 110 STOP 99.5", "SELL 1 @ 99.5", "SELL 1 @ 94");
+    rig.market(snapshot(11, "80 1", "120 1"));
+    assert_eq!(rig.amend("a", "@ 94"), taken);
+    // One that is dormant is measured by its stop as before.
+    rig.order("c SELL 1 @ 85 STOP 86");
+    assert_eq!(rig.amend("c", "@ 82"), Ok("=c".to_owned()));
+    let refused = Err(Refusal::Rejected(id("c"), Reason::PriceCollar));
+    assert_eq!(rig.amend("c", "@ 81"), refused);
+}
+
 #[test]
 fn how_many_orders_a_second_may_have() {
     let change = RiskChange { max_orders_per_second: Some(Some(2)), ..RiskChange::default() };

@@ -101,7 +101,7 @@ impl Command {
             Input::Amend(amend) => {
                 let order = engine.state().order(&amend.client_order_id)?;
                 let (qty, price) = (amend.qty.unwrap_or(order.qty), amend.price.or(order.price));
-                NewOrder { qty, price, quote_qty: None, ..order.request.clone() }
+                order.amended(qty, price)
             }
             _ => return None,
         };

@@ -14,8 +14,8 @@
 //! - Own orders never trade with each other: the incoming one expires.
 //! - After a restart it is not known what was taken, but for this: what the book then offers to an order
 //!   that rests already was taken by it.
-//! - While the book is not known, an order that must take at once gets nothing; a resting order does not
-//!   know who stands before it, and only fills by trades through its price.
+//! - While the book is not known, an order that must take at once gets nothing; one that may rest does, not knowing who
+//!   stands before it, and fills at its own price: by trades through it, and by the book that comes.
 //!
 //! Order: reports of one order come together; those of several come by price, then time.
 

@@ -1,4 +1,4 @@
-//! The gateway's own time: the machine's, but never back.
+//! The gateway's own time: the machine's or a record's, but never back.
 //!
 //! Contract: what is on its way, limits of a second and clients that wait need a time that passes. When the
 //! machine's clock was put back, or an earlier run's was ahead, this one goes on from where it was, at half the
@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::time::Instant;
 
+use veloz_core::input::{MarketBody, MarketData};
 use veloz_core::types::TsNs;
 
 use super::wall_ns;
@@ -40,6 +41,37 @@ impl SteadyClock {
         let now = wall.max(told.saturating_add(passed));
         self.told.set((now, at));
         now
+    }
+}
+
+/// What time it is for events that are not a market's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// The machine's.
+    Wall,
+    /// A replay's: from this one on it goes by the times of its trades.
+    Replay(TsNs),
+}
+
+/// The time of a record, for a log that may be of a later one: another market's before, or the same record's that is
+/// played again. Then only its pace counts, and the clock goes on from the newest that the log has.
+#[derive(Debug, Default)]
+pub(super) struct RecordTime {
+    /// How far it is behind the clock, by the first of its trades that is new.
+    behind_ns: Option<TsNs>,
+}
+
+impl RecordTime {
+    /// Sets a replay's clock by what its source says. `told` is how far an earlier run has come.
+    pub(super) fn hear(&mut self, clock: &mut Clock, data: &MarketData, told: Option<u64>) {
+        let (Clock::Replay(now), &MarketBody::Trade { ts_ns, .. }) = (clock, &data.body) else {
+            return;
+        };
+        let is_old = data.position.zip(told).is_some_and(|(at, told)| at <= told);
+        if self.behind_ns.is_none() && !is_old {
+            self.behind_ns = Some(now.saturating_sub(ts_ns).max(0));
+        }
+        *now = (*now).max(ts_ns.saturating_add(self.behind_ns.unwrap_or_default()));
     }
 }
 

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, TryRecvError, never};
 use veloz_core::engine::{Engine, Step, VenueCommand};
 use veloz_core::event::{ErrorEvent, Event};
-use veloz_core::input::{Answer, Input, MarketBody, Refusal};
+use veloz_core::input::{Answer, Input, Refusal};
 use veloz_core::limits::{
     SERVICE_BATCH_BYTES, SERVICE_BATCH_INPUTS, SERVICE_IDLE_MS, SERVICE_RETENTION_INTERVAL_MS,
 };
@@ -40,6 +40,8 @@ use crate::market::SourceMessage;
 use crate::stream::Tail;
 use crate::venue::{VenueMessage, VenuePort};
 
+pub use clock::Clock;
+use clock::RecordTime;
 pub(crate) use clock::SteadyClock;
 pub use driver::start;
 pub use handle::{Inbox, Reply, ServiceError, ServiceHandle, channel};
@@ -57,15 +59,6 @@ pub(crate) use waiters::{Waiters, Wants};
 const JOURNAL_FAILED: &str = "journal_failed";
 /// The log grows, and starts take longer, but nothing is lost.
 const UPKEEP_FAILED: &str = "journal_upkeep_failed";
-
-/// What time it is for events that are not a market's own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Clock {
-    /// The machine's.
-    Wall,
-    /// A replay's: the latest time that its trades told, from this one on.
-    Replay(TsNs),
-}
 
 /// What the service is made of.
 pub struct Parts {
@@ -101,6 +94,7 @@ pub struct Service {
     waiters: Waiters<Reply>,
     /// The books of this run's market are not known yet, and will be.
     awaits_books: bool,
+    record: RecordTime,
     /// A replay's clock stands: its source has nothing more to say.
     clock_stands: bool,
     /// How far the time that it is told is ahead of the machine's.
@@ -160,6 +154,7 @@ impl Service {
             venue,
             waiters: Waiters::default(),
             awaits_books,
+            record: RecordTime::default(),
             clock_stands: false,
             ahead_ns: 0,
             health,
@@ -260,11 +255,8 @@ impl Service {
         match message {
             SourceMessage::Data(all) => {
                 for data in all {
-                    if let (Clock::Replay(now), MarketBody::Trade { ts_ns, .. }) =
-                        (&mut self.clock, &data.body)
-                    {
-                        *now = (*now).max(*ts_ns);
-                    }
+                    let told = self.engine.state().last_position();
+                    self.record.hear(&mut self.clock, &data, told);
                     if let Err(refusal) = self.step(&Input::Market(data), now) {
                         tracing::warn!(%refusal, "market data refused");
                     }
@@ -532,7 +524,7 @@ pub(crate) fn wall_ns() -> TsNs {
 mod tests {
     use super::*;
     use veloz_core::engine::EngineConfig;
-    use veloz_core::input::{MarketData, NewOrder};
+    use veloz_core::input::{MarketBody, MarketData, NewOrder};
     use veloz_core::instrument::Instrument;
     use veloz_core::limits::{JOURNAL_RECORD_MAX_BYTES, OPEN_ORDERS_COUNT};
     use veloz_core::order::{OrderType, TimeInForce};

@@ -155,3 +155,35 @@ fn a_clock_that_was_put_back_stops_neither_what_is_on_its_way_nor_the_limits_of_
         (sent(n) == 200).then_some(())
     });
 }
+
+/// A log may be of a later time than the record that is played over it: time goes on all the same.
+#[test]
+fn a_record_that_is_older_than_the_log_has_a_clock_that_goes() {
+    let mut capture = Capture::book(&[("99", "5")], &[("101", "5")]);
+    for _ in 0..20 {
+        capture = capture.trade("BUY", "101", "0.1");
+    }
+    let away = Options::default().env("VELOZ_SIM_LATENCY_MS", "to=250,from=250");
+    let gateway = capture.play_with(away);
+    let place = |gateway: &Gateway, id: &str, lines: u64| {
+        std::thread::scope(|scope| {
+            let post = scope.spawn(|| gateway.post("/api/order", &order(id, "BUY", "98")));
+            is_on_its_way(gateway, id);
+            // A line each 100 ms: so many bring it there and back.
+            gateway.step(lines);
+            let reply = post.join().unwrap();
+            assert_eq!((reply.status, reply.json()["status"].clone()), (200, json!("ACCEPTED")));
+        });
+    };
+    gateway.step(10);
+    place(&gateway, "a", 7);
+    // From its first line again, and then on from where it was.
+    let options = gateway.options().env("VELOZ_FROM_START", "1");
+    let gateway = gateway.again_with(options);
+    gateway.step(2);
+    place(&gateway, "b", 7);
+    let options = gateway.options().env("VELOZ_FROM_START", "0");
+    let gateway = gateway.again_with(options);
+    gateway.step(1);
+    place(&gateway, "c", 7);
+}

@@ -188,6 +188,10 @@ impl Gateway {
         self.log.text()
     }
 
+    pub(crate) fn options(&self) -> Options {
+        self.options.clone()
+    }
+
     /// Starts it on the same data with other settings, in the place of one that has ended.
     pub(crate) fn restart_with(&mut self, options: Options) {
         *self = Gateway::launch(options, self.dir.clone(), Arc::clone(&self.home));

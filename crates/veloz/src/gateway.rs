@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue, VenueCommand};
@@ -33,7 +33,9 @@ use crate::journal::{
     Batch, DataDir, Durability, Journal, JournalConfig, JournalReader, Lineage, LogReader,
     Recovery, RetentionConfig, Stamp,
 };
-use crate::market::{self, MarketSource, ReplayControl, SourceConfig, SourceMonitor};
+use crate::market::{
+    self, MarketSource, ReplayControl, SourceConfig, SourceMessage, SourceMonitor,
+};
 use crate::plan::MarketPlan;
 use crate::restore::{self, StateFold};
 use crate::service::{self, Clock, HealthBoard, Parts, ServiceHandle, ServiceMetrics, WatchedLog};
@@ -144,7 +146,6 @@ async fn serve(config: Config) -> Result<()> {
     let source = plan.source(&config, &store.engine);
     let awaits_books = matches!(source, Some(SourceConfig::Sim(_)));
     let (venue, reports) = start_venue(&config, &handle, &mut registry)?.unzip();
-    let clock = store.clock;
     let (market_out, market_in) = crossbeam_channel::bounded(SERVICE_MARKET_QUEUE_BATCHES);
     let service = service::start(
         Parts {
@@ -155,20 +156,15 @@ async fn serve(config: Config) -> Result<()> {
             awaits_books,
             venue: venue.as_ref().map(StdioVenue::port).zip(reports),
             first_commands: store.first_commands,
-            clock,
+            clock: store.clock,
             metrics: ServiceMetrics::register(&mut registry),
             health,
         },
         inbox,
     );
-    let waker = handle.clone();
-    let source =
-        source.map(|source| market::start(source, market_out, move || waker.wake())).transpose()?;
+    let source = start_source(source, market_out, &handle, awaits_books).await?;
     let control = SourceControl::of(source.as_ref(), venue.is_some() && source.is_none());
     wait_for_venue(venue.as_ref()).await;
-    if awaits_books {
-        wait_for_books(&handle).await;
-    }
 
     let metrics = HttpMetrics::register(&mut registry);
     let server = HttpServer::start(
@@ -218,6 +214,22 @@ fn start_stream(
         .context("cannot start the stream")
 }
 
+/// Starts the market's source, if there is one, and gives it the time to tell its books.
+async fn start_source(
+    source: Option<SourceConfig>,
+    out: Sender<SourceMessage>,
+    handle: &ServiceHandle,
+    awaits_books: bool,
+) -> Result<Option<MarketSource>> {
+    let waker = handle.clone();
+    let source =
+        source.map(|source| market::start(source, out, move || waker.wake())).transpose()?;
+    if awaits_books {
+        handle.wait_for_books(Duration::from_millis(MARKET_UP_MS)).await;
+    }
+    Ok(source)
+}
+
 /// Starts the external engine, if there is one.
 fn start_venue(
     config: &Config,
@@ -234,18 +246,6 @@ fn start_venue(
     let venue = StdioVenue::start(stdio, out, move || waker.wake(), metrics)
         .with_context(|| format!("VELOZ_ENGINE_CMD: cannot start {shown}"))?;
     Ok(Some((venue, reports)))
-}
-
-/// Gives the simulated market the time to tell its books: an order that came before would meet an empty one.
-async fn wait_for_books(handle: &ServiceHandle) {
-    let known = async {
-        // Where nobody answers any more, `/health` tells why.
-        while let Ok(false) = handle.read(Engine::knows_books).await {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    // On a full disk the market stands still, and cancels must get through all the same.
-    let _ = tokio::time::timeout(Duration::from_millis(MARKET_UP_MS), known).await;
 }
 
 /// Gives the engine the time to say that it works. One that does not is told by `/health`.

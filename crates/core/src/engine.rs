@@ -187,10 +187,12 @@ impl Engine {
     }
 
     /// Tells which market source speaks from here on. Another one than before, or the same one begun
-    /// again on purpose, starts at its first message. A venue that is away is so from here on.
+    /// again on purpose, starts at its first message. A venue that is away is so from here on, and a day's loss goes by
+    /// the instruments that are traded now.
     pub fn begin_source(&mut self, name: &str, from_start: bool, step: &mut Step) {
         step.clear();
         self.send_away(step);
+        self.recount_days(step);
         if name == self.state.source() && !from_start {
             return;
         }

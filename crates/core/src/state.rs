@@ -29,7 +29,7 @@ pub use archive::{
 pub use fact::{Fact, facts_from_json, facts_to_json};
 pub(crate) use index::OpenOrders;
 pub use orders::OrderRef;
-pub use risk::DayStart;
+pub use risk::{DayStart, Marked};
 pub(crate) use venue::Report;
 pub use venue::{AtVenue, VenueMail};
 

@@ -150,7 +150,7 @@ impl Engine {
 /// At the venue.
 impl Engine {
     /// Has the venue work, on its own part of the state.
-    fn there<T>(&mut self, work: impl FnOnce(&mut Engine, &mut Step) -> T) -> Option<T> {
+    pub(super) fn there<T>(&mut self, work: impl FnOnce(&mut Engine, &mut Step) -> T) -> Option<T> {
         let (away, venue) = (self.away.as_deref_mut()?, self.state.venue_mut()?);
         std::mem::swap(&mut away.engine.state, &mut venue.state);
         away.step.clear();
@@ -237,7 +237,7 @@ impl Engine {
     }
 
     /// Notes what the venue did, and sends its report on the way.
-    fn note_there(&mut self, now: TsNs, mut done: AtVenue, step: &mut Step) {
+    pub(super) fn note_there(&mut self, now: TsNs, mut done: AtVenue, step: &mut Step) {
         let (Some(away), Some(venue)) = (&mut self.away, self.state.venue_mut()) else { return };
         done.facts.append(&mut away.step.facts);
         done.events.append(&mut away.step.events);

@@ -4,9 +4,10 @@
 //! it, or when the limit was set) less what it is worth now, measured in one asset: what it has of that
 //! asset, and of every other asset that an instrument here trades against it, at the last market price of
 //! that instrument. Assets without such a price count nothing on both sides: what was held of one when the
-//! day began is counted there at its first price. So it holds what was realized, fees, and what is held,
-//! marked to the market. Once it has reached the limit only what is held
-//! can be sold, until the next day.
+//! day began is counted there at its first price. Where other instruments are traded than in the run before,
+//! the day began with those, and what was lost stays what it was. So it holds what was realized, fees, and what
+//! is held, marked to the market. Once it has reached the limit only what is held can be sold, until the next
+//! day.
 //!
 //! Stops do not wake into a market that takes no such order: while HALTED none does, while REDUCE_ONLY or
 //! after the loss of a day no BUY. They stay dormant, and wake on resuming if the last price still is
@@ -21,7 +22,7 @@ use crate::input::{Answer, AssetLimits, Refusal, RiskChange, TradingState, bad};
 use crate::instrument::Instrument;
 use crate::limits;
 use crate::risk::Reason;
-use crate::state::{DayStart, Fact};
+use crate::state::{AtVenue, DayStart, Fact, Marked};
 use crate::types::{Asset, Money, Price, Qty, Symbol, TsNs};
 
 /// How much of each limit is used now, as the checks in front of an order count it.
@@ -181,10 +182,58 @@ impl Engine {
             };
             (!held.is_zero()).then_some((symbol, held))
         });
-        let start = DayStart { day, unpriced: unpriced.collect(), worth };
-        if !start.worth.is_empty() && start != *old {
+        let marked = Some(self.marked());
+        let start = DayStart { day, unpriced: unpriced.collect(), worth, marked };
+        let is_limited = !start.worth.is_empty() || !old.worth.is_empty();
+        if is_limited && start != *old {
             self.tell(Fact::Day(start), step);
         }
+    }
+
+    /// Has a day's beginning count the instruments that are traded in this run, here and at a venue that is away.
+    pub(super) fn recount_days(&mut self, step: &mut Step) {
+        self.recount_day(step);
+        if self.there(Engine::recount_day).is_some() {
+            self.note_there(self.state.last_ts_ns(), AtVenue::default(), step);
+        }
+    }
+
+    /// What was lost stays what it was: the worth then changes by what the others are worth now, at their last price or,
+    /// where there is none, at their first.
+    fn recount_day(&mut self, step: &mut Step) {
+        let (old, now) = (self.state.day_start(), self.marked());
+        let Some(before) = old.marked.as_ref().filter(|before| **before != now) else { return };
+        let mut start = old.clone();
+        for (asset, worth) in &mut start.worth {
+            let (added, gone) = (self.valued(&now, *asset), self.valued(before, *asset));
+            *worth = worth.saturating_add(added).saturating_sub(gone);
+        }
+        start.unpriced.retain(|(symbol, _)| now.iter().any(|mark| mark.symbol == *symbol));
+        for mark in now.iter().filter(|mark| !before.contains(mark)) {
+            let held = self.state.held(mark.base);
+            if self.state.market(&mark.symbol).is_none() && !held.is_zero() {
+                start.unpriced.push((mark.symbol, held));
+            }
+        }
+        start.marked = Some(now);
+        self.tell(Fact::Day(start), step);
+    }
+
+    /// The instruments by which the account is valued, as far as a limit asks for it.
+    fn marked(&self) -> Vec<Marked> {
+        let limited = &self.state.risk().max_daily_loss;
+        let instruments = self.instruments.iter().filter(|i| limited.contains_key(&i.quote));
+        let mark = |i: &Instrument| Marked { symbol: i.symbol, base: i.base, quote: i.quote };
+        instruments.map(mark).collect()
+    }
+
+    /// What the account holds of their bases is worth in an asset, as far as it has a price.
+    fn valued(&self, marked: &[Marked], asset: Asset) -> Money {
+        let valued = marked.iter().filter(|mark| mark.quote == asset).filter_map(|mark| {
+            let last = self.state.market(&mark.symbol)?.price;
+            Some(Money::valued(self.state.held(mark.base), last))
+        });
+        valued.fold(Money::ZERO, Money::saturating_add)
     }
 
     /// An instrument has a price. If it is its first, what was held of it when the day began was worth that.

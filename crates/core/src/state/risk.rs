@@ -24,6 +24,20 @@ pub struct DayStart {
     /// was worth.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unpriced: Vec<(Symbol, Money)>,
+    /// The instruments by which it was measured; not known of a log of before that was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marked: Option<Vec<Marked>>,
+}
+
+/// An instrument by whose price a part of the account is valued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marked {
+    /// Its name.
+    pub symbol: Symbol,
+    /// What is valued.
+    pub base: Asset,
+    /// In what.
+    pub quote: Asset,
 }
 
 impl DayStart {

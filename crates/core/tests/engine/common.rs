@@ -289,7 +289,12 @@ impl Rig {
     /// The same, at another distance from the venue.
     pub(crate) fn restart_at(&mut self, latency: Latency) {
         self.latency = latency;
-        self.restart();
+        self.restart_as(EngineConfig { latency, ..config(Venue::Simulated) });
+    }
+
+    /// The same, made of that.
+    pub(crate) fn restart_as(&mut self, config: EngineConfig) {
+        self.engine = Engine::restore(config, self.replayed());
         self.engine.begin_source("", false, &mut self.step);
         self.write();
     }

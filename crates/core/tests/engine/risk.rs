@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{Rig, config, id, price, qty, snapshot, symbol, trade};
+use crate::common::{Rig, config, id, market, price, qty, snapshot, symbol, trade};
 use veloz_core::engine::{EngineConfig, Venue};
 use veloz_core::input::{Answer, AssetLimits, Input, Refusal, RiskChange, TradingState};
 use veloz_core::instrument::Instrument;
+use veloz_core::latency::Latency;
 use veloz_core::risk::Reason;
 use veloz_core::types::{Asset, Money};
 
@@ -325,6 +326,55 @@ fn the_loss_of_a_day_is_what_the_account_is_worth_less_than_at_its_beginning() {
     assert_eq!(buy(&mut rig, "j"), "");
     let bytes = |state| serde_json::to_string(state).unwrap();
     assert_eq!(bytes(rig.engine.state()), bytes(&rig.replayed()));
+}
+
+/// A run that trades other instruments than the one before: neither gains nor loses what their assets are worth.
+fn check_other_instruments(latency: Latency) {
+    let with = |names: &[&str]| {
+        let mut config = EngineConfig { latency, ..config(Venue::Simulated) };
+        config.instruments.retain(|instrument| names.contains(&instrument.symbol.as_str()));
+        config
+    };
+    let mut rig = Rig::of(with(&["BTCUSDT"]));
+    rig.market(snapshot(10, "99 2, 98 5", "101 2, 102 5"));
+    rig.market(trade("BUY 1 @ 100"));
+    set(&mut rig, RiskChange { max_daily_loss: by_asset("USDT", "200"), ..RiskChange::default() });
+    rig.market(trade("SELL 1 @ 99"));
+    let lost = |rig: &Rig| rig.engine.risk_use().daily_loss.into_values().collect::<Vec<_>>();
+    assert_eq!(lost(&rig), [money("100")], "100 BTC fell by 1");
+    rig.restart_as(with(&["BTCUSDT", "ETHUSDT"]));
+    assert_eq!(lost(&rig), [money("100")], "1000 ETH have no price yet");
+    rig.input(&market("ETHUSDT", trade("BUY 1 @ 10"))).unwrap();
+    assert_eq!(lost(&rig), [money("100")], "a first price is no gain");
+    rig.input(&market("ETHUSDT", trade("SELL 1 @ 9.95"))).unwrap();
+    assert_eq!(lost(&rig), [money("150")], "from then on they count");
+    rig.restart_as(with(&["BTCUSDT"]));
+    assert_eq!(lost(&rig), [money("150")], "without them nothing is lost");
+    rig.restart_as(with(&["BTCUSDT"]));
+    assert_eq!(rig.step.facts, [], "the same as before");
+    rig.restart_as(with(&["BTCUSDT", "ETHUSDT"]));
+    assert_eq!(lost(&rig), [money("150")], "with them nothing is won");
+    let bytes = |state| serde_json::to_string(state).unwrap();
+    assert_eq!(bytes(rig.engine.state()), bytes(&rig.replayed()));
+}
+
+#[test]
+fn the_loss_of_a_day_is_the_same_whichever_instruments_are_traded() {
+    check_other_instruments(Latency::default());
+    check_other_instruments(Latency { to_ns: 1, from_ns: 1, ..Latency::default() });
+}
+
+#[test]
+fn a_limit_of_the_loss_that_is_set_anew_counts_from_then() {
+    let mut rig = rig(RiskChange::default());
+    let limit = || RiskChange { max_daily_loss: by_asset("USDT", "500"), ..RiskChange::default() };
+    let lost = |rig: &Rig| rig.engine.risk_use().daily_loss.into_values().collect::<Vec<_>>();
+    set(&mut rig, limit());
+    rig.market(trade("SELL 1 @ 99"));
+    assert_eq!(lost(&rig), [money("100")]);
+    set(&mut rig, RiskChange { max_daily_loss: Some(None), ..RiskChange::default() });
+    set(&mut rig, limit());
+    assert_eq!(lost(&rig), [money("0")]);
 }
 
 #[test]

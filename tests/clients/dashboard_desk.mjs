@@ -70,6 +70,16 @@ async function byKeyboard(page, { shows, row }) {
   assert.equal(await active(page), 'amend-qty');
   await keyboard.press('Control+A');
   await keyboard.type('0.4');
+  // As a new one of that size is; back to the field as it was, and on.
+  await keyboard.press('Enter');
+  await shows('dialog', 'worth 10,000 USDT or more');
+  await accessible(page, 'the question before a large amendment');
+  await keyboard.press('Escape');
+  await shows('dialog', 'Amend BUY BTCUSDT');
+  assert.equal(await page.locator('#amend-qty').inputValue(), '0.4');
+  assert.equal((await openOrders())[0].order_qty, 0.5);
+  await keyboard.press('Enter');
+  await shows('dialog', 'worth 10,000 USDT or more');
   await keyboard.press('Enter');
   await row('open-orders', '40,000.00', '0.40000').waitFor();
   await page.locator('dialog').waitFor({ state: 'detached' });
@@ -78,6 +88,56 @@ async function byKeyboard(page, { shows, row }) {
   await shows('dialog', 'Every open order');
   await keyboard.press('Enter');
   await shows('#open-orders', 'No open orders');
+}
+
+/** The second click of a double click, and Enter that is held, do nothing more, however fast the first was done. */
+async function onePress(page, { shows, row, order }) {
+  const { keyboard, mouse } = page;
+  const click = async (clickCount) => { await mouse.down({ clickCount }); await mouse.up({ clickCount }); };
+  const at = (price) => row('open-orders', price);
+  await order('Buy', '0.01', '1000');
+  await page.locator('.send').hover();
+  await click(1);
+  await at('1,000.00').waitFor();
+  await page.locator('.send:enabled').waitFor();
+  await click(2);
+  await page.locator('#price').fill('1001');
+  await keyboard.down('Enter');
+  await at('1,001.00').waitFor();
+  await page.locator('.send:enabled').waitFor();
+  for (let i = 0; i < 3; i += 1) await keyboard.down('Enter');
+  await keyboard.up('Enter');
+  await page.locator('#price').fill('1002');
+  await page.locator('.send').click();
+  await at('1,002.00').waitFor();
+  const prices = async () => (await openOrders()).map(({ limit_price: price }) => price).sort();
+  assert.deepEqual(await prices(), [1000, 1001, 1002]);
+
+  // The next row moves under the pointer.
+  await at('1,002.00').getByRole('button', { name: /^Cancel/ }).hover();
+  await click(1);
+  await at('1,002.00').waitFor({ state: 'detached' });
+  await click(2);
+  await at('1,000.00').getByRole('button', { name: /^Cancel/ }).click();
+  await at('1,000.00').waitFor({ state: 'detached' });
+  assert.deepEqual(await prices(), [1001]);
+  await at('1,001.00').getByRole('button', { name: /^Cancel/ }).click();
+  await shows('#open-orders', 'No open orders');
+}
+
+/** An amount in one asset is not taken for one in the other. */
+async function otherUnit(page, { shows }) {
+  const type = page.locator('#type');
+  await type.selectOption('MARKET');
+  await page.getByRole('button', { name: 'Enter the amount in USDT' }).click();
+  await page.locator('#qty').fill('500');
+  await shows('.estimate', '500.00 USDT');
+  await type.selectOption('LIMIT');
+  await shows('#ticket-check', 'Enter a quantity.');
+  assert.equal(await page.locator('#qty').inputValue(), '');
+  await type.selectOption('MARKET');
+  await page.getByRole('button', { name: 'Enter the amount in BTC' }).click();
+  await type.selectOption('LIMIT');
 }
 
 /** Both are placed with one press and locked once; a cancel of one cancels both. */
@@ -366,5 +426,5 @@ async function externalEngine(page, { shows, row, order }) {
 }
 
 await story([url, engine], async (page, look) => {
-  for (const part of [byKeyboard, pair, limits, killSwitch, unanswered, balances, unsure, missing, banners, externalEngine]) await part(page, look);
+  for (const part of [byKeyboard, onePress, otherUnit, pair, limits, killSwitch, unanswered, balances, unsure, missing, banners, externalEngine]) await part(page, look);
 });

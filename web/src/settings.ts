@@ -30,8 +30,35 @@ export type Theme = 'auto' | 'dark' | 'light';
 export const theme = kept<Theme>('theme', 'auto', (text) => ['auto', 'dark', 'light'].includes(text));
 export const interval = kept<string>('interval', '5', (text) => /^\d{1,5}$/.test(text));
 export const chartKind = kept<'candles' | 'line'>('chart', 'candles', (text) => text === 'line');
-/** An order worth as much (in its quote asset) or more is asked about before it is sent; 0: every order. */
-export const confirmFrom = kept<string>('confirm-from', '10000', (text) => /^\d{1,18}(\.\d{1,8})?$/.test(text));
+
+/** What may be kept, and so what may be typed. */
+export const isWorth = (text: string): boolean => /^\d{1,18}(\.\d{1,8})?$/.test(text);
+
+const CONFIRM_FROM = 'confirm-from';
+const DOLLARS = new Set(['USD', 'USDT', 'USDC', 'FDUSD', 'BUSD']);
+const thresholds = new Map<string, Signal<string>>();
+
+/**
+ * An order worth as much in this quote asset, or more, is asked about before it is sent; 0: every order. What
+ * ten thousand are worth is known of dollars alone.
+ */
+export function confirmFrom(quote: string): Signal<string> {
+  const known = thresholds.get(quote) ?? kept<string>(`${CONFIRM_FROM}.${quote}`, DOLLARS.has(quote) ? '10000' : '0', isWorth);
+  thresholds.set(quote, known);
+  return known;
+}
+
+/** One value for every asset was kept once: that was meant in dollars. */
+function takeOver(): void {
+  try {
+    const old = localStorage.getItem(PREFIX + CONFIRM_FROM);
+    localStorage.removeItem(PREFIX + CONFIRM_FROM);
+    if (old !== null && isWorth(old)) confirmFrom('USDT').value = old;
+  } catch {
+    // As above.
+  }
+}
+takeOver();
 
 const darkQuery = matchMedia('(prefers-color-scheme: dark)');
 /** Grows when colours have changed. */

@@ -1,8 +1,8 @@
 // What an order ticket knows without a page: which fields a type has, which rule an order breaks, what it
 // costs. All arithmetic is exact.
 
-import { add, compare, decimal, divide, floorTo, isMultiple, multiply, negate, print, roundUp, shown, ZERO, type Decimal } from './decimal';
-import type { Book, Instrument, Side } from './types';
+import { add, compare, decimal, divide, floorTo, isMultiple, multiply, negate, print, roundUp, shown, subtract, ZERO, type Decimal } from './decimal';
+import type { Book, Instrument, OrderState, Side } from './types';
 
 export const TYPES = {
   LIMIT: 'Limit',
@@ -59,8 +59,24 @@ export const hasStop = (type: OrderType): boolean => type === 'OCO' || type.star
 export const hasTif = (type: OrderType): boolean => hasLimit(type) && type !== 'LIMIT_MAKER' && type !== 'OCO';
 export const inQuote = (draft: Draft): boolean => draft.inQuote && draft.type === 'MARKET';
 
+/** An amount that was typed in one asset is not one in the other. */
+export function changed(draft: Draft, part: Partial<Draft>): Draft {
+  const next = { ...draft, ...part };
+  return part.qty === undefined && inQuote(next) !== inQuote(draft) ? { ...next, qty: '' } : next;
+}
+
+/** The order as a new one with this quantity and price would be. */
+export function amended({ side, order_type: type = '', limit_price: limit, stop_price: stop = '', triggered }: OrderState, qty: string, price: string): Draft {
+  const known = Object.hasOwn(TYPES, type) ? (type as OrderType) : limit === undefined ? 'MARKET' : 'LIMIT';
+  // One that its price has woken is an order without a stop.
+  const now = triggered && hasStop(known) ? (hasLimit(known) ? 'LIMIT' : 'MARKET') : known;
+  return { side: side ?? 'BUY', type: now, tif: 'GTC', qty, inQuote: false, price, stop, stopLimit: '', minutes: '', reduceOnly: false };
+}
+
 /** A limit so many percent through the market is asked about. */
 const FAR_PERCENT = 5;
+/** The gateway's clock has an end too. */
+const MOST_MINUTES: Decimal = { units: 5_256_000n, scale: 0 };
 
 const step = (text: string): Decimal => decimal(text) ?? { units: 1n, scale: 0 };
 
@@ -102,10 +118,14 @@ function priceProblem(draft: Draft, { of, last }: Around): Problem | undefined {
     const wrong = check('stopLimit', draft.stopLimit, 'limit of the stop');
     if (wrong) return wrong;
   }
-  if (hasTif(draft.type) && draft.tif === 'GTD' && !(Number(draft.minutes) > 0)) {
-    return { field: 'minutes', text: 'Enter for how many minutes it stands.' };
-  }
-  return undefined;
+  return hasTif(draft.type) && draft.tif === 'GTD' ? timeProblem(draft) : undefined;
+}
+
+function timeProblem({ minutes }: Draft): Problem | undefined {
+  const time = decimal(minutes);
+  if (!time || time.units <= 0n) return { field: 'minutes', text: 'Enter for how many minutes it stands.' };
+  const most = print(MOST_MINUTES);
+  return compare(time, MOST_MINUTES) > 0 ? { field: 'minutes', text: `It stands for ${shown(most)} minutes at most: ten years.` } : undefined;
 }
 
 /** A STOP_LOSS sells at or below its stop and buys at or above; a TAKE_PROFIT the other way. */
@@ -209,12 +229,13 @@ export function portion(percent: number, draft: Draft, { of, free, book, last }:
   return qty && print(floorTo(qty, step(of.lot)));
 }
 
-/** How far the limit is through the market, in whole percent; 0 when it is not. */
-export function through(draft: Draft, last: Decimal | undefined): number {
-  const price = hasLimit(draft.type) && !hasStop(draft.type) ? decimal(draft.price) : undefined;
-  if (!price || !last || last.units === 0n) return 0;
-  const over = draft.side === 'BUY' ? add(price, negate(last)) : add(last, negate(price));
-  const share = divide(multiply(over, { units: 100n, scale: 0 }), last, 0);
+/** How far the limit is through the market, or through the stop that it waits for, in whole percent; 0 when it is not. */
+export function through({ side, type, price, stop, stopLimit }: Draft, last: Decimal | undefined): number {
+  const limit = decimal(type === 'OCO' ? stopLimit : hasLimit(type) ? price : '');
+  const market = hasStop(type) ? decimal(stop) : last;
+  if (!limit || !market || market.units === 0n) return 0;
+  const over = side === 'BUY' ? subtract(limit, market) : subtract(market, limit);
+  const share = divide(multiply(over, { units: 100n, scale: 0 }), market, 0);
   return share && share.units > 0n ? Number(share.units) : 0;
 }
 
@@ -225,9 +246,10 @@ export function doubts(draft: Draft, around: Around, askFrom: string): string {
   const far = through(draft, around.last);
   const reasons = [];
   if (!total) reasons.push('What it costs is not known: the book does not tell.');
+  else if (from?.units === 0n) reasons.push(`Every order in ${around.of.quote} is asked about.`);
   else if (from && compare(total, from) >= 0) reasons.push(`It is worth ${shown(askFrom)} ${around.of.quote} or more.`);
   if (thin) reasons.push('It goes beyond the book that is shown; the prices there are not known.');
-  if (far >= FAR_PERCENT) reasons.push(`Its price is ${far} % through the market.`);
+  if (far >= FAR_PERCENT) reasons.push(hasStop(draft.type) ? `Its limit is ${far} % through its stop.` : `Its price is ${far} % through the market.`);
   return reasons.join(' ');
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { decimal, print } from '../src/decimal';
-import { body, doubts, estimate, pathOf, portion, problem, through, type Around, type Draft } from '../src/ticket';
+import { amended, body, changed, doubts, estimate, pathOf, portion, problem, through, type Around, type Draft } from '../src/ticket';
+import type { OrderState } from '../src/types';
 
 const OF = {
   symbol: 'BTCUSDT', base: 'BTC', quote: 'USDT', tick: '0.01', lot: '0.001', min_qty: '0.001', max_qty: '9000.0', min_notional: '5.0',
@@ -38,6 +39,11 @@ describe('the ticket checks as one types', () => {
     [{ type: 'OCO', price: '99', stop: '101', stopLimit: 'x' }, 'The limit of the stop is not a number'],
     [{ type: 'OCO', qty: '9.9', price: '99', stop: '101', stopLimit: '102' }, 'not enough USDT free'],
     [{ tif: 'GTD', minutes: '0' }, 'how many minutes'],
+    [{ tif: 'GTD', minutes: '0.5' }, ''],
+    [{ tif: 'GTD', minutes: '1e20' }, 'how many minutes'],
+    [{ tif: 'GTD', minutes: 'Infinity' }, 'how many minutes'],
+    [{ tif: 'GTD', minutes: '5256000' }, ''],
+    [{ tif: 'GTD', minutes: '5256001' }, '5,256,000 minutes at most'],
     [{ type: 'MARKET', price: '', qty: '500', inQuote: true }, ''],
     [{ type: 'MARKET', price: '', qty: '1000.1', inQuote: true }, 'not enough USDT free'],
     [{ side: 'SELL', qty: '1001' }, 'not enough BTC free'],
@@ -89,6 +95,50 @@ describe('what an order costs', () => {
     expect(through({ ...LIMIT, price: '110' }, decimal('100'))).toBe(10);
     expect(through({ ...LIMIT, price: '90' }, decimal('100'))).toBe(0);
     expect(through({ ...LIMIT, side: 'SELL', price: '90' }, decimal('100'))).toBe(10);
+  });
+  it('is told when the limit that a stop wakes is far through the stop', () => {
+    const stop = (part: Partial<Draft>) => through({ ...LIMIT, type: 'STOP_LOSS_LIMIT', ...part }, decimal('100'));
+    expect([stop({ stop: '200', price: '210' }), stop({ stop: '200', price: '200' }), stop({ stop: '200', price: '150' })]).toEqual([5, 0, 0]);
+    expect(stop({ side: 'SELL', stop: '50', price: '5' })).toBe(90);
+    expect(stop({ type: 'TAKE_PROFIT_LIMIT', stop: '80', price: '100' })).toBe(25);
+    expect(stop({ type: 'OCO', price: '90', stop: '110', stopLimit: '121' })).toBe(10);
+    expect([stop({ type: 'OCO', price: '90', stop: '110' }), stop({ type: 'STOP_LOSS', stop: '110', price: '900' })]).toEqual([0, 0]);
+    expect(doubts({ ...LIMIT, side: 'SELL', type: 'STOP_LOSS_LIMIT', stop: '50', price: '5' }, AROUND, '1000000')).toBe('Its limit is 90 % through its stop.');
+  });
+  it('is asked about whatever it is, where that is wanted', () => {
+    expect(doubts(LIMIT, AROUND, '0')).toBe('Every order in USDT is asked about.');
+  });
+});
+
+describe('what is typed', () => {
+  const MARKET: Draft = { ...LIMIT, type: 'MARKET', qty: '500', inQuote: true };
+  it('is no quantity any more when it was an amount, and the other way', () => {
+    expect(changed(MARKET, { type: 'LIMIT' })).toEqual({ ...MARKET, type: 'LIMIT', qty: '' });
+    expect(changed(MARKET, { inQuote: false }).qty).toBe('');
+    expect(changed({ ...MARKET, type: 'LIMIT' }, { type: 'MARKET' }).qty).toBe('');
+    expect(changed(MARKET, { side: 'SELL' }).qty).toBe('500');
+    expect(changed(LIMIT, { type: 'MARKET' }).qty).toBe('1');
+    expect(changed(LIMIT, { inQuote: true }).qty).toBe('1');
+    expect(changed(MARKET, { type: 'LIMIT', qty: '2' }).qty).toBe('2');
+  });
+});
+
+describe('an amendment', () => {
+  const ORDER: OrderState = { client_order_id: 'a', symbol: 'BTCUSDT', side: 'BUY', order_type: 'LIMIT', order_qty: '1.0', limit_price: '90.0', executed_qty: '0.5', avg_price: '90.0' };
+  const asks = (qty: string, price: string, part: Partial<OrderState> = {}) => doubts(amended({ ...ORDER, ...part }, qty, price), AROUND, '1000');
+  it('is asked what a new order of its size and price would be', () => {
+    expect(asks('1', '90')).toBe('');
+    expect(asks('20', '90')).toBe('It is worth 1,000 USDT or more.');
+    expect(asks('1', '900')).toBe('Its price is 800 % through the market.');
+    expect(asks('1', '9', { side: 'SELL' })).toBe('Its price is 91 % through the market.');
+    expect(asks('20', '90', { order_type: 'nobody knows' })).toBe('It is worth 1,000 USDT or more.');
+  });
+  it('of a stop is asked by its stop, until that has woken it', () => {
+    const stop = { order_type: 'STOP_LOSS_LIMIT', stop_price: '200.0' };
+    expect(asks('1', '200', stop)).toBe('');
+    expect(asks('1', '220', stop)).toBe('Its limit is 10 % through its stop.');
+    expect(asks('1', '200', { ...stop, triggered: true })).toBe('Its price is 100 % through the market.');
+    expect(asks('5', '', { order_type: 'STOP_LOSS', stop_price: '200.0' })).toBe('It is worth 1,000 USDT or more.');
   });
 });
 

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from 'preact';
 import { useLayoutEffect, useRef } from 'preact/hooks';
+import { notHeld, once } from '../presses';
 
 interface Props {
   title: string;
@@ -21,8 +22,8 @@ export function Dialog({ title, close, children, class: kind = '' }: Props) {
       if (before instanceof HTMLElement) before.focus();
     };
   }, []);
-  // A click beside the box is one on the dialog itself.
-  const beside = (event: MouseEvent) => event.target === place.current && close();
+  // A click beside the box is one on the dialog itself; the second of a double click opened it.
+  const beside = (event: MouseEvent) => event.target === place.current && once(close)(event);
   return (
     <dialog ref={place} class={kind} aria-labelledby="dialog-title" onCancel={(event) => { event.preventDefault(); close(); }} onClick={beside}>
       <div class="inside">
@@ -63,7 +64,7 @@ export function Ask(props: Question) {
       <p class="answer bad" role="status">{wrong}</p>
       <div class="buttons end">
         <button onClick={props.close}>Back <kbd>Esc</kbd></button>
-        <button ref={first} class={kind} aria-disabled={wrong !== ''} onKeyDown={(event) => event.repeat && event.preventDefault()} onClick={yes}>{props.yes} <kbd>Enter</kbd></button>
+        <button ref={first} class={kind} aria-disabled={wrong !== ''} onKeyDown={notHeld} onClick={once(yes)}>{props.yes} <kbd>Enter</kbd></button>
       </div>
     </Dialog>
   );

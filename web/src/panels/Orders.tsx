@@ -6,6 +6,7 @@ import { outcome, post } from '../api';
 import { download } from '../csv';
 import { add, decimal, gain, magnitude, multiply, places, print, round, shown, ZERO, type Decimal } from '../decimal';
 import { averageCost, unrealized, type Position } from '../pnl';
+import { once } from '../presses';
 import { inWords } from '../reasons';
 import { closed, countedFrom, fills, instruments, live, markets, open, positions, readings, symbol } from '../store';
 import { arrange, tableCsv, type Sort } from '../table';
@@ -278,8 +279,8 @@ const nothingBefore = (none: string) => nothing(readings.orders.value.done ? non
 function Open() {
   const actions = (order: OrderState) => (
     <>
-      <button class="small" aria-label={`Amend ${order.client_order_id}`} onClick={() => { amending.value = order; }}><Short long="Amend" short="✎" /></button>
-      <button class="small" disabled={leaving.value.has(order.client_order_id)} aria-label={`Cancel ${order.client_order_id}`} onClick={() => void cancel(order.client_order_id)}><Short long="Cancel" short="✕" /></button>
+      <button class="small" aria-label={`Amend ${order.client_order_id}`} onClick={once(() => { amending.value = order; })}><Short long="Amend" short="✎" /></button>
+      <button class="small" disabled={leaving.value.has(order.client_order_id)} aria-label={`Cancel ${order.client_order_id}`} onClick={once(() => void cancel(order.client_order_id))}><Short long="Cancel" short="✕" /></button>
     </>
   );
   return <Table id="open-orders" label="Open orders" columns={OPEN_COLUMNS} rows={rowsOf.open()} keyOf={(row) => row.client_order_id} sort={sorts.open} actions={actions} empty={nothing('No open orders. Place one with the ticket: B to buy, S to sell.')} />;
@@ -294,7 +295,7 @@ function Positions() {
   const from = countedFrom();
   const { why } = readings.orders.value;
   const empty = from === undefined ? `Counting the fills in the log.${why === '' ? '' : ` Not done yet: ${why}.`}` : 'No position: nothing has been filled yet.';
-  const actions = (row: Held) => (row.qty.units > 0n ? <button class="small" title="Fills in the ticket; nothing is sent" aria-label={`Close ${row.symbol}`} onClick={() => closePosition(row.symbol, print(magnitude(row.qty)))}>Close…</button> : null);
+  const actions = (row: Held) => (row.qty.units > 0n && of(row.symbol) ? <button class="small" title="Fills in the ticket; nothing is sent" aria-label={`Close ${row.symbol}`} onClick={() => closePosition(row.symbol, print(magnitude(row.qty)))}>Close…</button> : null);
   return (
     <>
       <Table id="positions" label="Positions" columns={POSITION_COLUMNS} rows={rowsOf.positions()} keyOf={(row) => row.symbol} sort={sorts.positions} actions={actions} empty={nothing(empty)} />

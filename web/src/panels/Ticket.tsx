@@ -4,7 +4,8 @@
 import { computed, signal, type Signal } from '@preact/signals';
 import { compare, decimal, divide, floorTo, places, print, shown, subtract } from '../decimal';
 import { answer, busy, leave, nameOf, place, unsure } from '../placing';
-import { confirmFrom } from '../settings';
+import { notHeld, notTwice } from '../presses';
+import { confirmFrom, isWorth } from '../settings';
 import { balances, book, choose, config, instrument, instruments, live, markets, symbol } from '../store';
 import * as rules from '../ticket';
 import { TIFS, TYPES, type Around, type Draft, type Field, type OrderType, type Tif } from '../ticket';
@@ -25,7 +26,7 @@ interface Asked {
 }
 
 export function change(part: Partial<Draft>): void {
-  draft.value = { ...draft.value, ...part };
+  draft.value = rules.changed(draft.value, part);
 }
 
 /** The price of a level that was clicked. */
@@ -47,12 +48,14 @@ export function pickType(type: OrderType, focus: string): void {
   else requestAnimationFrame(() => document.getElementById(focus)?.focus());
 }
 
-/** Fills in a market order against a position; nothing is sent. */
+/** Fills in a market order against a position in what is traded; nothing is sent. */
 export function closePosition(name: string, held: string): void {
-  choose(name);
   const of = instruments.value.get(name);
-  const free = decimal(balances.now.get(of?.base ?? '')?.free);
-  const [all, lot] = [decimal(held), decimal(of?.lot)];
+  // The page cannot show it: the ticket is for another symbol.
+  if (!of) return;
+  choose(name);
+  const free = decimal(balances.now.get(of.base)?.free);
+  const [all, lot] = [decimal(held), decimal(of.lot)];
   const most = all && free && compare(free, all) < 0 ? free : all;
   const qty = most && lot ? print(floorTo(most, lot)) : held;
   change({ ...FRESH, side: 'SELL', type: 'MARKET', qty });
@@ -107,7 +110,7 @@ function go(what: Asked): void {
 
 function doubts({ draft: what }: Asked): string {
   const now = aroundOf(what.side);
-  return now ? rules.doubts(what, now, confirmFrom.value) : '';
+  return now ? rules.doubts(what, now, confirmFrom(now.of.quote).value) : '';
 }
 
 export function Ticket() {
@@ -120,7 +123,7 @@ export function Ticket() {
   return (
     <section class="panel ticket" aria-labelledby="ticket-title">
       <h2 id="ticket-title">Order {mode?.kind === 'real' ? <strong class="real">{mode.money}</strong> : <span class="muted">{mode?.money}</span>}</h2>
-      <form id="ticket" onSubmit={submit} autocomplete="off" noValidate>
+      <form id="ticket" onSubmit={submit} onKeyDown={notHeld} autocomplete="off" noValidate>
         <fieldset class="sides" disabled={busy.value}>
           <legend class="hidden">Side</legend>
           <Choice value="BUY" hint="B">Buy</Choice>
@@ -141,7 +144,7 @@ export function Ticket() {
         </div>
         <div class="amount">
           <Input field="qty" label={quoted ? `Amount (${of.quote})` : `Quantity (${of.base})`} hint={quoted ? of.min_notional : of.lot} />
-          {type === 'MARKET' ? <button type="button" class="unit" onClick={() => change({ inQuote: !draft.value.inQuote, qty: '' })} aria-label={`Enter the amount in ${quoted ? of.base : of.quote}`}>{quoted ? of.quote : of.base} ⇄</button> : null}
+          {type === 'MARKET' ? <button type="button" class="unit" onClick={() => change({ inQuote: !draft.value.inQuote })} aria-label={`Enter the amount in ${quoted ? of.base : of.quote}`}>{quoted ? of.quote : of.base} ⇄</button> : null}
         </div>
         <Portions />
         {rules.hasStop(type) ? <Input field="stop" label={`Stop price (${of.quote})`} hint={of.tick} /> : null}
@@ -151,15 +154,22 @@ export function Ticket() {
         {side === 'SELL' && type !== 'OCO' ? <label class="check"><input id="reduce-only" type="checkbox" checked={reduceOnly} onChange={(e) => change({ reduceOnly: e.currentTarget.checked })} />Reduce only: no more than is free</label> : null}
         <Estimated draft={draft.value} />
         <p id="ticket-check" class="check-text" aria-live="polite">{check.value}</p>
-        <button class={`send ${side === 'BUY' ? 'buy' : 'sell'}`} disabled={busy.value || unsure.value !== undefined || problem.value !== undefined || !live.value}>{label}</button>
+        <button class={`send ${side === 'BUY' ? 'buy' : 'sell'}`} onClick={notTwice} disabled={busy.value || unsure.value !== undefined || problem.value !== undefined || !live.value}>{label}</button>
       </form>
       <p id="ticket-answer" class={`answer ${answer.value?.good ? 'good' : 'bad'}`} role="status">{answer.value?.text ?? (unsure.value ? `${nameOf(unsure.value)}: not known whether it was placed.` : '')}</p>
       {unsure.value ? <Unsure body={unsure.value} /> : null}
-      <label class="threshold">Confirm from ({of.quote})
-        <input id="confirm-from" inputMode="decimal" value={confirmFrom.value} title="Orders worth as much or more are asked about first; 0: every order" onChange={(e) => { if (decimal(e.currentTarget.value)) confirmFrom.value = e.currentTarget.value; else e.currentTarget.value = confirmFrom.value; }} />
-      </label>
+      <Threshold quote={of.quote} />
       {asked.value ? <Confirm asked={asked.value} /> : null}
     </section>
+  );
+}
+
+function Threshold({ quote }: { quote: string }) {
+  const from = confirmFrom(quote);
+  return (
+    <label class="threshold">Confirm from ({quote})
+      <input id="confirm-from" inputMode="decimal" value={from.value} title="Orders worth as much or more are asked about first; 0: every order" onChange={(e) => { if (isWorth(e.currentTarget.value)) from.value = e.currentTarget.value; else e.currentTarget.value = from.value; }} />
+    </label>
   );
 }
 

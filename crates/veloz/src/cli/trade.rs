@@ -4,7 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use veloz_client::{
     Client, ClientOrderId, Event, Money, OrderReply, OrderRequest, OrderState, OrderStatus,
-    OrdersQuery, Price, Qty, RiskSettings, RiskUpdate, Side, Stop, Symbol, TimeInForce,
+    OrderType, OrdersQuery, Price, Qty, RiskSettings, RiskUpdate, Side, Stop, Symbol, TimeInForce,
     TradingState, TsNs,
 };
 use veloz_core::limits::HTTP_PAGE_ITEMS;
@@ -273,8 +273,10 @@ pub(super) async fn orders(
         ("ID", Align::Left),
         ("SYMBOL", Align::Left),
         ("SIDE", Align::Left),
+        ("TYPE", Align::Left),
         ("QTY", Align::Right),
         ("PRICE", Align::Right),
+        ("STOP", Align::Right),
         ("EXECUTED", Align::Right),
         ("AVERAGE", Align::Right),
         ("STATUS", Align::Left),
@@ -304,8 +306,10 @@ fn state_row(state: &OrderState) -> Vec<String> {
         state.client_order_id.to_string(),
         or_dash(state.symbol),
         or_dash(state.side.map(Side::as_str)),
+        or_dash(state.order_type.map(OrderType::as_str)),
         or_dash(state.order_qty),
         or_dash(state.limit_price),
+        or_dash(state.stop_price),
         state.executed_qty.to_string(),
         state.avg_price.to_string(),
         or_dash(state.status.map(OrderStatus::as_str)),

@@ -25,7 +25,10 @@ pub(super) async fn price(State(app): Shared, uri: Uri) -> Answered {
         ts_ns: TsNs,
     }
     let symbol = Query::of(&uri).parsed("symbol", parse_symbol)?.unwrap_or(app.symbol);
-    let market = app.service.read(move |engine| engine.state().market(&symbol).cloned()).await?;
+    let look = move |engine: &Engine| {
+        engine.instrument(&symbol).map(|_| engine.state().market(&symbol).cloned())
+    };
+    let market = app.service.read(look).await?.ok_or_else(|| not_traded(&symbol))?;
     let market =
         market.ok_or_else(|| ApiError::not_found(format!("there is no price of {symbol} yet")))?;
     json(&Body { symbol, price: market.price, ts_ns: market.ts_ns })
@@ -52,7 +55,11 @@ pub(super) async fn book(State(app): Shared, uri: Uri) -> Answered {
         Some(Body { symbol, ts_ns: book.ts_ns(), bids, asks })
     };
     let book = app.service.read(look).await?;
-    json(&book.ok_or_else(|| ApiError::not_found(format!("{symbol} is not traded here")))?)
+    json(&book.ok_or_else(|| not_traded(&symbol))?)
+}
+
+fn not_traded(symbol: &Symbol) -> ApiError {
+    ApiError::not_found(format!("{symbol} is not traded here"))
 }
 
 /// `GET /api/instruments`

@@ -29,7 +29,7 @@ pub enum JournalError {
         source: io::Error,
     },
     /// No space is left.
-    #[error("no space left in {}: free some (or lower VELOZ_RETENTION_BYTES) and start again", dir.display())]
+    #[error("no space left in {}: free some, or lower VELOZ_RETENTION_BYTES", dir.display())]
     Full {
         /// The directory of the journal.
         dir: PathBuf,

@@ -22,9 +22,20 @@ export interface Position {
   /** Paid, by asset. */
   fees: Map<string, Decimal>;
   fills: number;
+  /** What cost and gains are in; empty: not known. */
+  quote: string;
 }
 
-export const NONE: Position = { qty: ZERO, cost: ZERO, realized: ZERO, fees: new Map(), fills: 0 };
+export const NONE: Position = { qty: ZERO, cost: ZERO, realized: ZERO, fees: new Map(), fills: 0, quote: '' };
+
+/** Base and quote of a symbol that nobody tells any more, as far as the asset of a fee does; empty: not known. */
+export function assetsOf({ symbol, side, fee_asset: asset = '' }: Fill): [base: string, quote: string] {
+  if (asset === '') return ['', ''];
+  const [first, last] = [symbol.startsWith(asset), symbol.endsWith(asset)];
+  // USDTUSD begins and ends with USD: the fee is taken from what is received.
+  if (first && !(last && side === 'SELL')) return [asset, symbol.slice(asset.length)];
+  return last ? [symbol.slice(0, -asset.length), asset] : ['', ''];
+}
 
 /** The position after one more fill; as it was, if the fill cannot be read. */
 export function after(position: Position, fill: Fill, base: string, quote: string): Position {
@@ -37,7 +48,7 @@ export function after(position: Position, fill: Fill, base: string, quote: strin
   else if (fill.fee_asset === quote) cash = subtract(cash, fee);
   const fees = new Map(position.fees);
   if (fill.fee_asset && fee.units !== 0n) fees.set(fill.fee_asset, add(fees.get(fill.fee_asset) ?? ZERO, fee));
-  return { ...move(position, base_, cash), fees, fills: position.fills + 1 };
+  return { ...move(position, base_, cash), fees, fills: position.fills + 1, quote: quote || position.quote };
 }
 
 /** Takes `base` in (below zero: out) for `cash` received (below zero: paid). */

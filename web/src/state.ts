@@ -7,7 +7,7 @@
 import { Candles } from './candles';
 import { toNumber } from './decimal';
 import { Recent } from './live';
-import { after, NONE, type Position } from './pnl';
+import { after, assetsOf, NONE, type Position } from './pnl';
 import type { Kind } from './stream';
 import type { Balance, Fill, Instrument, Market, Numbered, OrderState } from './types';
 
@@ -114,7 +114,8 @@ export class State {
   #count(fill: Fill): void {
     const of = this.instrument(fill.symbol);
     const position = this.positions.get(fill.symbol) ?? NONE;
-    this.positions.set(fill.symbol, after(position, fill, of?.base ?? '', of?.quote ?? ''));
+    const [base, quote] = of ? [of.base, of.quote] : assetsOf(fill);
+    this.positions.set(fill.symbol, after(position, fill, base, quote));
     this.changed('positions');
   }
 

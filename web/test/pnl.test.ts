@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { add, decimal, multiply, negate, print, subtract, ZERO, type Decimal } from '../src/decimal';
-import { after, averageCost, NONE, unrealized, type Position } from '../src/pnl';
+import { after, assetsOf, averageCost, NONE, unrealized, type Position } from '../src/pnl';
 import type { Fill, Side } from '../src/types';
 
 const of = (text: string): Decimal => decimal(text) ?? ZERO;
@@ -26,6 +26,14 @@ describe('positions', () => {
     expect(told(sold)).toEqual(['0', '0', '0.799']);
     expect([...sold.fees].map(([asset, fee]) => `${asset} ${print(fee)}`)).toEqual(['BTC 0.001', 'USDT 0.1']);
     expect(told(run(fill('BUY', '1', '100', '0.01', 'BNB')))).toEqual(['1', '100', '0']);
+  });
+  it('know what they are in when an instrument or a fee tells', () => {
+    const assets = (symbol: string, asset: string, side: Side = 'BUY') => assetsOf({ ...fill(side, '1', '1', '1', asset), symbol });
+    expect([assets('OLDUSDT', 'OLD'), assets('OLDUSDT', 'USDT', 'SELL')]).toEqual([['OLD', 'USDT'], ['OLD', 'USDT']]);
+    expect([assets('OLDUSDT', 'BNB'), assets('OLDUSDT', '')]).toEqual([['', ''], ['', '']]);
+    expect([assets('USDTUSD', 'USD', 'SELL'), assets('BTCWBTC', 'BTC')]).toEqual([['USDT', 'USD'], ['BTC', 'WBTC']]);
+    expect(run(fill('BUY', '1', '100')).quote).toBe('USDT');
+    expect(after(run(fill('BUY', '1', '100')), fill('BUY', '1', '100', '1', 'BNB'), '', '').quote).toBe('USDT');
   });
   it('turn over when more is sold than was bought', () => {
     const short = run(fill('BUY', '1', '100'), fill('SELL', '3', '110'));

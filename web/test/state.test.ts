@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { print } from '../src/decimal';
+import { NONE } from '../src/pnl';
 import { MOST_LOG_ENTRIES, MOST_ROWS, MOST_TRADES, State } from '../src/state';
 import type { Instrument } from '../src/types';
 
@@ -37,6 +38,15 @@ describe('the state', () => {
     event('fill', fill('new', '4'));
     expect(print(state.positions.get('BTCUSDT')?.qty ?? { units: 0n, scale: 0 })).toBe('7');
     expect(state.countedFrom).toBe(1);
+  });
+  it('counts positions in what is not traded any more by what its fees tell', () => {
+    state.counted(1);
+    const gone = (side: string, qty: string, fee: string, asset: string) => event('fill', { ...fill('x', qty), symbol: 'OLDUSDT', side, fee, fee_asset: asset });
+    gone('BUY', '2', '0.002', 'OLD');
+    gone('SELL', '1', '0.01', 'USDT');
+    gone('BUY', '1', '0.1', 'BNB');
+    const { qty, quote } = state.positions.get('OLDUSDT') ?? NONE;
+    expect([print(qty), quote]).toEqual(['1.998', 'USDT']);
   });
   it('puts what happened before behind what has come since, each once', () => {
     event('fill', fill('x', '1'));

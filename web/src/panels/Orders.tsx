@@ -132,28 +132,32 @@ function worthOf(fill: Fill): string {
 
 interface Held extends Position {
   symbol: string;
+  /** None of what is not traded any more: what is still known would pass for live. */
   last: Decimal | undefined;
 }
 
 /** The digits that gains are shown with: those of the coarsest price in that quote asset; on hover, all. */
-function moneyDigits(row: Held): number {
-  const quote = of(row.symbol)?.quote;
+function moneyDigits(quote: string): number {
   const ticks = [...instruments.value.values()].filter((other) => other.quote === quote).map((other) => places(other.tick));
   return Math.max(2, Math.min(8, ...ticks));
 }
 
-const priceDigits = (row: Held) => places(of(row.symbol)?.tick ?? '1');
+const priceDigits = (row: Held) => places(of(row.symbol)?.tick ?? '0.00000001');
 const open_ = (row: Held) => (row.last ? unrealized(row, row.last) : undefined);
-const money = (value: Decimal | undefined, row: Held) => (value ? `${gain(value, moneyDigits(row))}` : '—');
+const openText = (row: Held) => {
+  const value = open_(row);
+  return value ? print(value) : '';
+};
+const money = (value: Decimal | undefined, row: Held) => (value ? `${gain(value, moneyDigits(row.quote))}` : '—');
 
 const POSITION_COLUMNS: Shown<Held>[] = [
   { key: 'symbol', name: 'Symbol', kind: 'text', value: (row) => row.symbol },
   { key: 'qty', name: 'Quantity', kind: 'number', value: (row) => print(row.qty), show: (row) => qtyOf(print(row.qty), of(row.symbol)), class: (row) => signClass(row.qty.units) },
   { key: 'average', name: 'Average cost', kind: 'number', value: (row) => print(averageCost(row, 8) ?? ZERO), show: (row) => (row.qty.units === 0n ? '' : shown(print(averageCost(row, priceDigits(row)) ?? ZERO), priceDigits(row))), title: (row) => print(averageCost(row, 12) ?? ZERO) },
   { key: 'price', name: 'Last', kind: 'number', value: (row) => (row.last ? print(row.last) : ''), show: (row) => (row.last ? priceOf(print(row.last), of(row.symbol)) : '—') },
-  { key: 'unrealized', name: 'Unrealized', kind: 'number', value: (row) => print(open_(row) ?? ZERO), show: (row) => money(open_(row), row), class: (row) => signClass(open_(row)?.units ?? 0n), title: (row) => print(open_(row) ?? ZERO) },
+  { key: 'unrealized', name: 'Unrealized', kind: 'number', value: openText, show: (row) => money(open_(row), row), class: (row) => signClass(open_(row)?.units ?? 0n), title: openText },
   { key: 'realized', name: 'Realized', kind: 'number', value: (row) => print(row.realized), show: (row) => money(row.realized, row), class: (row) => signClass(row.realized.units), title: (row) => print(row.realized) },
-  { key: 'quote', name: 'In', kind: 'text', value: (row) => of(row.symbol)?.quote ?? '' },
+  { key: 'quote', name: 'In', kind: 'text', value: (row) => row.quote },
   { key: 'fees', name: 'Fees paid', kind: 'text', value: (row) => [...row.fees].map(([asset, fee]) => `${print(fee)} ${asset}`).join(' + ') },
   { key: 'fills', name: 'Fills', kind: 'number', value: (row) => String(row.fills) },
 ];
@@ -161,7 +165,7 @@ const POSITION_COLUMNS: Shown<Held>[] = [
 const held = computed<Held[]>(() => {
   if (countedFrom() === undefined) return [];
   const prices = markets.read();
-  return [...positions.read()].map(([name, position]) => ({ ...position, symbol: name, last: decimal(prices.get(name)?.price) }));
+  return [...positions.read()].map(([name, position]) => ({ ...position, symbol: name, last: of(name) && decimal(prices.get(name)?.price) }));
 });
 
 /** The rows of the tab that is shown, and their columns, as a file would have them. */
@@ -261,15 +265,16 @@ function AskAll() {
   );
 }
 
-/** What all positions earn, by quote asset. */
+/** What all positions in what is traded earn, by quote asset. */
 function Earned() {
   const sums = new Map<string, Decimal>();
   for (const row of held.value) {
-    const quote = of(row.symbol)?.quote ?? '';
+    const quote = of(row.symbol)?.quote;
+    if (quote === undefined) continue;
     sums.set(quote, add(sums.get(quote) ?? ZERO, add(row.realized, open_(row) ?? ZERO)));
   }
   if (sums.size === 0) return null;
-  return <span class="earned" title="Realized and unrealized, fees included">PnL {[...sums].map(([quote, sum]) => <span key={quote} class={signClass(sum.units)}>{gain(sum, 2)} {quote} </span>)}</span>;
+  return <span class="earned" title="Realized and unrealized, fees included, of what is traded here">PnL {[...sums].map(([quote, sum]) => <span key={quote} class={signClass(sum.units)}>{gain(sum, moneyDigits(quote))} {quote} </span>)}</span>;
 }
 
 const nothing = (none: string) => (filter.value !== '' || onlyChosen.value ? 'No row passes the filter.' : live.value ? none : 'Not known yet.');

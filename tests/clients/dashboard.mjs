@@ -167,11 +167,14 @@ async function survive(page, look, ids) {
 
 /** The log of another gateway is a gap, whatever its ids: nothing of the old state stays. */
 async function otherLogs(page, { shows }) {
-  for (const [word, gaps] of [['another', '1'], ['longer', '2']]) {
+  for (const [word, gaps, trades, gone] of [['another', '1', 'ETH', 'BTCUSDT'], ['longer', '2', 'BTC', 'ETHUSDT']]) {
     console.log(word);
     await shows('#gaps', gaps);
     await shows('#connection', 'Live');
     await shows('.notice', 'another log than before');
+    // It does not trade what the page has shown.
+    await shows('.notice', `${gone} is not traded here any more. The page shows ${trades}USDT.`);
+    await shows('.send', trades);
     await shows('#open-orders', 'No open orders');
     await shows('#mode', 'SIMULATION');
     assert.equal(await page.locator('#fills tbody, #open-orders tbody').locator('tr:not(.empty)').count(), 0);

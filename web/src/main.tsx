@@ -5,7 +5,7 @@ import { signal } from '@preact/signals';
 import { render } from 'preact';
 import { help, KEYS, listen, nextTheme } from './keys';
 import { Balances } from './panels/Account';
-import { Banner, Notice } from './panels/Banner';
+import { Banner, Moved, Notice } from './panels/Banner';
 import { Book, focusBook, Trades } from './panels/Book';
 import { Chart, turnInterval, turnSymbol } from './panels/Chart';
 import { Health } from './panels/Health';
@@ -56,7 +56,7 @@ function App() {
   return (
     <>
       <Banner tools={<Stop />} />
-      {ready.value ? <Notice /> : null}
+      {ready.value ? <><Notice /><Moved /></> : null}
       <SwitchFailed />
       <main data-phase={link.value.phase} data-view={view.value} data-replay={config.value?.market_source === 'replay'}>
         {ready.value ? <><Chart /><div class="side"><Ticket /><Balances /><Risk /><Replay /><Health /></div><Book /><Trades /><Orders /><Log /></> : <Waiting />}

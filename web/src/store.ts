@@ -25,6 +25,8 @@ export const problems = signal<readonly Problem[] | undefined>(undefined);
 /** What may not work for long. */
 export const warnings = signal<readonly Problem[]>([]);
 export const symbol = signal('');
+/** Why the page shows another symbol than the one that was chosen; empty when it does not. */
+export const moved = signal('');
 export const instrument = computed(() => instruments.value.get(symbol.value));
 
 const state = new State((slice: Slice) => slices[slice].touch(), (name) => instruments.peek().get(name));
@@ -110,7 +112,7 @@ const stream = new Stream({
     link.value = next;
     if (before === 'live' && next.phase !== 'live') currentAt.value = Date.now();
     // It may have been started with other settings.
-    if (before !== 'live' && next.phase === 'live') void Promise.allSettled([poll(), askInstruments()]);
+    if (before !== 'live' && next.phase === 'live') void poll().then(askInstruments).catch(() => undefined);
   },
 });
 
@@ -149,6 +151,7 @@ export async function morePast(): Promise<void> {
 export function choose(name: string): void {
   if (name === symbol.value || !instruments.value.has(name)) return;
   symbol.value = name;
+  moved.value = '';
   globalThis.history.replaceState(null, '', `#${encodeURIComponent(name)}`);
   state.choose(name);
   book.now = undefined;
@@ -206,13 +209,25 @@ function same<T>(before: T | undefined, now: T): T {
 async function askInstruments(): Promise<void> {
   const { items } = await get<{ items: Instrument[] }>('/api/instruments');
   const now = new Map(items.map((item) => [item.symbol, item]));
-  if (JSON.stringify([...now]) !== JSON.stringify([...instruments.peek()])) instruments.value = now;
+  if (JSON.stringify([...now]) === JSON.stringify([...instruments.peek()])) return;
+  instruments.value = now;
+  moved.value = '';
+  const gone = symbol.peek();
+  if (gone === '' || now.size === 0 || now.has(gone)) return;
+  choose(usualSymbol());
+  moved.value = `${gone} is not traded here any more. The page shows ${symbol.peek()}.`;
+}
+
+/** What the gateway names first, of what it trades. */
+function usualSymbol(): string {
+  const named = config.peek()?.market_symbol ?? '';
+  return instruments.peek().has(named) ? named : ([...instruments.peek().keys()][0] ?? '');
 }
 
 export async function start(): Promise<void> {
   await poll();
   await askInstruments();
-  choose(wantedSymbol() ?? config.value?.market_symbol ?? [...instruments.value.keys()][0] ?? '');
+  choose(wantedSymbol() ?? usualSymbol());
   globalThis.addEventListener('hashchange', () => choose(wantedSymbol() ?? symbol.value));
   watchRisk();
   setInterval(() => {

@@ -5,7 +5,7 @@ import type { ComponentChildren } from 'preact';
 import { help, nextTheme } from '../keys';
 import { theme } from '../settings';
 import { clock } from '../text';
-import { config, counted, currentAt, link, problems, warnings, type Reading } from '../store';
+import { config, counted, currentAt, link, moved, problems, warnings, type Reading } from '../store';
 import type { Config } from '../types';
 import { wordsOf } from './Health';
 
@@ -107,6 +107,11 @@ export function Notice() {
 
 function Anew({ told }: { told: string }) {
   return <p class="notice" role="status">The state was taken anew: {told}. Everything shown is current again.</p>;
+}
+
+/** The page shows another symbol than the one that was chosen. */
+export function Moved() {
+  return moved.value === '' ? null : <p class="notice" role="status">{moved.value}</p>;
 }
 
 /** Beside what may be old. */

@@ -44,16 +44,23 @@ export function Book() {
   );
 }
 
-/** Arrow keys go from level to level: the book is one stop on the way of the Tab key. */
+/** Arrow keys go from level to level, of those that are seen: the book is one stop on the way of the Tab key. */
 function walk(event: KeyboardEvent): void {
   const step = event.key === 'ArrowDown' ? 1 : event.key === 'ArrowUp' ? -1 : 0;
   if (step === 0) return;
-  const all = (id: string) => [...document.querySelectorAll<HTMLButtonElement>(`#${id} button`)];
+  const all = (id: string) => [...document.querySelectorAll<HTMLButtonElement>(`#${id} button`)].filter((level) => inView(level) || level === document.activeElement);
   // As they stand on the screen: the best ask above the best bid.
   const levels = [...all('asks').toReversed(), ...all('bids')];
   const at = levels.indexOf(document.activeElement as HTMLButtonElement);
   levels[at + step]?.focus();
   event.preventDefault();
+}
+
+/** Levels that have no room stand beside their list. */
+function inView(level: HTMLElement): boolean {
+  const list = level.closest('.levels')?.getBoundingClientRect();
+  const { left, right } = level.getBoundingClientRect();
+  return list !== undefined && (left + right) / 2 < list.right;
 }
 
 export function focusBook(): void {

@@ -34,9 +34,9 @@ fn a_trader_sees_all_of_it_through_a_crash() {
     wait_for(&mut page, "live");
     let took = back.elapsed();
     assert!(took < BACK_WITHIN, "the page was right again after {took:?}");
-    // Another gateway's log, first with fewer events than the page has seen, then with more.
+    // Another gateway's log and symbol, first with fewer events than the page has seen, then with more.
     wait_for(&mut page, "another");
-    let other = Gateway::start(Options::quiet());
+    let other = Gateway::start(Options::quiet().env("VELOZ_MARKET_SYMBOL", "ETHUSDT"));
     proxy.set_target(other.address());
     drop(gateway);
     wait_for(&mut page, "longer");

@@ -7,6 +7,7 @@
 //! Closed orders stay, because an id is never free again: in memory, or in an archive.
 
 mod ahead;
+mod amends;
 mod archive;
 mod fact;
 mod index;
@@ -438,10 +439,11 @@ impl State {
 
     /// Changes an order, and what its pair's open orders come to.
     fn change(&mut self, id: &ClientOrderId, f: impl FnOnce(&mut Order)) {
-        let Some(order) = self.order_mut(id) else { return };
-        let before = OpenOrders::of(order);
+        let key = self.order_key(id);
+        let Some(order) = key.and_then(|key| self.data.orders.get_mut(key)) else { return };
+        let before = self.index.amends.most(order);
         f(order);
-        let (pair, now) = (order.pair, OpenOrders::of(order));
+        let (pair, now) = (order.pair, self.index.amends.most(order));
         self.index.changed(pair, before, now);
     }
 
@@ -496,10 +498,10 @@ impl State {
         order.last_ts_ns = update.ts_ns;
         // Of an order that stays open, what it comes to changes with what is executed, not with its status.
         let counts = update.status.is_final() || order.status.is_some_and(OrderStatus::is_final);
-        let before = counts.then(|| OpenOrders::of(order));
+        let before = counts.then(|| self.index.amends.most(order));
         order.status = Some(update.status);
         if let Some(before) = before {
-            self.index.changed(order.pair, before, OpenOrders::of(order));
+            self.index.changed(order.pair, before, self.index.amends.most(order));
         }
         if let Some(reason) = &update.reason {
             order.reason.clone_from(reason);
@@ -531,9 +533,9 @@ impl State {
         self.data.recent.fill(id, fill);
         let Some(order) = key.and_then(|key| self.data.orders.get_mut(key)) else { return };
         let cost = Money::notional(fill.price, fill.qty);
-        let before = OpenOrders::of(order);
+        let before = self.index.amends.most(order);
         order.executed_qty = order.executed_qty.saturating_add(fill.qty);
-        self.index.changed(order.pair, before, OpenOrders::of(order));
+        self.index.changed(order.pair, before, self.index.amends.most(order));
         order.cum_quote = order.cum_quote.saturating_add(cost);
         order.last_ts_ns = fill.ts_ns;
         if let Some(trade_id) = fill.trade_id {

@@ -28,8 +28,8 @@ impl Engine {
         if let Some(status) = order.status.filter(|status| status.is_final()) {
             return Err(Refusal::OrderClosed(id, status));
         }
-        let qty = amend.qty.unwrap_or(order.qty);
-        let price = amend.price.or(order.price);
+        let largest = self.state.largest_of(&order);
+        let (qty, price) = (amend.qty.unwrap_or(largest.0), amend.price.or(largest.1));
         in_domain(amend, &order)?;
         if (qty, price) == (order.qty, order.price) && self.away.is_none() {
             return Ok(Answer::Amended(Box::new(order.state_event())));

@@ -8,7 +8,9 @@
 //! - Nothing overtakes, on either way. What the venue did at one time comes back together.
 //! - What is on its way is a part of the state, and arrives after a restart too.
 //! - The limits are in front of the way; what depends on the moment of arrival (a stop that is reached, a
-//!   post-only order that would take, a balance) the venue judges again.
+//!   post-only order that would take, a balance) the venue judges again. An amendment counts for the limits
+//!   from when it leaves: until it is known what became of it, its order counts as the most of what it is and
+//!   may become.
 //! - Once nothing is on its way, the venue's orders and balances are those that are known here
 //!   ([`Engine::check_invariants`]).
 //!
@@ -246,8 +248,7 @@ impl Engine {
             done.reported_ns = Some(at.max(venue.last_report_ns()));
         }
         if done != AtVenue::default() {
-            // The venue's own part of the state has changed already.
-            venue.note(&done);
+            self.state.note_there(&done);
             step.facts.push(Fact::AtVenue(Box::new(done)));
         }
     }

@@ -9,7 +9,6 @@ use crate::input::NewOrder;
 use crate::instrument::Instrument;
 use crate::order::{Order, TimeInForce};
 use crate::risk::{self, Exposure, Reason};
-use crate::state::OpenOrders;
 use crate::types::{Asset, Money, Price, Qty, Side, TsNs};
 
 impl Engine {
@@ -91,7 +90,7 @@ impl Engine {
         old: Option<&Order>,
     ) -> Exposure {
         let settings = self.state.risk();
-        let old_open = old.map(OpenOrders::of).unwrap_or_default();
+        let old_open = old.map(|order| self.state.most_of(order)).unwrap_or_default();
         let open = self.state.open_of(&instrument.symbol).without(old_open);
         let released = old.map(|order| order.locked).unwrap_or_default();
         // What is executed of it is held by now, and open no more.

@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use super::Data;
+use super::amends::Amends;
 use crate::order::Order;
 use crate::sim::OrderKey;
 use crate::store::{KeySet, SymbolIndex, Table};
-use crate::types::{ClientOrderId, Money, Side, TsNs};
+use crate::types::{ClientOrderId, Money, Price, Qty, Side, TsNs};
 
 /// Places in the state's data.
 #[derive(Debug, Clone, Default)]
@@ -27,8 +28,10 @@ pub(super) struct Index {
     /// The name that was looked up last of those of no order, and its hash: that of a new one, as a rule, which is
     /// about to be.
     pub(super) last_missed: Cell<Option<(ClientOrderId, u32)>>,
-    /// What the open orders of each pair come to.
+    /// What the open orders of each pair come to at the most.
     pub(super) open_of_pair: Vec<OpenOrders>,
+    /// What they are asked to become, and it is not known yet whether they are.
+    pub(super) amends: Amends,
 }
 
 /// What open orders come to.
@@ -44,16 +47,21 @@ pub(crate) struct OpenOrders {
 }
 
 impl OpenOrders {
-    /// What one order comes to.
+    /// What one order comes to, as far as it is known.
     pub(crate) fn of(order: &Order) -> OpenOrders {
+        OpenOrders::at(order, (order.qty, order.price))
+    }
+
+    /// The same with that quantity and limit.
+    pub(super) fn at(order: &Order, (qty, price): (Qty, Option<Price>)) -> OpenOrders {
         if !order.is_open() {
             return OpenOrders::default();
         }
         if order.request.oco_with.is_some() && order.is_dormant() {
             return OpenOrders { count: 1, ..OpenOrders::default() };
         }
-        let remaining = order.remaining();
-        let price = order.price.or(order.request.stop_price);
+        let remaining = qty.checked_sub(order.executed_qty).unwrap_or_default();
+        let price = price.or(order.request.stop_price);
         let is_buy = order.request.side == Side::Buy;
         OpenOrders {
             count: 1,
@@ -69,6 +77,15 @@ impl OpenOrders {
             count: self.count.saturating_sub(order.count),
             notional: self.notional.saturating_sub(order.notional),
             bought: self.bought.saturating_sub(order.bought),
+        }
+    }
+
+    /// The larger of two that one order may come to.
+    pub(super) fn or(self, other: OpenOrders) -> OpenOrders {
+        OpenOrders {
+            count: self.count,
+            notional: self.notional.max(other.notional),
+            bought: self.bought.max(other.bought),
         }
     }
 
@@ -89,6 +106,9 @@ impl Index {
         let orders = Table::filled(names, data.orders.len());
         let mut index = Index { orders, ..Index::default() };
         index.open_of_pair.resize(data.pairs.len(), OpenOrders::default());
+        for (id, amend) in data.venue.iter().flat_map(|venue| venue.amends()) {
+            index.amends.push(id, amend);
+        }
         for key in data.orders.in_memory() {
             // Of most only the name counts: they are closed.
             if let Some(id) = data.orders.closed(key) {
@@ -102,7 +122,7 @@ impl Index {
             if order.is_open() {
                 index.open.insert(key);
                 index.expiring.extend(order.request.expire_ts_ns.map(|at| (at, key)));
-                index.changed(order.pair, OpenOrders::default(), OpenOrders::of(&order));
+                index.changed(order.pair, OpenOrders::default(), index.amends.most(&order));
             }
         }
         index.markets = data.markets.iter().enumerate().map(|(i, m)| (m.symbol, i)).collect();

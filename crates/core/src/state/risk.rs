@@ -6,7 +6,8 @@ use super::State;
 use super::index::OpenOrders;
 use crate::event::Balance;
 use crate::limits;
-use crate::types::{Asset, Money, Symbol, TsNs};
+use crate::order::Order;
+use crate::types::{Asset, Money, Price, Qty, Symbol, TsNs};
 
 /// A second, in nanoseconds.
 const SECOND_NS: TsNs = 1_000_000_000;
@@ -58,6 +59,16 @@ impl DayStart {
 }
 
 impl State {
+    /// What one order comes to at the most: what it is, or what an amendment on its way makes of it.
+    pub(crate) fn most_of(&self, order: &Order) -> OpenOrders {
+        self.index.amends.most(order)
+    }
+
+    /// The largest quantity and the highest limit that an order may have when what is sent now is at its venue.
+    pub(crate) fn largest_of(&self, order: &Order) -> (Qty, Option<Price>) {
+        self.index.amends.largest(order)
+    }
+
     /// What the open orders of an instrument come to.
     pub(crate) fn open_of(&self, symbol: &Symbol) -> OpenOrders {
         let pair = self.index.pairs.get(symbol);

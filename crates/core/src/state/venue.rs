@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::amends::{Amend, Amends};
 use super::recent::Recent;
 use super::{Fact, State};
 use crate::event::{Event, Market};
@@ -114,17 +115,23 @@ impl VenueSide {
         self.sent
     }
 
-    /// Notes on both ways what happened there.
-    pub(crate) fn note(&mut self, done: &AtVenue) {
-        if done.arrived {
-            self.to.pop_front();
+    /// The amendments of which it is not known yet what became, in the order in which they were sent.
+    pub(super) fn amends(&self) -> impl Iterator<Item = (ClientOrderId, Amend)> {
+        let done = self.from.iter().filter_map(|report| Amend::done(&report.facts));
+        done.chain(self.to.iter().filter_map(|(_, mail)| Amend::sent(mail)))
+    }
+
+    /// Notes on both ways what happened there: the mail that has arrived, if one has.
+    fn note(&mut self, done: &AtVenue) -> Option<VenueMail> {
+        let arrived = if done.arrived { self.to.pop_front() } else { None };
+        if let Some(at) = done.reported_ns {
+            let told = |fact: &&Fact| matches!(fact, Fact::Triggered { .. } | Fact::Amended { .. });
+            let facts = done.facts.iter().filter(told).cloned().collect();
+            let (events, unchanged) = (done.events.clone(), done.unchanged);
+            self.from.push_back(Report { at, facts, events, unchanged });
+            self.sent += 1;
         }
-        let Some(at) = done.reported_ns else { return };
-        let told = |fact: &&Fact| matches!(fact, Fact::Triggered { .. } | Fact::Amended { .. });
-        let facts = done.facts.iter().filter(told).cloned().collect();
-        let (events, unchanged) = (done.events.clone(), done.unchanged);
-        self.from.push_back(Report { at, facts, events, unchanged });
-        self.sent += 1;
+        arrived.map(|(_, mail)| mail)
     }
 
     fn apply(&mut self, done: &AtVenue) {
@@ -134,7 +141,6 @@ impl VenueSide {
         for event in &done.events {
             self.state.apply_event(self.state.last_event_id() + 1, event);
         }
-        self.note(done);
     }
 
     pub(super) fn apply_market(&mut self, market: &Market) {
@@ -181,23 +187,46 @@ impl State {
                 if is_amend && self.data.risk.max_orders_per_second.is_some() {
                     self.note_sent(*ts_ns);
                 }
-                if let Some(venue) = self.venue_mut() {
-                    venue.to.push_back((*arrives_ns, mail.clone()));
-                    venue.sent += 1;
+                let Some(venue) = self.venue_mut() else { return };
+                venue.to.push_back((*arrives_ns, mail.clone()));
+                venue.sent += 1;
+                if let Some((id, amend)) = Amend::sent(mail) {
+                    self.change_amends(&id, |amends| amends.push(id, amend));
                 }
             }
             Fact::AtVenue(done) => {
                 if let Some(venue) = self.venue_mut() {
                     venue.apply(done);
                 }
+                self.note_there(done);
             }
             Fact::Reported => {
-                if let Some(venue) = self.venue_mut() {
-                    venue.from.pop_front();
+                let report = self.venue_mut().and_then(|venue| venue.from.pop_front());
+                if let Some((id, _)) = report.and_then(|report| Amend::done(&report.facts)) {
+                    self.change_amends(&id, |amends| amends.known(id));
                 }
             }
             _ => {}
         }
+    }
+
+    /// Notes on both ways what happened at the venue, whose own part of the state has changed already.
+    pub(crate) fn note_there(&mut self, done: &AtVenue) {
+        let arrived = self.venue_mut().and_then(|venue| venue.note(done));
+        if let Some((id, _)) = arrived.as_ref().and_then(Amend::sent) {
+            let done = Amend::done(&done.facts).map(|(_, amend)| amend);
+            self.change_amends(&id, |amends| amends.arrived(id, done));
+        }
+    }
+
+    /// Changes what is on its way for an order, and with it what its pair's open orders come to.
+    fn change_amends(&mut self, id: &ClientOrderId, change: impl FnOnce(&mut Amends)) {
+        let key = self.order_key(id);
+        let order = key.and_then(|key| self.data.orders.get(key));
+        let Some(order) = order else { return change(&mut self.index.amends) };
+        let before = self.index.amends.most(&order);
+        change(&mut self.index.amends);
+        self.index.changed(order.pair, before, self.index.amends.most(&order));
     }
 
     /// The built-in venue is away from here on, with every order that is open.

@@ -1,5 +1,7 @@
 //! A simulated venue that is away: what arrives when, and what may happen in between.
 
+use std::collections::BTreeMap;
+
 use crate::common::{Rig, depth, id, order, snapshot, trade};
 use veloz_core::engine::{Engine, Venue};
 use veloz_core::input::{AmendOrder, Answer, Input, Refusal, ReportBody, RiskChange, TradingState};
@@ -7,6 +9,7 @@ use veloz_core::latency::Latency;
 use veloz_core::order::OrderStatus;
 use veloz_core::risk::Reason;
 use veloz_core::state::OrderRef;
+use veloz_core::types::Money;
 
 const TO: i64 = 50;
 const FROM: i64 = 20;
@@ -214,6 +217,122 @@ fn an_amendment_changes_what_is_left_when_it_arrives() {
     rig.until(5_000);
     assert_eq!(rig.step.unchanged, [(id("a"), None)], "what changes nothing is answered too");
     same_when_replayed(&rig);
+}
+
+/// 100 BTC are held, and `a` and `b` would each bring 0.5 at 90; the next input comes at 3000.
+fn limited(position: &str, notional: &str) -> Rig {
+    let mut rig = rig();
+    send(&mut rig, "a BUY 0.5 @ 90");
+    send(&mut rig, "b BUY 0.5 @ 90");
+    rig.until(2_998);
+    let most = BTreeMap::from([("BTC".parse().unwrap(), position.parse().ok())]);
+    let change = RiskChange {
+        max_position: Some(Some(most)),
+        max_symbol_notional: Some(notional.parse().ok()),
+        ..RiskChange::default()
+    };
+    rig.input(&Input::Risk(change)).unwrap();
+    rig
+}
+
+/// What an amendment comes to that is sent: `""` where it leaves, else why not.
+fn amended(rig: &mut Rig, name: &str, qty: &str, price: &str) -> &'static str {
+    let (qty, price) = (qty.parse().ok(), price.parse().ok());
+    match rig.input(&Input::Amend(AmendOrder { client_order_id: id(name), qty, price })) {
+        Ok(Answer::Pending(_)) => "",
+        Err(Refusal::Rejected(_, reason)) => reason.as_str(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The position and what the open orders are worth, as the limits count them; after a restart they are the same.
+fn used(rig: &mut Rig) -> (Money, Money) {
+    let used = rig.engine.risk_use();
+    rig.restart();
+    assert_eq!(rig.engine.risk_use(), used, "replayed");
+    rig.restart_from_archive();
+    assert_eq!(rig.engine.risk_use(), used, "from a snapshot");
+    rig.now -= 1;
+    rig.market(snapshot(11, "99 2, 98 5", "101 2, 102 5"));
+    let one = |sums: Vec<Money>| <[Money; 1]>::try_from(sums).unwrap()[0];
+    let position = one(used.position.into_values().collect());
+    let notional = one(used.symbol_notional.into_values().collect());
+    (position, notional)
+}
+
+fn sums(position: &str, notional: &str) -> (Money, Money) {
+    (position.parse().unwrap(), notional.parse().unwrap())
+}
+
+#[test]
+fn an_amendment_counts_for_the_limits_from_when_it_leaves() {
+    // On its way there, at the venue and on its way back, and known.
+    for at in [3_000, 3_055, 3_080] {
+        let mut rig = limited("102", "1000");
+        assert_eq!(amended(&mut rig, "a", "1.5", ""), "");
+        rig.until(at);
+        assert_eq!(used(&mut rig), sums("102", "180"), "{at}");
+        assert_eq!(amended(&mut rig, "b", "0.6", ""), "max_position", "{at}");
+        assert_eq!(rig.order("c BUY 0.1 @ 90"), "c REJECTED max_position; =c", "{at}");
+        assert_eq!(known(&rig, "a").qty == "1.5".parse().unwrap(), at == 3_080, "{at}");
+    }
+    // The limit is part of what orders are worth: of sales too.
+    let mut rig = limited("200", "300");
+    send(&mut rig, "s SELL 1 @ 110");
+    rig.until(3_999);
+    assert_eq!(amended(&mut rig, "s", "", "210"), "");
+    assert_eq!(used(&mut rig), sums("101", "300"));
+    assert_eq!(amended(&mut rig, "a", "", "90.01"), "max_symbol_notional");
+    assert!(rig.order("c SELL 1 @ 110").contains("c REJECTED max_symbol_notional"));
+    rig.until(4_999);
+    assert_eq!(used(&mut rig), sums("101", "300"));
+}
+
+#[test]
+fn an_order_counts_once_however_often_it_is_amended() {
+    let mut rig = limited("102.5", "1000");
+    assert_eq!(amended(&mut rig, "a", "1.5", ""), "");
+    assert_eq!(amended(&mut rig, "a", "2.1", ""), "max_position");
+    assert_eq!(amended(&mut rig, "a", "2", ""), "", "in the place of the first");
+    assert_eq!(amended(&mut rig, "a", "0.6", "80"), "");
+    assert_eq!(
+        used(&mut rig),
+        sums("102.5", "225"),
+        "until the last is known, what it may be before"
+    );
+    assert_eq!(amended(&mut rig, "b", "0.6", ""), "max_position");
+    rig.until(3_999);
+    assert_eq!(used(&mut rig), sums("101.1", "93"));
+    // What is not named is as it may be by then.
+    let mut rig = limited("200", "300");
+    assert_eq!(amended(&mut rig, "a", "2", ""), "");
+    assert_eq!(amended(&mut rig, "a", "", "128"), "max_symbol_notional");
+    assert_eq!(amended(&mut rig, "a", "", "101"), "");
+    assert_eq!(used(&mut rig), sums("102.5", "247"));
+    rig.until(3_999);
+    assert_eq!(known(&rig, "a").executed_qty, "2".parse().unwrap());
+}
+
+#[test]
+fn an_amendment_that_the_venue_refuses_or_comes_too_late_counts_no_more() {
+    let mut rig = limited("2000", "200000");
+    // The account can pay one of them: that the venue knows.
+    assert_eq!(amended(&mut rig, "a", "600", ""), "");
+    assert_eq!(amended(&mut rig, "b", "600", ""), "");
+    assert_eq!(used(&mut rig), sums("1300", "108000"));
+    rig.until(3_999);
+    assert_eq!(rig.step.unchanged, [(id("b"), Some(Reason::InsufficientBalance))]);
+    assert_eq!(used(&mut rig), sums("700.5", "54045"));
+    let mut rig = limited("102.5", "1000");
+    rig.cancel("a").unwrap();
+    assert_eq!(amended(&mut rig, "a", "2", ""), "");
+    assert_eq!(used(&mut rig), sums("102.5", "225"), "the cancel may come too late");
+    rig.until(3_999);
+    assert_eq!(known(&rig, "a").status, Some(OrderStatus::Cancelled));
+    assert_eq!(used(&mut rig), sums("100.5", "45"));
+    assert_eq!(amended(&mut rig, "b", "0.5", ""), "");
+    rig.until(4_999);
+    assert_eq!(used(&mut rig), sums("100.5", "45"), "what changes nothing leaves nothing");
 }
 
 #[test]

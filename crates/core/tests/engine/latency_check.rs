@@ -1,19 +1,19 @@
 //! A venue that is away against one that is here and is told everything at the moment at which the other one
 //! is: the same becomes of every order, and is known so much later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::common::{config, depth, id, levels, order, price, snapshot, symbol};
+use crate::common::{Rig, config, depth, id, levels, order, price, snapshot, symbol, trade};
 use fastrand::Rng;
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue};
 use veloz_core::event::Event;
 use veloz_core::input::{
-    AmendOrder, Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, NewPair,
+    AmendOrder, Answer, CancelOrder, Input, MarketBody, MarketData, NewOrder, NewPair, RiskChange,
 };
 use veloz_core::latency::Latency;
 use veloz_core::order::OrderType;
 use veloz_core::state::{Fact, State};
-use veloz_core::types::{ClientOrderId, Side, TsNs};
+use veloz_core::types::{ClientOrderId, Money, Side, TsNs};
 
 const SEEDS: u64 = 300;
 const INPUTS: u64 = 250;
@@ -298,4 +298,89 @@ fn the_same_becomes_of_every_order_at_a_distance() {
             .unwrap_or_else(|_| panic!("seed {seed}"));
     }
     assert!(fills > 3_000, "{fills} fills try nothing");
+}
+
+/// What the account holds and its open BUY orders would bring, and what all open orders are worth, as far as is known.
+fn known_use(rig: &Rig) -> (Money, Money) {
+    let btc = rig.engine.state().account().balances[1];
+    let (mut held, mut worth) = (btc.free.saturating_add(btc.locked), Money::ZERO);
+    for order in rig.engine.state().open_orders() {
+        worth = worth.saturating_add(Money::notional(order.price.unwrap(), order.remaining()));
+        if order.request.side == Side::Buy {
+            held = held.saturating_add(order.remaining().into());
+        }
+    }
+    (held, worth)
+}
+
+/// Limit orders, amendments and cancels under limits that a few of them use up: what is known of the open orders
+/// never comes to more.
+fn check_limits(seed: u64) -> usize {
+    let mut rng = Rng::with_seed(seed);
+    let latency = Latency { to_ns: 40, from_ns: rng.u64(0..40), jitter_ns: rng.u64(0..20), seed };
+    let mut rig = Rig::begin(Venue::Simulated, latency);
+    rig.market(snapshot(10, "97 3, 96 9", "103 3, 104 9"));
+    let (most_held, most_worth): (Money, Money) = ("110".parse().unwrap(), "1500".parse().unwrap());
+    let limits = BTreeMap::from([("BTC".parse().unwrap(), Some(most_held))]);
+    let change = RiskChange {
+        max_position: Some(Some(limits)),
+        max_symbol_notional: Some(Some(most_worth)),
+        ..RiskChange::default()
+    };
+    rig.input(&Input::Risk(change)).unwrap();
+    let mut amended = 0;
+    for number in 0..120_u64 {
+        let time = rig.now + rng.i64(0..20);
+        rig.until(time);
+        let open = rig.engine.state().open_orders().map(|order| order.client_order_id());
+        let client_order_id = rng.choice(open.collect::<Vec<_>>()).unwrap_or_else(|| id("none"));
+        let (qty, at) = (rng.u64(1..8).to_string(), rng.u64(90..110).to_string());
+        let side = if rng.u8(0..3) == 0 { "SELL" } else { "BUY" };
+        let input = match rng.u8(0..10) {
+            0 => Input::Market(MarketData {
+                symbol: symbol("BTCUSDT"),
+                position: None,
+                body: trade(&format!("{side} 2 @ {at}")),
+            }),
+            1 => Input::Cancel(CancelOrder { client_order_id, symbol: None }),
+            2..5 => Input::NewOrder(order(&format!("o{number} {side} {qty} @ {at}"))),
+            _ => {
+                let (qty, price) = (qty.parse().ok(), at.parse().ok());
+                let (has_qty, has_price) =
+                    [(true, false), (false, true), (true, true)][rng.usize(..3)];
+                let (qty, price) = (qty.filter(|_| has_qty), price.filter(|_| has_price));
+                Input::Amend(AmendOrder { client_order_id, qty, price })
+            }
+        };
+        let answer = rig.input(&input);
+        amended += usize::from(matches!((&input, &answer), (Input::Amend(_), Ok(_))));
+        let (held, worth) = known_use(&rig);
+        assert!(held <= most_held, "seed {seed}: {held} after {input:?}");
+        assert!(worth <= most_worth, "seed {seed}: {worth} after {input:?}");
+        if number % 20 == 0 {
+            let used = rig.engine.risk_use();
+            rig.restart();
+            assert_eq!(
+                rig.engine.risk_use(),
+                used,
+                "seed {seed}: what is counted follows from the log"
+            );
+            rig.restart_from_archive();
+            assert_eq!(rig.engine.risk_use(), used, "seed {seed}: and from a snapshot");
+            rig.market(snapshot(10, "97 3, 96 9", "103 3, 104 9"));
+        }
+    }
+    rig.until(rig.now + 1_000);
+    let open: Vec<_> =
+        rig.engine.state().open_orders().map(|order| order.client_order_id()).collect();
+    open.iter().for_each(|id| drop(rig.cancel(id.as_str())));
+    rig.until(rig.now + 1_000);
+    assert!(rig.engine.risk_use().symbol_notional.is_empty(), "seed {seed}: nothing is left");
+    amended
+}
+
+#[test]
+fn limits_hold_whatever_becomes_of_what_is_on_its_way() {
+    let amended: usize = (0..40).map(check_limits).sum();
+    assert!(amended > 400, "{amended} amendments try nothing");
 }

@@ -69,7 +69,7 @@ struct Global {
         value_name = "URL"
     )]
     url: String,
-    /// Print JSON, as the gateway sent it.
+    /// Print JSON, not tables; what is refused is told in words all the same, and by the exit code.
     #[arg(long, global = true)]
     json: bool,
 }

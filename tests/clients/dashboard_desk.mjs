@@ -113,15 +113,19 @@ async function onePress(page, { shows, row, order }) {
   const prices = async () => (await openOrders()).map(({ limit_price: price }) => price).sort();
   assert.deepEqual(await prices(), [1000, 1001, 1002]);
 
-  // The next row moves under the pointer.
-  await at('1,002.00').getByRole('button', { name: /^Cancel/ }).hover();
+  // The next row moves under the pointer, where what is told of a cancel has its place already.
+  const cancel = (price) => at(price).getByRole('button', { name: /^Cancel/ });
+  await cancel('1,002.00').click();
+  await shows('.orders .told', 'is cancelled');
+  await cancel('1,001.00').hover();
   await click(1);
-  await at('1,002.00').waitFor({ state: 'detached' });
+  await at('1,001.00').waitFor({ state: 'detached' });
   await click(2);
-  await at('1,000.00').getByRole('button', { name: /^Cancel/ }).click();
-  await at('1,000.00').waitFor({ state: 'detached' });
-  assert.deepEqual(await prices(), [1001]);
-  await at('1,001.00').getByRole('button', { name: /^Cancel/ }).click();
+  await page.locator('#price').fill('999');
+  await page.locator('.send').click();
+  await at('999.00').waitFor();
+  assert.deepEqual(await prices(), [1000, 999]);
+  for (const price of ['999.00', '1,000.00']) await cancel(price).click();
   await shows('#open-orders', 'No open orders');
 }
 

@@ -53,14 +53,15 @@ async function keys(page, { shows, row }) {
   await body.press('/');
   assert.equal(await at(), 'log-search');
   await page.keyboard.press('Escape');
-  await body.press(']');
-  await shows('#last-price', /^[\d,.]+$/);
-  assert.equal(await page.locator('#symbol').inputValue(), 'ETHUSDT');
   // The book is walked as far as it is seen: what is shown stays the best of it.
+  await page.locator('#bids button').nth(19).waitFor();
   await body.press('d');
   for (let i = 0; i < 25; i += 1) await page.keyboard.press('ArrowDown');
   assert.deepEqual(await page.locator('.levels').evaluateAll((lists) => lists.map((list) => list.scrollLeft)), [0, 0]);
   await page.keyboard.press('Escape');
+  await body.press(']');
+  await shows('#last-price', /^[\d,.]+$/);
+  assert.equal(await page.locator('#symbol').inputValue(), 'ETHUSDT');
   await body.press('1');
   await row('open-orders', 'BUY').getByRole('button', { name: /^Amend/ }).click();
   await accessible(page, 'the amendment');

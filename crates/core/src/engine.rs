@@ -15,7 +15,7 @@
 //! a second time (its position says so) makes the book and fills nothing.
 
 pub use risk::RiskUse;
-pub use step::Step;
+pub use step::{AmendedAway, Step};
 
 use ahead::Ahead;
 use away::Away;

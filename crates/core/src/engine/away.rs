@@ -19,7 +19,7 @@
 //! reports of what it refuses for that are here.
 
 use super::reports::Touched;
-use super::{Engine, EngineConfig, Step, TradedMarket, Venue};
+use super::{AmendedAway, Engine, EngineConfig, Step, TradedMarket, Venue};
 use crate::event::{Event, OrderUpdate};
 use crate::input::{
     AmendOrder, Answer, CancelOrder, Input, NewOrder, NewPair, Refusal, RiskChange, RiskSettings,
@@ -259,8 +259,15 @@ impl Engine {
     /// The oldest report is here: what it tells becomes events.
     fn hear(&mut self, ts: TsNs, step: &mut Step) {
         let report = self.state.venue().and_then(|venue| venue.next_report()).cloned();
-        let Some(Report { facts, events, unchanged, .. }) = report else { return };
+        let Some(Report { facts, events, unchanged, mail, .. }) = report else { return };
         self.tell(Fact::Reported, step);
+        let changed = facts.iter().find_map(|fact| match fact {
+            Fact::Amended { client_order_id, .. } => Some((*client_order_id, None)),
+            _ => None,
+        });
+        step.amended = mail.zip(unchanged.or(changed)).map(|(mail, (client_order_id, refused))| {
+            AmendedAway { mail, client_order_id, refused }
+        });
         for fact in facts {
             self.tell(stamped(fact, ts), step);
         }
@@ -268,12 +275,11 @@ impl Engine {
         for event in &events {
             self.hear_event(ts, event, &mut touched, step);
         }
-        if let Some((id, reason)) = unchanged {
+        if let Some((id, _)) = unchanged {
             let key = self.state.order_key(&id);
             if let Some(key) = key.filter(|key| self.doubt(*key, false, step)) {
                 self.tell_state(ts, key, step);
             }
-            step.unchanged.push((id, reason));
         }
     }
 

@@ -6,6 +6,17 @@ use crate::risk::Reason;
 use crate::state::Fact;
 use crate::types::ClientOrderId;
 
+/// What became of an amendment at a venue that is away, where that did not end the order before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AmendedAway {
+    /// The number of its mail: [`crate::state::State::last_mail`] when it was sent.
+    pub mail: u64,
+    /// Whose.
+    pub client_order_id: ClientOrderId,
+    /// Why it was refused, if it was.
+    pub refused: Option<Reason>,
+}
+
 /// What one step did. Reuse it: its buffers keep their room.
 #[derive(Debug, Clone, Default)]
 pub struct Step {
@@ -15,8 +26,8 @@ pub struct Step {
     pub facts: Vec<Fact>,
     /// What an external venue is told, once the step is stored.
     pub commands: Vec<VenueCommand>,
-    /// Orders that an amendment left as they were at a venue that is away, and why, where it was refused.
-    pub unchanged: Vec<(ClientOrderId, Option<Reason>)>,
+    /// What became of an amendment at a venue that is away.
+    pub amended: Option<AmendedAway>,
     /// The room of balances that were told before.
     pub(super) spare: Vec<Vec<Balance>>,
 }
@@ -32,7 +43,7 @@ impl Step {
         self.events.clear();
         self.facts.clear();
         self.commands.clear();
-        self.unchanged.clear();
+        self.amended = None;
     }
 
     /// Adds an event. It is made when there is room for it, and so where it stays: it is long to be moved.

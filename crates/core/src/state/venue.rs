@@ -72,6 +72,10 @@ pub(crate) struct Report {
     pub(crate) events: Vec<Event>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unchanged: Option<(ClientOrderId, Option<Reason>)>,
+    /// The number of the mail that led to it; none of what the market did, or of a snapshot from before there
+    /// were numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mail: Option<u64>,
 }
 
 /// The venue, and both ways.
@@ -83,11 +87,14 @@ pub(crate) struct VenueSide {
     from: VecDeque<Report>,
     /// How many things have been on their way.
     sent: u64,
+    /// How many mails have arrived there: the number of the last one.
+    #[serde(default)]
+    arrived: u64,
 }
 
 impl VenueSide {
     fn new(state: State) -> VenueSide {
-        VenueSide { state, to: VecDeque::new(), from: VecDeque::new(), sent: 0 }
+        VenueSide { state, to: VecDeque::new(), from: VecDeque::new(), sent: 0, arrived: 0 }
     }
 
     /// What arrives there next, and when.
@@ -124,11 +131,13 @@ impl VenueSide {
     /// Notes on both ways what happened there: the mail that has arrived, if one has.
     fn note(&mut self, done: &AtVenue) -> Option<VenueMail> {
         let arrived = if done.arrived { self.to.pop_front() } else { None };
+        self.arrived += u64::from(done.arrived);
         if let Some(at) = done.reported_ns {
             let told = |fact: &&Fact| matches!(fact, Fact::Triggered { .. } | Fact::Amended { .. });
             let facts = done.facts.iter().filter(told).cloned().collect();
             let (events, unchanged) = (done.events.clone(), done.unchanged);
-            self.from.push_back(Report { at, facts, events, unchanged });
+            let mail = done.arrived.then_some(self.arrived);
+            self.from.push_back(Report { at, facts, events, unchanged, mail });
             self.sent += 1;
         }
         arrived.map(|(_, mail)| mail)
@@ -156,6 +165,12 @@ impl State {
 
     pub(crate) fn venue_mut(&mut self) -> Option<&mut VenueSide> {
         self.data.venue.as_deref_mut()
+    }
+
+    /// The number of the last mail to a venue that is away; it is the number of what becomes of it too.
+    pub fn last_mail(&self) -> u64 {
+        self.venue()
+            .map_or(0, |venue| venue.arrived + u64::try_from(venue.to.len()).unwrap_or_default())
     }
 
     /// What a venue knows at first: the account, and the orders that are open.

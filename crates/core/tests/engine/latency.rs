@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{Rig, depth, id, order, snapshot, trade};
-use veloz_core::engine::{Engine, Venue};
+use crate::common::{Rig, config, depth, id, order, snapshot, trade};
+use veloz_core::engine::{Engine, EngineConfig, Venue};
 use veloz_core::input::{AmendOrder, Answer, Input, Refusal, ReportBody, RiskChange, TradingState};
 use veloz_core::latency::Latency;
 use veloz_core::order::OrderStatus;
@@ -211,11 +211,11 @@ fn an_amendment_changes_what_is_left_when_it_arrives() {
     let told = ["4021: a 0.7@90.0; a PARTIALLY_FILLED; =a; account"];
     assert_eq!(rig.until(4_069), told);
     rig.until(4_070);
-    assert_eq!(rig.step.unchanged, [(id("a"), Some(Reason::AmendQty))]);
+    assert_eq!(rig.step.amended.unwrap().refused, Some(Reason::AmendQty));
     assert_eq!(known(&rig, "a").qty, "1".parse().unwrap(), "it stands as it did");
     amend(&mut rig, "1").unwrap();
     rig.until(5_000);
-    assert_eq!(rig.step.unchanged, [(id("a"), None)], "what changes nothing is answered too");
+    assert_eq!(rig.step.amended.unwrap().refused, None, "what changes nothing is answered too");
     same_when_replayed(&rig);
 }
 
@@ -321,7 +321,9 @@ fn an_amendment_that_the_venue_refuses_or_comes_too_late_counts_no_more() {
     assert_eq!(amended(&mut rig, "b", "600", ""), "");
     assert_eq!(used(&mut rig), sums("1300", "108000"));
     rig.until(3_999);
-    assert_eq!(rig.step.unchanged, [(id("b"), Some(Reason::InsufficientBalance))]);
+    let outcome = rig.step.amended.unwrap();
+    assert_eq!(outcome.client_order_id, id("b"));
+    assert_eq!(outcome.refused, Some(Reason::InsufficientBalance));
     assert_eq!(used(&mut rig), sums("700.5", "54045"));
     let mut rig = limited("102.5", "1000");
     rig.cancel("a").unwrap();
@@ -333,6 +335,60 @@ fn an_amendment_that_the_venue_refuses_or_comes_too_late_counts_no_more() {
     assert_eq!(amended(&mut rig, "b", "0.5", ""), "");
     rig.until(4_999);
     assert_eq!(used(&mut rig), sums("100.5", "45"), "what changes nothing leaves nothing");
+}
+
+/// Another quantity leaves for the venue: the number of its mail.
+fn amend_to(rig: &mut Rig, qty: &str) -> u64 {
+    assert_eq!(amended(rig, "a", qty, ""), "");
+    rig.engine.state().last_mail()
+}
+
+/// What became of amendments, as it arrives here: their numbers, and the quantity from then on.
+fn outcomes(rig: &mut Rig, until: i64) -> Vec<(u64, String)> {
+    let mut heard = Vec::new();
+    while let Some(due) = rig.engine.due_ns().filter(|due| *due <= until) {
+        rig.until(due);
+        let qty = known(rig, "a").qty.to_string();
+        heard.extend(rig.step.amended.map(|outcome| (outcome.mail, qty)));
+    }
+    heard
+}
+
+fn restart_from(rig: &mut Rig, snapshot: &str) {
+    let latency = Latency { to_ns: 50, from_ns: 20, ..Latency::default() };
+    let config = EngineConfig { latency, ..config(Venue::Simulated) };
+    rig.engine = Engine::restore(config, serde_json::from_str(snapshot).unwrap());
+}
+
+#[test]
+fn what_became_of_an_amendment_has_its_number_after_a_restart_too() {
+    // When both are on their way, when one and when both are there, and when one is known here.
+    for at in [3_001, 3_050, 3_051, 3_070] {
+        let mut rig = resting();
+        assert_eq!((amend_to(&mut rig, "1"), amend_to(&mut rig, "3")), (2, 3), "a was the first");
+        let mut heard = outcomes(&mut rig, at);
+        let snapshot = serde_json::to_string(rig.engine.state()).unwrap();
+        restart_from(&mut rig, &snapshot);
+        heard.extend(outcomes(&mut rig, 4_000));
+        assert_eq!(heard, [(2, "1.0".into()), (3, "3.0".into())], "a restart at {at}");
+        rig.now = 4_000;
+        let third = amend_to(&mut rig, "3");
+        assert_eq!((third, outcomes(&mut rig, 5_000)), (4, vec![(4, "3.0".into())]));
+        same_when_replayed(&rig);
+    }
+}
+
+#[test]
+fn a_snapshot_from_before_amendments_had_numbers_is_read() {
+    let mut rig = resting();
+    amend_to(&mut rig, "1");
+    rig.until(3_050);
+    let snapshot = serde_json::to_string(rig.engine.state()).unwrap();
+    let before = snapshot.replace(",\"mail\":2", "").replace(",\"arrived\":2", "");
+    assert_eq!(before.len(), snapshot.len() - ",\"mail\":2,\"arrived\":2".len());
+    restart_from(&mut rig, &before);
+    let second = amend_to(&mut rig, "3");
+    assert_eq!(outcomes(&mut rig, 4_000), [(second, "3.0".into())], "the first is nobody's");
 }
 
 #[test]

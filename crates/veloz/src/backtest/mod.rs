@@ -511,7 +511,7 @@ impl Replay {
         };
         match self.step(&input)? {
             Ok(Answer::Pending(id)) => {
-                self.waiters.wait(id, request, Wants::of(&input), self.clock);
+                self.waiters.wait(id, request, Wants::of(&input, self.engine.state()), self.clock);
             }
             Ok(Answer::CancelledAll(all)) if !all.is_empty() && self.engine.answers_later() => {
                 self.waiters.wait_for_all(all, request, self.clock);

@@ -161,7 +161,9 @@ impl Service {
     /// Takes what a client wants into the batch.
     pub(super) fn submit(&mut self, input: &Input, reply: Reply, now: TsNs) {
         match self.step(input, now) {
-            Ok(Answer::Pending(id)) => self.waiters.wait(id, reply, Wants::of(input), now),
+            Ok(Answer::Pending(id)) => {
+                self.waiters.wait(id, reply, Wants::of(input, self.engine.state()), now)
+            }
             Ok(Answer::CancelledAll(all)) if !all.is_empty() && self.engine.answers_later() => {
                 self.waiters.wait_for_all(all, reply, now);
             }

@@ -6,13 +6,12 @@
 use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
-use veloz_core::engine::Step;
+use veloz_core::engine::{AmendedAway, Step};
 use veloz_core::event::Event;
 use veloz_core::input::{Answer, Input, Refusal};
 use veloz_core::limits::VENUE_ANSWER_MS;
 use veloz_core::order::OrderStatus;
-use veloz_core::risk::Reason;
-use veloz_core::state::{Fact, State};
+use veloz_core::state::State;
 use veloz_core::types::{ClientOrderId, TsNs};
 
 use super::handle::{Reply, ServiceError};
@@ -50,15 +49,16 @@ pub(crate) enum Wants {
     Words(ClientOrderId),
     /// Its end.
     End,
-    /// What became of its amendment.
-    Amendment,
+    /// What became of the amendment that was sent with this number.
+    Amendment(u64),
 }
 
 impl Wants {
-    pub(crate) fn of(input: &Input) -> Wants {
+    /// Of an input that was the last to be sent, in that state.
+    pub(crate) fn of(input: &Input, state: &State) -> Wants {
         match input {
             Input::Cancel(_) => Wants::End,
-            Input::Amend(_) => Wants::Amendment,
+            Input::Amend(_) => Wants::Amendment(state.last_mail()),
             Input::NewPair(pair) => Wants::Words(pair.stop.client_order_id),
             _ => Wants::Word,
         }
@@ -96,13 +96,8 @@ impl<R> Waiters<R> {
         if self.of_order.is_empty() && self.cancelling.is_empty() {
             return;
         }
-        for (id, reason) in &step.unchanged {
-            self.amended(*id, *reason, state, tell);
-        }
-        for fact in &step.facts {
-            if let Fact::Amended { client_order_id, .. } = fact {
-                self.amended(*client_order_id, None, state, tell);
-            }
+        if let Some(amended) = step.amended {
+            self.amended(amended, state, tell);
         }
         for event in &step.events {
             let Event::OrderState(told) = event else { continue };
@@ -133,23 +128,21 @@ impl<R> Waiters<R> {
         }
     }
 
-    /// Answers the oldest amendment of an order: they arrive in the order in which they were sent.
+    /// Answers whoever sent an amendment. Nobody may wait for it any more: it was given up, or an earlier run
+    /// sent it.
     fn amended(
         &mut self,
-        id: ClientOrderId,
-        refused: Option<Reason>,
+        AmendedAway { mail, client_order_id: id, refused }: AmendedAway,
         state: &State,
         tell: &mut impl FnMut(R, Answered),
     ) {
-        let Some(waiting) = self.of_order.get_mut(&id) else { return };
-        let Some(at) = waiting.iter().position(|one| one.wants == Wants::Amendment) else { return };
-        let one = waiting.remove(at);
-        let answer = match (refused, state.order(&id)) {
-            (Some(reason), _) => Err(Refusal::Rejected(id, reason).into()),
-            (None, Some(order)) => Ok(Answer::Amended(Box::new(order.state_event()))),
-            (None, None) => Err(Refusal::NotFound(id).into()),
-        };
-        tell(one.reply, answer);
+        self.answer(id, tell, |wants| {
+            (wants == Wants::Amendment(mail)).then(|| match (refused, state.order(&id)) {
+                (Some(reason), _) => Err(Refusal::Rejected(id, reason).into()),
+                (None, Some(order)) => Ok(Answer::Amended(Box::new(order.state_event()))),
+                (None, None) => Err(Refusal::NotFound(id).into()),
+            })
+        });
     }
 
     fn closed(
@@ -221,16 +214,17 @@ fn answer_of(
         (Wants::Word, _) => word(id).map(|answer| Ok(Answer::Order(answer))),
         (Wants::Words(other), _) => Some(Ok(Answer::Pair(Box::new([word(id)?, word(other)?])))),
         (Wants::End, OrderStatus::Cancelled) => Some(Ok(Answer::Cancelled(id))),
-        (Wants::Amendment | Wants::End, status) if status.is_final() => Some(closed(status)),
-        (Wants::Amendment | Wants::End, _) => None,
+        (Wants::Amendment(_) | Wants::End, status) if status.is_final() => Some(closed(status)),
+        (Wants::Amendment(_) | Wants::End, _) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use veloz_core::engine::{Engine, EngineConfig, Venue};
-    use veloz_core::input::{NewOrder, ReportBody, VenueReport};
+    use veloz_core::input::{AmendOrder, NewOrder, ReportBody, VenueReport};
     use veloz_core::instrument::Instrument;
+    use veloz_core::latency::Latency;
     use veloz_core::types::{Asset, Side, Symbol};
 
     use super::*;
@@ -275,5 +269,94 @@ mod tests {
             waiters.hear(&step, engine.state(), &mut |(), answer| told.push(answer.unwrap()));
         }
         assert_eq!(told, [Answer::CancelledAll(vec![ids[1]])]);
+    }
+
+    /// Who sends commands to a venue that is away, and what they are told.
+    struct Desk {
+        engine: Engine,
+        step: Step,
+        waiters: Waiters<&'static str>,
+        told: Vec<(&'static str, Result<String, ServiceError>)>,
+    }
+
+    const SECOND: TsNs = 1_000 * MS;
+
+    impl Desk {
+        /// So many seconds from a venue at which `a` and `b` stand, each to buy 1 at 100 of the 1000 there are.
+        fn at(seconds: u64) -> Desk {
+            let symbol = Symbol::parse("BTCUSDT").unwrap();
+            let engine = Engine::new(EngineConfig {
+                instruments: vec![Instrument::for_symbol(symbol).unwrap()],
+                balances: vec![(Asset::parse("USDT").unwrap(), "1000".parse().unwrap())],
+                latency: Latency { to_ns: seconds * 1_000_000_000, ..Latency::default() },
+                ..EngineConfig::default()
+            });
+            let (step, waiters, told) = (Step::default(), Waiters::default(), Vec::new());
+            let mut desk = Desk { engine, step, waiters, told };
+            desk.engine.start(1, &mut desk.step);
+            for id in ["a", "b"] {
+                let (qty, price) = ("1".parse().unwrap(), "100".parse().unwrap());
+                let id = ClientOrderId::parse(id).unwrap();
+                let order = NewOrder::limit(id, symbol, Side::Buy, qty, price);
+                desk.engine.step(1, &Input::NewOrder(order), &mut desk.step).unwrap();
+            }
+            desk.pass(9 * SECOND);
+            desk
+        }
+
+        fn amend(&mut self, now: TsNs, order: &str, qty: &str, who: &'static str) {
+            let (client_order_id, qty) = (ClientOrderId::parse(order).unwrap(), qty.parse().ok());
+            let input = Input::Amend(AmendOrder { client_order_id, qty, price: None });
+            let pending = self.engine.step(now, &input, &mut self.step);
+            assert_eq!(pending, Ok(Answer::Pending(client_order_id)));
+            let wants = Wants::of(&input, self.engine.state());
+            self.waiters.wait(client_order_id, who, wants, now);
+        }
+
+        fn pass(&mut self, until: TsNs) {
+            let mut tell = |who, answer: Answered| {
+                let qty = answer.map(|answer| match answer {
+                    Answer::Amended(order) => order.order_qty.unwrap().to_string(),
+                    other => panic!("{other:?}"),
+                });
+                self.told.push((who, qty));
+            };
+            while let Some(at) = self.engine.due_ns().filter(|at| *at <= until) {
+                self.engine.step(at, &Input::Tick, &mut self.step).unwrap();
+                self.waiters.hear(&self.step, self.engine.state(), &mut tell);
+            }
+            self.waiters.give_up(until, &mut tell);
+        }
+    }
+
+    #[test]
+    fn an_amendment_is_not_answered_with_what_became_of_one_of_an_earlier_run() {
+        let mut desk = Desk::at(2);
+        desk.amend(10 * SECOND, "a", "6", "before");
+        // Nothing is left to pay it when it is there.
+        desk.amend(10 * SECOND, "b", "6", "before");
+        desk.waiters = Waiters::default();
+        for (order, qty, who) in [("a", "2", "first"), ("b", "7", "second"), ("a", "3", "third")] {
+            desk.amend(11 * SECOND, order, qty, who);
+        }
+        desk.pass(12 * SECOND);
+        assert_eq!(desk.told, []);
+        desk.pass(13 * SECOND);
+        let own = |who, qty: &str| (who, Ok(qty.to_owned()));
+        assert_eq!(desk.told, [own("first", "2.0"), own("second", "7.0"), own("third", "3.0")]);
+    }
+
+    #[test]
+    fn an_amendment_is_not_answered_with_what_became_of_one_that_was_given_up() {
+        let mut desk = Desk::at(6);
+        desk.amend(10 * SECOND, "a", "2", "first");
+        desk.amend(13 * SECOND, "a", "3", "second");
+        desk.pass(15 * SECOND);
+        let unknown = |who| (who, Err(ServiceError::UnknownOutcome));
+        assert_eq!(desk.told, [unknown("first")]);
+        desk.pass(17 * SECOND);
+        assert_eq!(desk.told, [unknown("first")], "the second is there at 19 s");
+        desk.pass(18 * SECOND);
+        assert_eq!(desk.told, [unknown("first"), unknown("second")]);
     }
 }

@@ -98,6 +98,32 @@ fn every_command_takes_the_way_there_and_back_and_a_kill_stops_nothing_on_it() {
     assert_eq!(gateway.json("/api/orders_state?status=open")["items"], json!([]));
 }
 
+/// Of the same order another amendment may be on its way still, of which nobody wants to hear any more.
+#[test]
+fn an_amendment_is_never_answered_with_what_became_of_an_earlier_one() {
+    let gateway = Gateway::start(Options::quiet().env("VELOZ_SIM_LATENCY_MS", "to=0,from=0.001"));
+    assert_eq!(gateway.post("/api/order", &order("a", "BUY", "90")).status, 200);
+    let far = Options::quiet().env("VELOZ_SIM_LATENCY_MS", "to=1000,from=1000");
+    let mut gateway = gateway.again_with(far);
+    let inputs = |gateway: &Gateway| gateway.metrics().value("veloz_inputs_total");
+    let before = inputs(&gateway);
+    std::thread::scope(|scope| {
+        let amend = json!({"client_order_id": "a", "qty": "2", "price": "91"}).to_string();
+        let address = gateway.address();
+        scope.spawn(move || try_post_json(address, "/api/amend", &amend));
+        eventually("the first amendment has left", || (inputs(&gateway) > before).then_some(()));
+        kill_now(gateway.pid());
+    });
+    gateway.kill();
+    let gateway = gateway.again();
+    let amend = json!({"client_order_id": "a", "qty": "3", "price": "89"});
+    let reply = gateway.post("/api/amend", &amend);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let (amended, state) = (reply.json(), gateway.json("/api/order_state?client_order_id=a"));
+    assert_eq!((&amended["qty"], &amended["price"]), (&json!(3.0), &json!(89.0)));
+    assert_eq!((&state["order_qty"], &state["limit_price"]), (&json!(3.0), &json!(89.0)));
+}
+
 /// Ends the gateway at once, while somebody still waits for it.
 fn kill_now(pid: u32) {
     let status = Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();

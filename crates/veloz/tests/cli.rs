@@ -283,7 +283,8 @@ mod tests {
                 r#"{"items":[{"type":"order_state","client_order_id":"b","status":"REJECTED","executed_qty":0.0,"avg_price":0.0,"reason":"\u001b[2Jx","last_ts_ns":0,"cum_quote":0.0}],"next_after":1}"#,
             )
         };
-        let row = "b\t-\t-\t-\t-\t-\t-\t0.0\t0.0\tREJECTED\t1970-01-01T00:00:00.000Z\t\u{fffd}[2Jx\n";
+        let row =
+            "b\t-\t-\t-\t-\t-\t-\t0.0\t0.0\tREJECTED\t1970-01-01T00:00:00.000Z\t\u{fffd}[2Jx\n";
         check_with(&["orders", "--open"], orders, 0, &[row], &[]).await;
         let halt = |request: &Request| {
             assert_eq!(request.body, r#"{"state":"HALTED","cancel_all":true}"#);

@@ -129,8 +129,22 @@ async function find(page, { shows }) {
   await page.waitForFunction(() => ['ETHUSDT', 'BTCUSDT'].every((name) => document.querySelector('#log tbody').textContent.includes(`"symbol":"${name}"`)));
 }
 
-/** Playwright keeps every page visible; this does to it what a browser does to a tab that is hidden. */
+/** Playwright keeps every page visible; this does to it what a browser does to a tab that is hidden. It counts what
+ * was asked and is not answered yet: an answer may be drawn after the page was hidden. */
 function hideable() {
+  const ask = globalThis.fetch.bind(globalThis);
+  globalThis.asking = 0;
+  globalThis.fetch = async (...args) => {
+    globalThis.asking += 1;
+    try {
+      const answer = await ask(...args);
+      await answer.clone().arrayBuffer();
+      return answer;
+    } finally {
+      // After whoever waits for it.
+      setTimeout(() => { globalThis.asking -= 1; });
+    }
+  };
   const draw = globalThis.requestAnimationFrame.bind(globalThis);
   let [hidden, waiting] = [false, []];
   const frame = (callback) => draw((now) => (hidden ? waiting.push(callback) : callback(now)));
@@ -149,9 +163,10 @@ function hideable() {
 /** A hidden page draws nothing, and is right at once when it is shown. */
 async function hiddenPage(page, { shows }) {
   const newest = async () => (await (await fetch(new URL('/api/events?limit=1', url))).json()).newest;
+  await page.evaluate(() => globalThis.hide(true));
+  await page.waitForFunction(() => globalThis.asking === 0, undefined, { polling: 10 });
   await page.evaluate(() => {
     globalThis.drawn = 0;
-    globalThis.hide(true);
     // What was drawn last is still on its way to the page.
     setTimeout(() => {
       new MutationObserver((changes) => { globalThis.drawn += changes.length; })

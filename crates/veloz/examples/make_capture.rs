@@ -1,8 +1,9 @@
-//! Writes a large capture for benches: `make_capture LINES [--trades-only] > capture`.
+//! Writes a capture: `make_capture LINES [MICROSECONDS] [--trades-only] > capture`, a line each so many of them.
 //!
 //! The lines are those of Binance's combined streams, as `replay` reads them: a depth snapshot first, then
 //! trades, bookTickers and depth updates of one instrument, made by the simulated market, in about the
-//! mix of a real capture. The same arguments give the same bytes. The times are 100 lines a millisecond.
+//! mix of a real capture. The same arguments give the same bytes. As it is for benches, there are 100 lines a
+//! millisecond unless told otherwise.
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write};
@@ -16,14 +17,20 @@ use veloz_core::instrument::Instrument;
 use veloz_core::types::{Price, Qty, Side, Symbol};
 
 const START_NS: i64 = 1_700_000_000_000_000_000;
-const LINE_NS: i64 = 10_000;
+const LINE_US: i64 = 10;
 
 fn main() -> Result<()> {
-    let usage = "usage: make_capture LINES [--trades-only]";
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let (lines, trades_only) = match arguments.as_slice() {
-        [lines] => (lines, false),
-        [lines, flag] if flag == "--trades-only" => (lines, true),
+    let usage = "usage: make_capture LINES [MICROSECONDS] [--trades-only]";
+    let (flags, numbers): (Vec<_>, Vec<_>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    let trades_only = match flags.as_slice() {
+        [] => false,
+        [flag] if flag == "--trades-only" => true,
+        _ => bail!(usage),
+    };
+    let (lines, line_us) = match numbers.as_slice() {
+        [lines] => (lines, LINE_US),
+        [lines, line_us] => (lines, line_us.parse().context(usage)?),
         _ => bail!(usage),
     };
     let lines: u64 = lines.parse().context(usage)?;
@@ -35,6 +42,7 @@ fn main() -> Result<()> {
     let mut writer = Writer {
         out,
         time_ns: START_NS,
+        line_ns: line_us * 1_000,
         left: lines,
         bids: BTreeMap::new(),
         asks: BTreeMap::new(),
@@ -56,6 +64,7 @@ fn main() -> Result<()> {
 struct Writer<W> {
     out: W,
     time_ns: i64,
+    line_ns: i64,
     left: u64,
     bids: BTreeMap<Price, Qty>,
     asks: BTreeMap<Price, Qty>,
@@ -139,7 +148,7 @@ impl<W: Write> Writer<W> {
         if self.left > 0 {
             writeln!(self.out, "{} {json}", self.time_ns)?;
             self.left -= 1;
-            self.time_ns += LINE_NS;
+            self.time_ns += self.line_ns;
         }
         Ok(())
     }

@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use crossbeam_channel::{Receiver, Sender};
 use prometheus_client::registry::Registry;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 use veloz_core::engine::{Engine, EngineConfig, Step, Venue, VenueCommand};
 use veloz_core::input::Input;
 use veloz_core::instrument::Instrument;
@@ -144,7 +145,8 @@ async fn serve(config: Config) -> Result<()> {
     store.journal.register_metrics(&mut registry);
 
     let source = plan.source(&config, &store.engine);
-    let awaits_books = matches!(source, Some(SourceConfig::Sim(_)));
+    let (awaits_books, books) =
+        matches!(source, Some(SourceConfig::Sim(_))).then(oneshot::channel).unzip();
     let (venue, reports) = start_venue(&config, &handle, &mut registry)?.unzip();
     let (market_out, market_in) = crossbeam_channel::bounded(SERVICE_MARKET_QUEUE_BATCHES);
     let service = service::start(
@@ -162,7 +164,7 @@ async fn serve(config: Config) -> Result<()> {
         },
         inbox,
     );
-    let source = start_source(source, market_out, &handle, awaits_books).await?;
+    let source = start_source(source, market_out, &handle, books).await?;
     let control = SourceControl::of(source.as_ref(), venue.is_some() && source.is_none());
     wait_for_venue(venue.as_ref()).await;
 
@@ -219,13 +221,14 @@ async fn start_source(
     source: Option<SourceConfig>,
     out: Sender<SourceMessage>,
     handle: &ServiceHandle,
-    awaits_books: bool,
+    books: Option<oneshot::Receiver<()>>,
 ) -> Result<Option<MarketSource>> {
     let waker = handle.clone();
     let source =
         source.map(|source| market::start(source, out, move || waker.wake())).transpose()?;
-    if awaits_books {
-        handle.wait_for_books(Duration::from_millis(MARKET_UP_MS)).await;
+    if let Some(books) = books {
+        // On a full disk the market stands still, and cancels must get through all the same.
+        let _ = tokio::time::timeout(Duration::from_millis(MARKET_UP_MS), books).await;
     }
     Ok(source)
 }

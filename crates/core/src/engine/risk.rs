@@ -205,8 +205,9 @@ impl Engine {
         let Some(before) = old.marked.as_ref().filter(|before| **before != now) else { return };
         let mut start = old.clone();
         for (asset, worth) in &mut start.worth {
-            let (added, gone) = (self.valued(&now, *asset), self.valued(before, *asset));
-            *worth = worth.saturating_add(added).saturating_sub(gone);
+            let (now, before) = (now.iter().copied(), before.iter().copied());
+            let (now, before) = (self.worth_by(now, *asset), self.worth_by(before, *asset));
+            *worth = worth.saturating_add(now).saturating_sub(before);
         }
         start.unpriced.retain(|(symbol, _)| now.iter().any(|mark| mark.symbol == *symbol));
         for mark in now.iter().filter(|mark| !before.contains(mark)) {
@@ -222,18 +223,8 @@ impl Engine {
     /// The instruments by which the account is valued, as far as a limit asks for it.
     fn marked(&self) -> Vec<Marked> {
         let limited = &self.state.risk().max_daily_loss;
-        let instruments = self.instruments.iter().filter(|i| limited.contains_key(&i.quote));
-        let mark = |i: &Instrument| Marked { symbol: i.symbol, base: i.base, quote: i.quote };
-        instruments.map(mark).collect()
-    }
-
-    /// What the account holds of their bases is worth in an asset, as far as it has a price.
-    fn valued(&self, marked: &[Marked], asset: Asset) -> Money {
-        let valued = marked.iter().filter(|mark| mark.quote == asset).filter_map(|mark| {
-            let last = self.state.market(&mark.symbol)?.price;
-            Some(Money::valued(self.state.held(mark.base), last))
-        });
-        valued.fold(Money::ZERO, Money::saturating_add)
+        let marked = self.instruments.iter().map(Marked::by);
+        marked.filter(|mark| limited.contains_key(&mark.quote)).collect()
     }
 
     /// An instrument has a price. If it is its first, what was held of it when the day began was worth that.
@@ -266,10 +257,14 @@ impl Engine {
 
     /// What the account is worth in an asset.
     fn worth_in(&self, asset: Asset) -> Money {
-        let others = self.instruments.iter().filter(|instrument| instrument.quote == asset);
-        let marked = others.filter_map(|instrument| {
-            let last = self.state.market(&instrument.symbol)?.price;
-            Some(Money::valued(self.state.held(instrument.base), last))
+        self.worth_by(self.instruments.iter().map(Marked::by), asset)
+    }
+
+    /// The same, as far as these instruments tell it.
+    fn worth_by(&self, marked: impl Iterator<Item = Marked>, asset: Asset) -> Money {
+        let marked = marked.filter(|mark| mark.quote == asset).filter_map(|mark| {
+            let last = self.state.market(&mark.symbol)?.price;
+            Some(Money::valued(self.state.held(mark.base), last))
         });
         marked.fold(self.state.held(asset), Money::saturating_add)
     }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::State;
 use super::index::OpenOrders;
 use crate::event::Balance;
+use crate::instrument::Instrument;
 use crate::limits;
 use crate::order::Order;
 use crate::types::{Asset, Money, Price, Qty, Symbol, TsNs};
@@ -39,6 +40,13 @@ pub struct Marked {
     pub base: Asset,
     /// In what.
     pub quote: Asset,
+}
+
+impl Marked {
+    /// By this one.
+    pub(crate) const fn by(instrument: &Instrument) -> Marked {
+        Marked { symbol: instrument.symbol, base: instrument.base, quote: instrument.quote }
+    }
 }
 
 impl DayStart {

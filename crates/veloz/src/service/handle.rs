@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use veloz_core::engine::Engine;
@@ -193,18 +192,6 @@ impl ServiceHandle {
         look: impl FnOnce(&Engine) + Send + 'static,
     ) -> Result<(), ServiceError> {
         self.send(Message::Read(Box::new(look)))
-    }
-
-    /// Waits until every book of the market is known, so long at most: an order that came before would meet none. On a
-    /// full disk the market stands still, and cancels must get through all the same.
-    pub async fn wait_for_books(&self, most: Duration) {
-        let known = async {
-            // Where nobody answers any more, `/health` tells why.
-            while let Ok(false) = self.read(Engine::knows_books).await {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        let _ = tokio::time::timeout(most, known).await;
     }
 
     /// What is wrong now.

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, TryRecvError, never};
+use tokio::sync::oneshot;
 use veloz_core::engine::{Engine, Step, VenueCommand};
 use veloz_core::event::{ErrorEvent, Event};
 use veloz_core::input::{Answer, Input, Refusal};
@@ -70,8 +71,9 @@ pub struct Parts {
     pub tail: Tail,
     /// Market data; `None` without a source.
     pub market: Option<Receiver<SourceMessage>>,
-    /// The source begins with every book: until then nothing that is on its way arrives at a venue.
-    pub awaits_books: bool,
+    /// Told once every book is known, by a source that begins with them: until then nothing that is on its way arrives
+    /// at a venue.
+    pub awaits_books: Option<oneshot::Sender<()>>,
     /// Where orders go, and where what became of them comes from; `None` is the built-in venue.
     pub venue: Option<(VenuePort, Receiver<VenueMessage>)>,
     /// What an external venue is to be told before anything else.
@@ -93,7 +95,7 @@ pub struct Service {
     venue: Option<ExternalVenue>,
     waiters: Waiters<Reply>,
     /// The books of this run's market are not known yet, and will be.
-    awaits_books: bool,
+    awaits_books: Option<oneshot::Sender<()>>,
     record: RecordTime,
     /// A replay's clock stands: its source has nothing more to say.
     clock_stands: bool,
@@ -261,7 +263,10 @@ impl Service {
                         tracing::warn!(%refusal, "market data refused");
                     }
                 }
-                self.awaits_books = self.awaits_books && !self.engine.knows_books();
+                if let Some(told) = self.awaits_books.take_if(|_| self.engine.knows_books()) {
+                    // Whoever waited may have given up.
+                    let _ = told.send(());
+                }
             }
             SourceMessage::Fault { code, detail } | SourceMessage::Failed { code, detail } => {
                 tracing::warn!(code, detail, "market source");
@@ -294,7 +299,7 @@ impl Service {
         }
         let now = self.now(wall);
         // Without room time stands still here, as the market does: nothing is filled that has expired.
-        if self.engine.is_due(now) && self.takes_market() && !self.awaits_books {
+        if self.engine.is_due(now) && self.takes_market() && self.awaits_books.is_none() {
             self.step_at(now, &Input::Tick)?;
         }
         Ok(())

@@ -47,7 +47,9 @@ impl Service {
     /// when the gateway ended does not find the venue without a market either.
     pub(super) fn lets_arrive(&self) -> bool {
         // Without room the market stands still: nobody would wait for its books but in vain.
-        let Room::Reserve { bytes, .. } = self.journal.room() else { return !self.awaits_books };
+        let Room::Reserve { bytes, .. } = self.journal.room() else {
+            return self.awaits_books.is_none();
+        };
         let orders = self.engine.state().open_order_count();
         let needed = orders * self.order_end_bytes() + SERVICE_KEPT_FOR_EVENTS_BYTES;
         u64::try_from(needed + self.batch.size_bytes()).is_ok_and(|needed| needed <= bytes)

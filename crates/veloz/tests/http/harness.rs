@@ -109,7 +109,7 @@ pub(crate) async fn gateway_with(config: HttpConfig) -> Fixture {
         tail: stream.tail(),
         market: None,
         venue: None,
-        awaits_books: false,
+        awaits_books: None,
         first_commands: Vec::new(),
         clock: Clock::Wall,
         metrics: ServiceMetrics::register(&mut registry),

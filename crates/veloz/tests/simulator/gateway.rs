@@ -227,7 +227,7 @@ impl Gateway {
             tail: hub.tail(),
             market: None,
             venue: None,
-            awaits_books: false,
+            awaits_books: None,
             first_commands: Vec::new(),
             clock: Clock::Wall,
             metrics: ServiceMetrics::register(&mut Registry::default()),
